@@ -1,0 +1,116 @@
+package gitops
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+)
+
+const (
+	// ApplicationSetsDir and EnvironmentsDir are the only two folders of the
+	// GitOps repository that idp writes to.
+	ApplicationSetsDir = "applicationsets"
+	EnvironmentsDir    = "environments"
+
+	// maxLabel is the length of a DNS-1123 label, the tightest limit that the
+	// names below are put to (namespaces, label values, host labels).
+	maxLabel = 63
+	hashLen  = 10
+)
+
+// EnvironmentRef identifies an environment everywhere: in the store, in the
+// GitOps repository and on the cluster. RepositoryID is GitHub's id, which
+// survives renames and is never reused, so that a recreated repository cannot
+// inherit another's environments.
+type EnvironmentRef struct {
+	RepositoryID int64
+	// Owner and Repo are lower-cased and fixed when the environment is first
+	// seen; they stay as they are through a rename.
+	Owner, Repo string
+	// ID is "pr-<n>" for a preview, else the declared environment's name.
+	ID string
+}
+
+// PreviewID returns the id of the preview of pull request number n.
+func PreviewID(n int) string { return "pr-" + strconv.Itoa(n) }
+
+// String returns "owner/repo/id", for logs and errors.
+func (r EnvironmentRef) String() string { return path.Join(r.Owner, r.Repo, r.ID) }
+
+// Dir returns "environments/<owner>/<repo>/<id>", the folder that the
+// environment owns whole.
+func (r EnvironmentRef) Dir() string { return path.Join(EnvironmentsDir, r.Owner, r.Repo, r.ID) }
+
+// ManifestsDir returns the folder that the environment's Application syncs.
+func (r EnvironmentRef) ManifestsDir() string { return path.Join(r.Dir(), "manifests") }
+
+// RecordPath returns the path of idp's own record of the environment.
+func (r EnvironmentRef) RecordPath() string { return path.Join(r.Dir(), "environment.yaml") }
+
+// Hash returns the first 10 hexadecimal digits of
+// sha256("<repository id>/<id>"): what makes the environment's names unique.
+func (r EnvironmentRef) Hash() string {
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%d/%s", r.RepositoryID, r.ID)))
+	return hex.EncodeToString(sum[:])[:hashLen]
+}
+
+// Name returns "idp-<repo slug>-<id>-<hash>", at most 63 characters and a valid
+// DNS-1123 label: the name of the environment's namespace and Application.
+func (r EnvironmentRef) Name() string {
+	tail := "-" + Slug(r.ID, 24) + "-" + r.Hash()
+	const head = "idp-"
+	return head + Slug(r.Repo, maxLabel-len(head)-len(tail)) + tail
+}
+
+// PreviewsApplicationSet returns the path and the name of the ApplicationSet
+// that lists the repository's previews:
+// "applicationsets/<slug>-<8 hex of the repository id>-previews.yaml".
+func PreviewsApplicationSet(repositoryID int64, repo string) (file, name string) {
+	sum := sha256.Sum256([]byte(strconv.FormatInt(repositoryID, 10)))
+	name = Slug(repo, 40) + "-" + hex.EncodeToString(sum[:])[:8] + "-previews"
+	return path.Join(ApplicationSetsDir, name+".yaml"), name
+}
+
+// Slug makes s a DNS-1123 label of at most max characters: lower case, every run
+// of other characters one "-", none at either end; "x" when nothing is left.
+// Slugs are for people to read; a hash beside them makes names unique.
+func Slug(s string, max int) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(s) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	out := b.String()
+	if len(out) > max {
+		out = out[:max]
+	}
+	if out = strings.Trim(out, "-"); out == "" {
+		return "x"
+	}
+	return out
+}
+
+// Host expands a host template such as "{service}-{env}-{hash}.{zone}" for one
+// service of the environment. The first label is cut to 63 characters at the
+// expense of the service's name, never of the hash.
+func (r EnvironmentRef) Host(template, service, zone string) string {
+	expand := func(service string) string {
+		return strings.NewReplacer(
+			"{service}", service, "{env}", Slug(r.ID, 24), "{hash}", r.Hash(),
+			"{repo}", Slug(r.Repo, 20), "{owner}", Slug(r.Owner, 20), "{zone}", zone,
+		).Replace(template)
+	}
+	host := expand(Slug(service, maxLabel))
+	if label, _, _ := strings.Cut(host, "."); len(label) > maxLabel {
+		keep := len(Slug(service, maxLabel)) - (len(label) - maxLabel)
+		host = expand(Slug(service, max(keep, 1)))
+	}
+	return host
+}

@@ -1,0 +1,88 @@
+// Package platform holds what the platform team declares and idp only reads.
+//
+// A Class binds a kind of environment to where and how it runs. Without a
+// platform folder there is one class, built from the server's configuration.
+package platform
+
+import "time"
+
+// Class is everything about an environment that its repository has no say in.
+type Class struct {
+	Name string
+
+	// RepoURL is the GitOps repository's URL as Argo CD reads it; Branch its branch.
+	RepoURL, Branch string
+	// ArgoCDNamespace is where ApplicationSets live; Project the AppProject of
+	// every Application; DestinationServer the cluster's API URL.
+	ArgoCDNamespace, Project, DestinationServer string
+
+	// Zone is the DNS zone of preview hosts; HostTemplate how a host is made of it.
+	Zone, HostTemplate string
+	// ImageTemplate is the image of a service that names none.
+	ImageTemplate string
+
+	Routing Routing
+	// ImagePullSecret is the name of a Secret that the platform puts into every
+	// preview namespace; "" for none.
+	ImagePullSecret string
+	// PodSecurity is the Pod Security Standard enforced on the namespace.
+	PodSecurity string
+
+	// TTL is the default time to live of a preview, MaxTTL the longest that may be
+	// asked for; both count from the last push. WarnBefore is how long ahead of
+	// expiry the pull request is told.
+	TTL, MaxTTL, WarnBefore time.Duration
+
+	Quota Quota
+	// EgressCIDRs are destinations that previews may reach beside DNS and their
+	// own namespace. Private ranges are denied unless listed here.
+	EgressCIDRs []string
+
+	// BotPreviews gives pull requests of bots previews without a label.
+	BotPreviews bool
+	// Comment says when the pull request's comment is written.
+	Comment CommentMode
+}
+
+// CommentMode says when the sticky comment is written.
+type CommentMode string
+
+// The comment modes; CommentSticky is the default.
+const (
+	CommentSticky    CommentMode = "sticky"
+	CommentOnFailure CommentMode = "on-failure"
+	CommentOff       CommentMode = "off"
+)
+
+// RoutingKind is the API that publishes a web service at its host.
+type RoutingKind string
+
+// The routing kinds; HTTPRoute is the default.
+const (
+	HTTPRoute RoutingKind = "HTTPRoute"
+	Ingress   RoutingKind = "Ingress"
+)
+
+// Routing says how a host reaches its Service.
+type Routing struct {
+	Kind RoutingKind
+	// GatewayName, GatewayNamespace and SectionName are the HTTPRoute's parent.
+	GatewayName, GatewayNamespace, SectionName string
+	// IngressClass is the Ingress's class; TLSSecret the Secret with the zone's
+	// wildcard certificate ("" where the controller has a default certificate).
+	IngressClass, TLSSecret string
+	// ControllerNamespace is the namespace that traffic enters from; the network
+	// policy lets it in.
+	ControllerNamespace string
+}
+
+// Quota bounds one preview: the ResourceQuota, the LimitRange's defaults and the
+// most replicas a service may ask for. Quantities are Kubernetes quantities.
+type Quota struct {
+	CPU, Memory                        string
+	Pods                               int64
+	DefaultCPURequest, DefaultCPU      string
+	DefaultMemoryRequest, DefaultMem   string
+	EphemeralStorage, DefaultEphemeral string
+	MaxReplicas                        int32
+}

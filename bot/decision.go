@@ -1,0 +1,98 @@
+package bot
+
+import (
+	"time"
+
+	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+// Snapshot is every fact a decision is taken from, read live and immutable.
+type Snapshot struct {
+	Now time.Time
+	// AppID is idp's own App; its comments are never commands.
+	AppID int64
+	Class platform.Class
+	PR    PullRequest
+	// Spec is .idp/deploy.yaml at PR.HeadSHA.
+	Spec SpecAt
+	// ChangedFiles are the pull request's changed paths; read only where the spec
+	// names preview.paths, else nil.
+	ChangedFiles []string
+	// Permission is the actor's live permission; read only for commands. A failed
+	// read is access.None with PermissionErr saying why: an error denies.
+	Permission    access.Permission
+	PermissionErr string
+	// Environment is the pull request's row, nil when there is none.
+	Environment *previews.Environment
+}
+
+// PullRequest is a pull request as it is now.
+type PullRequest struct {
+	Repository       RepositoryRef
+	InstallationID   int64
+	Number           int
+	Title            string
+	Open, Merged     bool
+	Draft            bool
+	Labels           []string
+	HeadSHA, HeadRef string
+	BaseRef          string
+	// Fork is true when the head lives in another repository (or in none any more).
+	Fork   bool
+	Author Actor
+}
+
+// SpecAt is what stands at .idp/deploy.yaml in one commit. A file that is missing
+// has Found false and no errors; one that is invalid has Errors and no Spec.
+type SpecAt struct {
+	Found  bool
+	Raw    []byte
+	Spec   *spec.Spec
+	Errors []spec.Error
+}
+
+// Decision is what to do about an event, and why.
+type Decision struct {
+	// Environment is the row as it shall be; nil leaves it as it is. Its Version is
+	// the one that was read: the store refuses the decision when that has moved on.
+	Environment *previews.Environment
+	// Effects are done once each, after the decision is stored, in this order.
+	Effects []Effect
+	// Audit is one entry per thing asked for, done or refused.
+	Audit []AuditEntry
+	// Reasons say, in order, how the decision came about; for replay and logs.
+	Reasons []string
+}
+
+// Effect is one thing to say on GitHub in answer to an event.
+type Effect struct {
+	Kind EffectKind
+	// CommentID is what a reaction is put on.
+	CommentID int64
+	// Content is a reaction's name, or a reply's Markdown.
+	Content string
+}
+
+// EffectKind says what an Effect does.
+type EffectKind string
+
+// The kinds of effect.
+const (
+	EffectReaction EffectKind = "reaction"
+	EffectReply    EffectKind = "reply"
+)
+
+// AuditEntry records who asked for what and what became of it.
+type AuditEntry struct {
+	Actor Actor
+	// Action is the command or event, such as "extend 24h" or "pull_request closed".
+	Action string
+	// Environment is "owner/repo/id", SHA the revision it concerns.
+	Environment, SHA string
+	Allowed          bool
+	// Reason is the rule that allowed or refused it.
+	Reason string
+}

@@ -1,0 +1,73 @@
+// Package bot decides what idp does about an event, and reports what came of it.
+//
+// A decision is pure: Decide takes a Snapshot of live facts and an Event and
+// returns a Decision with its reasons. Handle (handle.go) reads the facts,
+// decides, and applies the decision in one transaction; the reporter
+// (reporter.go) writes the comment, the check run and the deployment that follow
+// from an environment's row. No decision is taken from a payload's stale facts.
+package bot
+
+// EventKind says what an event is about.
+type EventKind string
+
+// The kinds of event. A webhook event without a kind of its own is EventIgnored.
+const (
+	// EventPullRequest: something about a pull request changed; what, is read live.
+	EventPullRequest EventKind = "pull_request"
+	// EventComment: somebody created a comment on a pull request.
+	EventComment EventKind = "comment"
+	// EventRerequest: somebody pressed "Re-run" on idp's check.
+	EventRerequest EventKind = "rerequest"
+	// EventBuild: a check or a workflow of a commit finished, so that an image
+	// may have appeared.
+	EventBuild EventKind = "build"
+	// EventRepository: the repository was renamed or transferred.
+	EventRepository EventKind = "repository"
+	// EventIgnored: nothing for idp.
+	EventIgnored EventKind = "ignored"
+)
+
+// Event is what a delivery says, cut down to what idp acts on. Beside ids it is a
+// hint: every fact is read again, live, before a decision.
+type Event struct {
+	Kind EventKind
+	// Delivery is the GUID of the delivery, the key of everything that follows.
+	Delivery string
+	// Name and Action are GitHub's, such as "pull_request" and "opened".
+	Name, Action   string
+	InstallationID int64
+	Repository     RepositoryRef
+	// PR is the pull request's number, 0 where the event names none.
+	PR int
+	// HeadSHA is the commit of an EventBuild or EventRerequest.
+	HeadSHA string
+	Actor   Actor
+	// Comment is set for an EventComment.
+	Comment *Comment
+	// Swept events were made by the sweep instead of delivered: a removal that
+	// follows from one is inferred and counts against the breaker.
+	Swept bool
+}
+
+// RepositoryRef names a repository as the event did.
+type RepositoryRef struct {
+	ID          int64
+	Owner, Name string
+	Private     bool
+}
+
+// Actor is who caused an event.
+type Actor struct {
+	ID    int64
+	Login string
+	// Bot is true for GitHub Apps and bot accounts.
+	Bot bool
+}
+
+// Comment is a comment on a pull request.
+type Comment struct {
+	ID   int64
+	Body string
+	// ViaApp is the id of the App that wrote the comment, 0 when none did.
+	ViaApp int64
+}

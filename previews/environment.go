@@ -1,0 +1,228 @@
+// Package previews owns environments: what is wanted of each, what has been
+// committed for it, and when it goes away.
+//
+// An Environment is a row. Everything that happens to it is a transition of its
+// wanted state (transition.go), a pure method that bumps the generation; the
+// reconcilers of this package (committer, image watcher, reaper) only ever bring
+// the world to the generation that the row asks for. Each of them is
+// level-triggered and re-reads the row before it writes, so that running one
+// late, twice or after a crash is harmless. Nothing here infers a removal from
+// absence: an environment goes when its row says so, with a reason.
+//
+// The package never talks to GitHub and never reads a webhook.
+package previews
+
+import (
+	"time"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/spec"
+)
+
+// Presence is what is wanted of an environment.
+type Presence string
+
+// The two wanted states.
+const (
+	Present Presence = "present"
+	Absent  Presence = "absent"
+)
+
+// Environment is one row: a preview of a pull request (later also staging or
+// production). Times are UTC; the zero time means "not yet" or "never".
+type Environment struct {
+	// RowID is the store's key, Version counts the row's updates: whoever decides
+	// from a row names the version it read, and is refused when that has moved on.
+	RowID, Version int64
+
+	Ref            gitops.EnvironmentRef
+	InstallationID int64
+	// Owner and Repo are the repository's names of today, for calls and links; the
+	// paths in Ref keep the names of the first day.
+	Owner, Repo string
+	Private     bool
+	// PR is the pull request's number.
+	PR int
+
+	// HeadSHA is the pull request's newest commit that idp has seen, HeadRef its branch.
+	HeadSHA, HeadRef string
+	// Author opened the pull request.
+	Author string
+	// Team owns the environment, from the spec; "" when it names none.
+	Team string
+
+	// Wanted with its Generation is the desired state. SHA and Spec (the bytes of
+	// .idp/deploy.yaml at SHA) are what it is made of.
+	Wanted     Presence
+	Generation int64
+	SHA        string
+	Spec       []byte
+	// WantedAt is when this generation was asked for.
+	WantedAt time.Time
+	// Removal says why the environment is wanted absent.
+	Removal Removal
+
+	// PushedAt is when HeadSHA was first seen. TTL counts from there; ExpiresAt is
+	// the instant that results, moved on by extensions. Pinned environments have
+	// no expiry. WarnedAt is when expiry was announced, zero after each extension.
+	PushedAt, ExpiresAt, WarnedAt time.Time
+	TTL                           time.Duration
+	Pinned                        bool
+
+	// Images of ResolvedGeneration, one per service; they are what is committed.
+	Images             []Image
+	ResolvedGeneration int64
+	ResolvedAt         time.Time
+	// ImageAttempts counts the checks of this generation; NextImageCheck is due next.
+	ImageAttempts  int
+	NextImageCheck time.Time
+
+	// AppliedGeneration is the newest generation whose commit was pushed; the other
+	// Applied fields describe that commit. Tree is the git tree id of the folder as
+	// idp last wrote it, Intent the one it is about to write.
+	AppliedGeneration         int64
+	AppliedSHA, AppliedCommit string
+	AppliedAt                 time.Time
+	Tree, Intent              string
+	// Diff is the manifest diff of AppliedCommit, already cut to fit a check run.
+	Diff string
+
+	// Observed is what Argo CD says of AppliedCommit; nil where it is not asked.
+	Observed *Observation
+
+	// Problem is why HeadSHA is not what runs; nil when nothing is wrong.
+	Problem *Problem
+
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Image is the image of one service: the reference the template gave and, once
+// the registry has it, the digest ("sha256:…"). With the image check off Digest
+// stays empty and the reference is committed as it is.
+type Image struct {
+	Service   string `json:"service"`
+	Reference string `json:"reference"`
+	Digest    string `json:"digest,omitempty"`
+	// Missing is the registry's answer when it does not have the image yet.
+	Missing string `json:"missing,omitempty"`
+}
+
+// RemovalReason says what ended an environment.
+type RemovalReason string
+
+// The reasons; each is positive evidence, none is an absence.
+const (
+	RemovedMerged      RemovalReason = "merged"
+	RemovedClosed      RemovalReason = "closed"
+	RemovedDraft       RemovalReason = "draft"
+	RemovedByCommand   RemovalReason = "command"
+	RemovedExpired     RemovalReason = "expired"
+	RemovedUntriggered RemovalReason = "untriggered" // label taken away or ignored, preview switched off, spec deleted
+)
+
+// Removal is who or what asked for the environment to go.
+type Removal struct {
+	Reason RemovalReason `json:"reason,omitempty"`
+	// By is the login of whoever asked, when somebody did.
+	By string `json:"by,omitempty"`
+	// Detail completes the sentence, such as the label that was taken away.
+	Detail string `json:"detail,omitempty"`
+	// Inferred removals were found by a sweep instead of being told; the breaker
+	// counts them.
+	Inferred bool      `json:"inferred,omitempty"`
+	At       time.Time `json:"at"`
+}
+
+// ProblemKind says what kind of trouble a Problem is.
+type ProblemKind string
+
+// The kinds of problem.
+const (
+	ProblemSpec    ProblemKind = "spec"    // .idp/deploy.yaml has errors
+	ProblemFork    ProblemKind = "fork"    // code of a fork is not deployed
+	ProblemImage   ProblemKind = "image"   // an image never came, or may not be read
+	ProblemChanged ProblemKind = "changed" // somebody else changed the folder in the GitOps repository
+	ProblemPush    ProblemKind = "push"    // the GitOps repository refuses the push
+)
+
+// Problem is why a revision is not deployed, in words for its author.
+type Problem struct {
+	Kind ProblemKind `json:"kind"`
+	// SHA is the revision that has the problem.
+	SHA     string `json:"sha"`
+	Message string `json:"message"`
+	// Hint is the next step.
+	Hint string `json:"hint,omitempty"`
+	// Errors are the spec's errors, with positions.
+	Errors []spec.Error `json:"errors,omitempty"`
+	At     time.Time    `json:"at"`
+}
+
+// Observation is what Argo CD reports of one generation.
+type Observation struct {
+	Generation int64     `json:"generation"`
+	Revision   string    `json:"revision"` // commit that was synced
+	Sync       string    `json:"sync"`
+	Health     string    `json:"health"`
+	Message    string    `json:"message,omitempty"`
+	At         time.Time `json:"at"`
+}
+
+// State is an environment in one word, for lists, metrics and reports.
+type State string
+
+// The states. Refused means that nothing was ever deployed and Problem says why.
+const (
+	StateRefused    State = "refused"
+	StateWaiting    State = "waiting"    // for an image
+	StateCommitting State = "committing" // rendered, being pushed
+	StateCommitted  State = "committed"  // in Git; nobody watches it further
+	StateSyncing    State = "syncing"    // in Git; Argo CD is at it
+	StateReady      State = "ready"
+	StateDegraded   State = "degraded"
+	StateFailed     State = "failed" // this generation cannot be deployed; Problem says why
+	StateRemoving   State = "removing"
+	StateGone       State = "gone"
+)
+
+// States lists every State, for metrics.
+var States = []State{StateRefused, StateWaiting, StateCommitting, StateCommitted, StateSyncing, StateReady, StateDegraded, StateFailed, StateRemoving, StateGone}
+
+// State derives the environment's state from its row.
+func (e *Environment) State() State {
+	switch {
+	case e.Wanted == Absent && e.Generation == 0:
+		return StateRefused
+	case e.Wanted == Absent && e.AppliedGeneration == e.Generation:
+		return StateGone
+	case e.Wanted == Absent:
+		return StateRemoving
+	case e.Problem != nil && e.Problem.SHA == e.SHA && e.AppliedGeneration != e.Generation:
+		return StateFailed
+	case e.ResolvedGeneration != e.Generation:
+		return StateWaiting
+	case e.AppliedGeneration != e.Generation:
+		return StateCommitting
+	default:
+		return e.observedState()
+	}
+}
+
+func (e *Environment) observedState() State {
+	o := e.Observed
+	switch {
+	case o == nil:
+		return StateCommitted
+	case o.Generation != e.AppliedGeneration:
+		return StateSyncing
+	case o.Health == "Degraded":
+		return StateDegraded
+	case o.Health == "Healthy" && o.Sync == "Synced":
+		return StateReady
+	default:
+		return StateSyncing
+	}
+}
+
+// Live says whether the environment has files in the GitOps repository.
+func (e *Environment) Live() bool { return e.Tree != "" }

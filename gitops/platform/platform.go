@@ -28,8 +28,8 @@ type Class struct {
 	// PodSecurity is the Pod Security Standard enforced on the namespace.
 	PodSecurity string
 
-	// TTL is the default time to live of a preview, MaxTTL the longest that may be
-	// asked for; both count from the last push. WarnBefore is how long ahead of
+	// TTL is the default time to live of a preview and counts from the last push.
+	// MaxTTL is how far from now an expiry may be moved. WarnBefore is how long ahead of
 	// expiry the pull request is told.
 	TTL, MaxTTL, WarnBefore time.Duration
 

@@ -90,8 +90,12 @@ type Environment struct {
 	// Observed is what Argo CD says of AppliedCommit; nil where it is not asked.
 	Observed *Observation
 
-	// Problem is why HeadSHA is not what runs; nil when nothing is wrong.
+	// Problem is why HeadSHA is not what runs; nil when nothing is wrong. Blocked is
+	// the generation that was given up because of it.
 	Problem *Problem
+	Blocked int64
+	// Overwrite lets the next commit replace a folder that somebody else changed.
+	Overwrite bool
 
 	CreatedAt, UpdatedAt time.Time
 }
@@ -197,11 +201,12 @@ func (e *Environment) State() State {
 		return StateGone
 	case e.Wanted == Absent:
 		return StateRemoving
-	case e.Problem != nil && e.Problem.SHA == e.SHA && e.AppliedGeneration != e.Generation:
+	case e.Blocked == e.Generation:
 		return StateFailed
 	case e.ResolvedGeneration != e.Generation:
 		return StateWaiting
-	case e.AppliedGeneration != e.Generation:
+	case e.AppliedGeneration != e.Generation && e.AppliedSHA != e.SHA:
+		// A generation of the revision that runs, with a new expiry, is no news.
 		return StateCommitting
 	default:
 		return e.observedState()

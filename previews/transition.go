@@ -1,0 +1,235 @@
+package previews
+
+import (
+	"bytes"
+	"errors"
+	"time"
+)
+
+var (
+	// ErrUnchanged is what the function given to a store's Update returns when the
+	// row, read again, no longer needs the change. It is not a failure.
+	ErrUnchanged = errors.New("environment unchanged")
+	// ErrStale says that a row moved on since it was read: decide again.
+	ErrStale = errors.New("environment changed since it was read")
+	// ErrNotFound says that there is no such environment.
+	ErrNotFound = errors.New("environment not found")
+	// ErrBreaker refuses an inferred removal while the breaker is latched.
+	ErrBreaker = errors.New("removals are held back until an operator confirms them")
+)
+
+// Revision is what a pull request asks to run.
+type Revision struct {
+	SHA, Ref string
+	// Spec is .idp/deploy.yaml at SHA, valid; Team the owner it names.
+	Spec []byte
+	Team string
+	// TTL is already within the class's limits.
+	TTL time.Duration
+}
+
+// SeeHead records the pull request's newest commit. The time to live counts from
+// the moment it is first seen; a problem with an older commit is forgotten.
+func (e *Environment) SeeHead(sha, ref string, now time.Time) (changed bool) {
+	e.HeadRef = ref
+	if e.HeadSHA == sha {
+		return false
+	}
+	e.HeadSHA, e.PushedAt = sha, now
+	if e.Problem != nil && e.Problem.SHA != sha {
+		e.Problem = nil
+	}
+	return true
+}
+
+// Want asks for a revision to run and says whether that changed anything. A new
+// head, or coming back from removal, starts the time to live again.
+func (e *Environment) Want(rev Revision, now time.Time) (changed bool) {
+	pushed := e.SeeHead(rev.SHA, rev.Ref, now)
+	back := e.Wanted != Present
+	if !back && e.SHA == rev.SHA && bytes.Equal(e.Spec, rev.Spec) && e.TTL == rev.TTL {
+		return pushed
+	}
+	if back {
+		e.PushedAt, e.Pinned = now, false
+	}
+	e.SHA, e.Spec, e.Team = rev.SHA, rev.Spec, rev.Team
+	e.Wanted, e.Removal, e.Problem = Present, Removal{}, nil
+	if !e.Pinned && (pushed || back || e.TTL != rev.TTL) {
+		e.expireAt(e.PushedAt.Add(rev.TTL))
+	}
+	e.TTL = rev.TTL
+	e.next(now)
+	e.awaitImages(now)
+	return true
+}
+
+// Retry asks for the wanted generation again after it was given up: images are
+// looked up anew and, where somebody else changed the folder, it is overwritten
+// (or removed all the same).
+func (e *Environment) Retry(now time.Time) (changed bool) {
+	if e.Blocked != e.Generation || e.Generation == 0 {
+		return false
+	}
+	e.Overwrite = e.Problem != nil && e.Problem.Kind == ProblemChanged
+	e.Problem = nil
+	e.next(now)
+	if e.Wanted == Present {
+		e.awaitImages(now)
+	} else {
+		e.ResolvedGeneration = e.Generation
+	}
+	return true
+}
+
+// Remove asks for the environment to go. Where nothing of it was ever written it
+// is gone at once.
+func (e *Environment) Remove(r Removal, now time.Time) (changed bool) {
+	if e.Wanted == Absent {
+		return false
+	}
+	r.At = now
+	e.Wanted, e.Removal, e.Problem = Absent, r, nil
+	e.Pinned, e.ExpiresAt, e.WarnedAt = false, time.Time{}, time.Time{}
+	e.next(now)
+	e.ResolvedGeneration = e.Generation
+	if e.Tree == "" && e.Intent == "" {
+		e.AppliedGeneration, e.AppliedAt = e.Generation, now
+	}
+	return true
+}
+
+// Extend moves the expiry on by d, at most to limit from now, and returns the new
+// expiry. It changes nothing of a pinned or absent environment.
+func (e *Environment) Extend(d, limit time.Duration, now time.Time) (expires time.Time, capped bool) {
+	if e.Wanted != Present || e.Pinned {
+		return e.ExpiresAt, false
+	}
+	expires = later(e.ExpiresAt, now).Add(d)
+	if most := now.Add(limit); expires.After(most) {
+		// Asking for more time never takes any away.
+		expires, capped = later(most, e.ExpiresAt), true
+	}
+	if !expires.Equal(e.ExpiresAt) {
+		e.expireAt(expires)
+		e.renew(now)
+	}
+	return expires, capped
+}
+
+// Pin takes the expiry away.
+func (e *Environment) Pin(now time.Time) (changed bool) {
+	if e.Wanted != Present || e.Pinned {
+		return false
+	}
+	e.Pinned = true
+	e.expireAt(time.Time{})
+	e.renew(now)
+	return true
+}
+
+// Unpin gives a pinned environment its time to live again, counted from now.
+func (e *Environment) Unpin(now time.Time) (changed bool) {
+	if e.Wanted != Present || !e.Pinned {
+		return false
+	}
+	e.Pinned = false
+	e.expireAt(now.Add(e.TTL))
+	e.renew(now)
+	return true
+}
+
+// Refuse records why the head is not deployed. What runs keeps running.
+func (e *Environment) Refuse(p Problem, now time.Time) (changed bool) {
+	if old := e.Problem; old != nil && old.Kind == p.Kind && old.SHA == p.SHA && old.Message == p.Message {
+		return false
+	}
+	p.At = now
+	e.Problem = &p
+	return true
+}
+
+// Fail gives the wanted generation up: it is neither resolved nor committed any
+// further until something new is wanted.
+func (e *Environment) Fail(p Problem, now time.Time) {
+	p.SHA, p.At = e.SHA, now
+	e.Problem, e.Blocked = &p, e.Generation
+}
+
+// Resolve records the images of the wanted generation: what will be committed.
+func (e *Environment) Resolve(images []Image, now time.Time) {
+	e.Images, e.ResolvedGeneration, e.ResolvedAt = images, e.Generation, now
+	e.NextImageCheck = time.Time{}
+}
+
+// Missing records a check that did not find every image, and when to ask again.
+func (e *Environment) Missing(images []Image, next time.Time) {
+	e.Images, e.NextImageCheck = images, next
+	e.ImageAttempts++
+}
+
+// Applied is a pushed commit, as the committer reports it to the row.
+type Applied struct {
+	Generation  int64
+	SHA, Commit string
+	// Tree is the folder's tree id in the commit, "" when it was removed.
+	Tree, Diff string
+	At         time.Time
+}
+
+// Commit records what was pushed. The row may have moved on meanwhile; then it
+// stays in need of another commit.
+func (e *Environment) Commit(a Applied) {
+	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit, e.AppliedAt = a.Generation, a.SHA, a.Commit, a.At
+	e.Tree, e.Intent, e.Diff = a.Tree, "", a.Diff
+	if e.Generation == a.Generation {
+		e.Overwrite = false
+	}
+}
+
+// NeedsImages says that the wanted generation's images are still to be found.
+func (e *Environment) NeedsImages() bool {
+	return e.Wanted == Present && e.ResolvedGeneration != e.Generation && e.Blocked != e.Generation
+}
+
+// NeedsCommit says that the GitOps repository does not hold what is wanted, and
+// that all that is needed to write it is known.
+func (e *Environment) NeedsCommit() bool {
+	return e.AppliedGeneration != e.Generation && e.ResolvedGeneration == e.Generation && e.Blocked != e.Generation
+}
+
+// next starts a new generation.
+func (e *Environment) next(now time.Time) {
+	e.Generation++
+	e.WantedAt = now
+}
+
+// renew starts a new generation that differs in its expiry alone: the images
+// found for the last one hold for it too.
+func (e *Environment) renew(now time.Time) {
+	resolved := e.ResolvedGeneration == e.Generation
+	blocked := e.Blocked == e.Generation
+	wantedAt := e.WantedAt
+	e.next(now)
+	e.WantedAt = wantedAt
+	if resolved {
+		e.ResolvedGeneration = e.Generation
+	}
+	if blocked {
+		e.Blocked = e.Generation
+	}
+}
+
+func (e *Environment) awaitImages(now time.Time) {
+	e.ImageAttempts, e.NextImageCheck = 0, now
+	e.Images = nil
+}
+
+func (e *Environment) expireAt(t time.Time) { e.ExpiresAt, e.WarnedAt = t, time.Time{} }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -17,7 +17,9 @@ type Error struct {
 }
 
 // Error returns "PATH:LINE:COL: message".
-func (e Error) Error() string { return fmt.Sprintf("%s:%d:%d: %s", e.Path, e.Line, e.Column, e.Message) }
+func (e Error) Error() string {
+	return fmt.Sprintf("%s:%d:%d: %s", e.Path, e.Line, e.Column, e.Message)
+}
 
 // Errors are all the mistakes of a file, in the order of their places.
 type Errors []Error

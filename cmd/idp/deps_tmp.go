@@ -1,6 +1,9 @@
+//go:build deps
+
 package main
 
 import (
+	_ "github.com/agext/levenshtein"
 	_ "github.com/argoproj/argo-cd/v2/applicationset/utils"
 	_ "github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	_ "github.com/argoproj/argo-rollouts/pkg/apis/rollouts/v1alpha1"
@@ -15,7 +18,7 @@ import (
 	_ "github.com/google/go-github/v60/github"
 	_ "github.com/google/uuid"
 	_ "github.com/invopop/jsonschema"
-	_ "github.com/agext/levenshtein"
+	_ "github.com/microcosm-cc/bluemonday"
 	_ "github.com/prometheus/client_golang/prometheus/promhttp"
 	_ "github.com/riverqueue/river"
 	_ "github.com/riverqueue/river/riverdriver/riversqlite"
@@ -28,13 +31,10 @@ import (
 	_ "github.com/yuin/goldmark/extension"
 	_ "go.yaml.in/yaml/v4"
 	_ "golang.org/x/sync/errgroup"
-	_ "golang.org/x/time/rate"
 	_ "golang.org/x/term"
-	_ "github.com/microcosm-cc/bluemonday"
+	_ "golang.org/x/time/rate"
 	_ "modernc.org/sqlite"
 	_ "pgregory.net/rapid"
 	_ "sigs.k8s.io/gateway-api/apis/v1"
 	_ "sigs.k8s.io/yaml"
 )
-
-func main() {}

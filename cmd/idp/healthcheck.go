@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/idp-bot/idp/gitops/fault"
+)
+
+// newHealthcheck is for the image's HEALTHCHECK: it has no shell or curl of its
+// own to ask with.
+func newHealthcheck(p *program) *cobra.Command {
+	var address string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Ask a running idp whether it is alive",
+		Long: `Asks GET /healthz of the server on this machine. Exit status 0 when it answers 200,
+5 when it does not answer in time, 1 otherwise.`,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().StringVar(&address, "address", "", "address that the server listens on (default $IDP_LISTEN, else :8080)")
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if address == "" {
+			address = p.env["IDP_LISTEN"]
+		}
+		if address == "" {
+			address = ":8080"
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+		defer cancel()
+		return checkHealth(ctx, address)
+	}
+	return cmd
+}
+
+// checkHealth asks /healthz at a listen address; an address without a host, or
+// with the unspecified one, is asked on loopback.
+func checkHealth(ctx context.Context, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fault.Newf(fault.Usage, "address %q is not HOST:PORT", address)
+	}
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	url := "http://" + net.JoinHostPort(host, port) + "/healthz"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", url, err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask for health: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fault.Newf(fault.Failure, "%s answered %s", url, resp.Status)
+	}
+	return nil
+}

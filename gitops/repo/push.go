@@ -1,0 +1,86 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
+)
+
+// pushOutcome is how a push ended, as far as this side can tell.
+type pushOutcome struct {
+	// err is nil when the remote took the commit.
+	err error
+	// refused says that the remote answered and turned the ref down; else, with
+	// err set, the push may have landed all the same.
+	refused bool
+	message string
+}
+
+// push offers sha to the remote, which takes it only where its branch still is
+// what was read. sha is a child of that tip, so that --force-with-lease, git's
+// name for compare-and-swap, never forces anything.
+func (r *Repo) push(ctx context.Context, sha string) pushOutcome {
+	env, secrets, err := r.credentialEnv(ctx)
+	if err != nil {
+		return pushOutcome{err: err}
+	}
+	r.packs.RLock()
+	defer r.packs.RUnlock()
+	start := time.Now()
+	_, err = r.git.Run(ctx, gitexec.Command{
+		Args: []string{
+			"push", "--porcelain", "--quiet", "--no-verify", "--no-recurse-submodules",
+			"--force-with-lease=" + r.branchRef() + ":" + r.tip.sha,
+			"--", "origin", sha + ":" + r.branchRef(),
+		},
+		Env: env, Network: true,
+	})
+	r.metrics.pushSeconds.Observe(time.Since(start).Seconds())
+	out := readPush(err, secrets)
+	r.metrics.pushes.WithLabelValues(out.label()).Inc()
+	return out
+}
+
+// readPush reads --porcelain's lines "<flag> TAB <from>:<to> TAB <summary>
+// (<reason>)", the flag of a refused ref being "!"; see git-push(1).
+func readPush(err error, secrets []string) pushOutcome {
+	if err == nil {
+		return pushOutcome{}
+	}
+	var e *gitexec.Error
+	if errors.As(err, &e) && e.Err == nil {
+		for line := range strings.Lines(e.Stdout) {
+			flag, rest, _ := strings.Cut(line, "\t")
+			if flag != "!" {
+				continue
+			}
+			_, reason, _ := strings.Cut(rest, "\t")
+			return pushOutcome{refused: true, err: err, message: scrub(reason+"\n"+e.Stderr, secrets)}
+		}
+	}
+	return pushOutcome{err: gitFailure("push to the GitOps repository", err, secrets)}
+}
+
+func (o pushOutcome) label() string {
+	switch {
+	case o.err == nil:
+		return "ok"
+	case o.refused:
+		return "refused"
+	case errors.Is(o.err, ErrUnauthorized):
+		return "unauthorized"
+	}
+	return "unavailable"
+}
+
+// failure is the error to return for a push that is not tried again.
+func (o pushOutcome) failure(branch string) error {
+	if o.refused {
+		return &RefusedError{Branch: branch, Message: o.message}
+	}
+	return fmt.Errorf("branch %s: %w", branch, o.err)
+}

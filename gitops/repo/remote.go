@@ -1,0 +1,189 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
+)
+
+const (
+	trailerChange = "Idp-Change"
+	trailerEpoch  = "Idp-Epoch"
+
+	tipRef = "refs/idp/tip"
+	// maxArrivals is how many commits are searched for trailers after a tip moved.
+	maxArrivals = 5000
+)
+
+func (r *Repo) branchRef() string { return "refs/heads/" + r.opts.Branch }
+
+// network runs a process that may reach the remote, with the credentials.
+func (r *Repo) network(ctx context.Context, op string, c gitexec.Command) ([]byte, error) {
+	env, secrets, err := r.credentialEnv(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.Network, c.Env = true, append(c.Env, env...)
+	r.packs.RLock()
+	defer r.packs.RUnlock()
+	out, err := r.git.Run(ctx, c)
+	if err != nil {
+		return nil, gitFailure(op, err, secrets)
+	}
+	return out, nil
+}
+
+// local runs a process that only reads the clone.
+func (r *Repo) local(ctx context.Context, c gitexec.Command) ([]byte, error) {
+	r.packs.RLock()
+	defer r.packs.RUnlock()
+	return r.git.Run(ctx, c)
+}
+
+// lsRemote returns the branch's tip at the remote, "" when there is none.
+func (r *Repo) lsRemote(ctx context.Context) (string, error) {
+	out, err := r.network(ctx, "read the GitOps repository", gitexec.Command{
+		Args: []string{"ls-remote", "--quiet", "--", "origin", r.branchRef()},
+	})
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(out)) {
+		// The pattern matches the ends of names; only the whole name is meant.
+		if sha, ref, _ := strings.Cut(strings.TrimSpace(line), "\t"); ref == r.branchRef() && isSHA(sha) {
+			return sha, nil
+		}
+	}
+	return "", nil
+}
+
+// refresh reads the tip and fetches it when it moved, and returns what arrived
+// since the tip known before, newest first. The caller holds the writer's turn.
+func (r *Repo) refresh(ctx context.Context) (moved bool, arrived []arrival, err error) {
+	sha, err := r.lsRemote(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	old := r.tip
+	if old.known && old.sha == sha {
+		return false, nil, nil
+	}
+	if sha != "" {
+		if sha, err = r.fetch(ctx); err != nil {
+			return false, nil, err
+		}
+	}
+	if old.known && sha != "" {
+		since := old.sha
+		if !r.tip.known { // the clone was made anew and may not hold the old tip
+			since = ""
+		}
+		if arrived, err = r.arrivals(ctx, since, sha); err != nil {
+			return false, nil, err
+		}
+	}
+	r.tip = tipState{sha: sha, known: true}
+	r.noticeTakeover(arrived)
+	return true, arrived, nil
+}
+
+// fetch brings the branch's commits and trees, no blobs, into the clone and
+// returns its tip. The remote has answered just before, so that a failure may be
+// the clone's.
+func (r *Repo) fetch(ctx context.Context) (string, error) {
+	sha, err := r.tryFetch(ctx)
+	if err == nil {
+		return sha, nil
+	}
+	again, repairErr := r.repair(ctx, err)
+	if repairErr != nil {
+		return "", repairErr
+	}
+	if !again {
+		return "", err
+	}
+	return r.tryFetch(ctx)
+}
+
+func (r *Repo) tryFetch(ctx context.Context) (string, error) {
+	_, err := r.network(ctx, "fetch the GitOps repository", gitexec.Command{
+		Args: []string{
+			"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
+			"--no-auto-maintenance", "--filter=blob:none", "--", "origin", "+" + r.branchRef() + ":" + tipRef,
+		},
+		Timeout: 5 * r.opts.Timeout,
+	})
+	if err != nil {
+		return "", err
+	}
+	out, err := r.local(ctx, gitexec.Command{Args: []string{"rev-parse", "--verify", "--quiet", tipRef + "^{commit}"}})
+	if err != nil {
+		return "", fmt.Errorf("read fetched tip: %w", err)
+	}
+	return string(bytes.TrimSpace(out)), nil
+}
+
+// arrival is a commit that came to the branch, with idp's trailers.
+type arrival struct {
+	sha     string
+	changes []string
+	epochs  []string
+}
+
+func (r *Repo) arrivals(ctx context.Context, since, tip string) ([]arrival, error) {
+	const format = "--format=tformat:%H%x1f" +
+		"%(trailers:key=" + trailerChange + ",valueonly,unfold,separator=%x1e)%x1f" +
+		"%(trailers:key=" + trailerEpoch + ",valueonly,unfold,separator=%x1e)"
+	args := []string{"log", "-z", "--no-color", "--no-show-signature", fmt.Sprintf("--max-count=%d", maxArrivals), format, tip}
+	if since != "" {
+		args = append(args, "^"+since)
+	}
+	out, err := r.local(ctx, gitexec.Command{Args: append(args, "--")})
+	if err != nil {
+		return nil, fmt.Errorf("read new commits of %s: %w", r.opts.Branch, err)
+	}
+	return parseArrivals(out), nil
+}
+
+func parseArrivals(out []byte) []arrival {
+	var list []arrival
+	for record := range strings.SplitSeq(string(out), "\x00") {
+		fields := strings.Split(strings.TrimPrefix(record, "\n"), "\x1f")
+		if len(fields) != 3 || !isSHA(fields[0]) {
+			continue
+		}
+		list = append(list, arrival{sha: fields[0], changes: values(fields[1]), epochs: values(fields[2])})
+	}
+	return list
+}
+
+func values(field string) []string {
+	var out []string
+	for v := range strings.SplitSeq(field, "\x1e") {
+		if v = strings.TrimSpace(v); v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// noticeTakeover looks at the newest epoch commit: one that is not this writer's
+// own tells that another has taken over. A writer that never called Takeover
+// takes no part in this.
+func (r *Repo) noticeTakeover(arrived []arrival) {
+	if r.epoch == "" {
+		return
+	}
+	for _, a := range arrived {
+		if len(a.epochs) == 0 {
+			continue
+		}
+		if a.epochs[0] != r.epoch {
+			r.usurper = a.epochs[0]
+		}
+		return
+	}
+}

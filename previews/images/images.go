@@ -1,0 +1,221 @@
+// Package images asks registries whether an image exists and what its digest is.
+//
+// A Resolver guarantees that a digest it returns was stated by the image's own
+// registry during the call: tags move, so nothing is cached. It reads at most the
+// manifest, never a layer, with a time limit for the whole call and a limit on
+// how many calls one registry gets at a time. References come from pull
+// requests, so it never speaks plain HTTP but to loopback and to listed
+// registries, never connects to a link-local address (where clouds keep their
+// metadata), and hands credentials to no other registry than their own.
+//
+// A Resolver is safe for concurrent use. It never waits for an image: when to ask
+// again is NextCheck's to say and the caller's to do.
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// What Resolve fails with; test with errors.Is.
+var (
+	// ErrNotFound is for an image that its registry does not have (yet).
+	ErrNotFound = errors.New("image not found")
+	// ErrUnauthorized is for a registry that does not let idp see the image. Some
+	// registries, Docker Hub and ghcr.io among them, say so too of an image that
+	// does not exist.
+	ErrUnauthorized = errors.New("the registry does not let idp see the image")
+	// ErrUnavailable is for a registry that cannot be reached or has a fault.
+	ErrUnavailable = errors.New("the registry cannot be reached")
+	// ErrInvalid is for what is no image reference, or is not allowed as one.
+	ErrInvalid = errors.New("not an image reference that can be used")
+)
+
+const (
+	defaultTimeout     = 10 * time.Second
+	defaultPerRegistry = 4
+	maxReference       = 1024 // bytes
+)
+
+// Options are a Resolver's; the zero value asks every registry anonymously.
+type Options struct {
+	// DockerConfigFile is a file in the format of ~/.docker/config.json with the
+	// pull credentials of each registry, read again for each image; "" for none.
+	DockerConfigFile string
+	// PlainHTTP lists registries (host or host:port) that may be asked without
+	// TLS. Loopback registries always may.
+	PlainHTTP []string
+	// PerRegistry is how many images one registry is asked for at a time; 0 means 4.
+	PerRegistry int
+	// Timeout bounds one Resolve, waiting for its turn included; 0 means 10 s.
+	Timeout time.Duration
+	// Transport is what requests go through; nil means one of the Resolver's own,
+	// which honours the proxy variables of the environment.
+	Transport http.RoundTripper
+}
+
+// Resolver finds the digests of images.
+type Resolver struct {
+	keychain  keychain
+	plainHTTP plainHTTP
+	transport http.RoundTripper
+	gates     *gates
+	timeout   time.Duration
+}
+
+// New returns a Resolver.
+func New(o Options) *Resolver {
+	if o.PerRegistry <= 0 {
+		o.PerRegistry = defaultPerRegistry
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	plain := newPlainHTTP(o.PlainHTTP)
+	return &Resolver{
+		keychain:  keychain{file: o.DockerConfigFile},
+		plainHTTP: plain,
+		transport: newTransport(o.Transport, plain),
+		gates:     newGates(o.PerRegistry),
+		timeout:   o.Timeout,
+	}
+}
+
+// Resolve returns the digest ("sha256:" and 64 hexadecimal digits) of what ref
+// names now: an image, or the index of a multi-arch one. A ref that has a digest
+// is verified to exist. A ref without a registry is Docker Hub's, one without a
+// tag ":latest". Errors are ErrNotFound, ErrUnauthorized, ErrUnavailable,
+// ErrInvalid, or the context's.
+func (r *Resolver) Resolve(ctx context.Context, ref string) (string, error) {
+	parsed, err := r.parse(ref)
+	if err != nil {
+		return "", err
+	}
+	bounded, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	registry := parsed.Context().RegistryStr()
+	leave, err := r.gates.enter(bounded, registry)
+	if err == nil {
+		defer leave()
+		var digest v1.Hash
+		if digest, err = r.ask(bounded, parsed); err == nil {
+			return digest.String(), nil
+		}
+	}
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("resolve image %s: %w", ref, ctx.Err())
+	}
+	return "", fmt.Errorf("resolve image %s: %w", ref, explain(registry, err))
+}
+
+// Pinned returns ref's repository at digest, "registry/repository@sha256:…": the
+// form to commit.
+func Pinned(ref, digest string) (string, error) {
+	parsed, err := name.ParseReference(ref, name.WeakValidation)
+	if err == nil {
+		var pinned name.Digest
+		if pinned, err = name.NewDigest(parsed.Context().Name() + "@" + digest); err == nil {
+			return pinned.Name(), nil
+		}
+	}
+	return "", fmt.Errorf("pin image %.200q: %w: %s", ref, ErrInvalid, err.Error())
+}
+
+func (r *Resolver) parse(ref string) (name.Reference, error) {
+	if len(ref) > maxReference {
+		return nil, fmt.Errorf("resolve image %.80q…: %w: longer than %d bytes", ref, ErrInvalid, maxReference)
+	}
+	parsed, err := name.ParseReference(ref, name.WeakValidation)
+	if err != nil {
+		return nil, fmt.Errorf("resolve image %q: %w: %s", ref, ErrInvalid, err.Error())
+	}
+	if r.plainHTTP.allows(parsed.Context().RegistryStr()) {
+		if parsed, err = name.ParseReference(ref, name.WeakValidation, name.Insecure); err != nil {
+			return nil, fmt.Errorf("resolve image %q: %w: %s", ref, ErrInvalid, err.Error())
+		}
+	}
+	return parsed, nil
+}
+
+// ask sends HEAD, and GET where HEAD leaves the answer open: registries need not
+// state the digest on HEAD, may not allow it, and give reasons on GET only.
+func (r *Resolver) ask(ctx context.Context, ref name.Reference) (v1.Hash, error) {
+	puller, err := remote.NewPuller(
+		remote.WithTransport(r.transport),
+		remote.WithAuthFromKeychain(r.keychain),
+		remote.WithUserAgent("idp"),
+		// One attempt: the caller asks again, at its own pace.
+		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
+		remote.WithRetryPredicate(func(error) bool { return false }),
+	)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	head, err := puller.Head(ctx, ref)
+	if err == nil {
+		return head.Digest, nil
+	}
+	var answer *transport.Error
+	if ctx.Err() != nil || errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound {
+		return v1.Hash{}, err
+	}
+	got, err := puller.Get(ctx, ref)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return got.Digest, nil
+}
+
+// explain turns what go-containerregistry says into one of the package's errors.
+func explain(registry string, err error) error {
+	var answer *transport.Error
+	switch {
+	case errors.Is(err, errCredentials):
+		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	case errors.Is(err, errForbiddenAddress):
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	case !errors.As(err, &answer):
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, registry, err)
+	case answer.StatusCode == http.StatusNotFound, coded(answer, transport.ManifestUnknownErrorCode, transport.NameUnknownErrorCode):
+		return ErrNotFound
+	case answer.StatusCode == http.StatusUnauthorized, answer.StatusCode == http.StatusForbidden,
+		coded(answer, transport.UnauthorizedErrorCode, transport.DeniedErrorCode):
+		return fmt.Errorf("%w: %s answered %d; configure its pull credentials in the file that images.docker_config_file names",
+			ErrUnauthorized, registry, answer.StatusCode)
+	}
+	return fmt.Errorf("%w: %s answered %d", ErrUnavailable, registry, answer.StatusCode)
+}
+
+func coded(answer *transport.Error, codes ...transport.ErrorCode) bool {
+	for _, d := range answer.Errors {
+		for _, code := range codes {
+			if d.Code == code {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const (
+	firstCheck = 2 * time.Second
+	lastCheck  = time.Minute
+)
+
+// NextCheck returns how long to wait before asking for a missing image again,
+// after attempt checks found nothing: 2 s at first, doubling to one minute.
+func NextCheck(attempt int) time.Duration {
+	wait := firstCheck
+	for range min(max(attempt-1, 0), 10) {
+		wait *= 2
+	}
+	return min(wait, lastCheck)
+}

@@ -1,0 +1,316 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/robfig/cron/v3"
+
+	"github.com/idp-bot/idp/previews"
+)
+
+const (
+	deliveryQueue  = "deliveries"
+	periodicQueue  = "periodic"
+	defaultWorkers = 16
+	// pollInterval is how late a retry, or a job whose ring was lost, is picked up.
+	pollInterval = 500 * time.Millisecond
+	// fetchCooldown bounds how often a burst makes River fetch.
+	fetchCooldown = 5 * time.Millisecond
+
+	deliveryTimeout = 2 * time.Minute
+	periodicTimeout = 30 * time.Minute
+	// rescueAfter must exceed both; at a start everything is rescued anyway.
+	rescueAfter = time.Hour
+	// maxAttempts only has to exceed every Options.Retry: how often a delivery is
+	// tried is decided in work.
+	maxAttempts = 1000
+)
+
+// Jobs is the work that the store's queue does.
+type Jobs struct {
+	// Handle does what a delivery asks for. An error has it called again after a
+	// pause; after the last attempt the delivery is dead. Deliveries are handled
+	// concurrently and in any order; one that is done already is not handled again.
+	Handle func(ctx context.Context, d Delivery) error
+	// Periodic is run on schedules; their names are unique.
+	Periodic []Periodic
+	// Workers is how many deliveries are handled at once; 0 means 16.
+	Workers int
+}
+
+// Periodic is something to be done on a schedule. It never runs beside itself. Its
+// errors are logged; the schedule goes on.
+type Periodic struct {
+	Name     string
+	Schedule cron.Schedule
+	Run      func(ctx context.Context) error
+	// RunOnStart has it run once, within about a second of StartJobs.
+	RunOnStart bool
+}
+
+// jobs is a running River client.
+type jobs struct {
+	client   *river.Client[*sql.Tx]
+	stopping atomic.Bool
+}
+
+type deliveryJob struct {
+	GUID string `json:"guid"`
+}
+
+func (deliveryJob) Kind() string { return "delivery" }
+
+type periodicJob struct {
+	Name string `json:"name"`
+}
+
+func (periodicJob) Kind() string { return "periodic" }
+
+// newInsertClient returns a client that only inserts. Inserting must go through
+// the transaction at hand: with one write connection anything else would wait for
+// itself.
+func newInsertClient(db *sql.DB, log *slog.Logger) (*river.Client[*sql.Tx], error) {
+	client, err := river.NewClient(newDriver(db, nil), &river.Config{Logger: quiet(log)})
+	if err != nil {
+		return nil, fmt.Errorf("set up the queue: %w", err)
+	}
+	return client, nil
+}
+
+// enqueue inserts one job per delivery. Jobs are not unique: River skips an
+// insert while its twin runs, which would lose the event.
+func (s *Store) enqueue(ctx context.Context, tx *sql.Tx, guids []string) error {
+	if len(guids) == 0 {
+		return nil
+	}
+	params := make([]river.InsertManyParams, len(guids))
+	for i, guid := range guids {
+		params[i] = river.InsertManyParams{
+			Args:       deliveryJob{GUID: guid},
+			InsertOpts: &river.InsertOpts{Queue: deliveryQueue, MaxAttempts: maxAttempts},
+		}
+	}
+	if _, err := s.insert.InsertManyFastTx(ctx, tx, params); err != nil {
+		return fmt.Errorf("insert jobs: %w", err)
+	}
+	return nil
+}
+
+// StartJobs starts working deliveries and schedules, those left over from the
+// last run included. It may be called once until StopJobs.
+func (s *Store) StartJobs(ctx context.Context, j Jobs) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.jobs != nil {
+		return errors.New("start jobs: they are running already")
+	}
+	if err := s.inTx(ctx, "recover_jobs", func(tx *sql.Tx) error { return recoverJobs(ctx, tx) }); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
+	j.Periodic = append([]Periodic{s.pruning()}, j.Periodic...)
+	running := &jobs{}
+	client, err := river.NewClient(newDriver(s.write, s.bell), s.config(j, running))
+	if err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
+	// StopJobs ends them, not the end of ctx, so that they can be drained.
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
+	running.client, s.jobs = client, running
+	return nil
+}
+
+// StopJobs takes no more work and waits for what is under way. When ctx ends
+// first, what is left is cancelled and begins anew at the next start. Without
+// running jobs it does nothing.
+func (s *Store) StopJobs(ctx context.Context) error {
+	s.mu.Lock()
+	running := s.jobs
+	s.jobs = nil
+	s.mu.Unlock()
+	if running == nil {
+		return nil
+	}
+	running.stopping.Store(true)
+	err := running.client.Stop(ctx)
+	if err == nil {
+		return nil
+	}
+	hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := running.client.StopAndCancel(hard); err != nil {
+		return fmt.Errorf("stop jobs: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) config(j Jobs, running *jobs) *river.Config {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &deliveryWorker{store: s, handle: j.Handle, jobs: running})
+	periodic := &periodicWorker{store: s, jobs: running, tasks: map[string]*task{}}
+	river.AddWorker(workers, periodic)
+
+	schedules := make([]*river.PeriodicJob, 0, len(j.Periodic))
+	for _, p := range j.Periodic {
+		periodic.tasks[p.Name] = &task{run: p.Run}
+		schedules = append(schedules, river.NewPeriodicJob(p.Schedule, func() (river.JobArgs, *river.InsertOpts) {
+			return periodicJob{Name: p.Name}, &river.InsertOpts{Queue: periodicQueue, MaxAttempts: 1}
+		}, &river.PeriodicJobOpts{ID: p.Name, RunOnStart: p.RunOnStart}))
+	}
+	parallel := j.Workers
+	if parallel == 0 {
+		parallel = defaultWorkers
+	}
+	return &river.Config{
+		Logger:  quiet(s.log),
+		Workers: workers,
+		Queues: map[string]river.QueueConfig{
+			deliveryQueue: {MaxWorkers: parallel},
+			periodicQueue: {MaxWorkers: max(len(j.Periodic), 1)},
+		},
+		PeriodicJobs:                schedules,
+		FetchCooldown:               fetchCooldown,
+		FetchPollInterval:           pollInterval,
+		RetryPolicy:                 retryPolicy{s.retry},
+		RescueStuckJobsAfter:        rescueAfter,
+		CompletedJobRetentionPeriod: time.Hour,
+		CancelledJobRetentionPeriod: time.Hour,
+		DiscardedJobRetentionPeriod: time.Hour,
+		ReindexerIndexNames:         []string{},
+	}
+}
+
+// quiet lets River's warnings through alone.
+func quiet(log *slog.Logger) *slog.Logger { return slog.New(warnings{log.Handler()}) }
+
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// retryPolicy pauses as Options.Retry says.
+type retryPolicy struct{ pauses []time.Duration }
+
+// NextRetry returns when a failed job is due again, by River's clock.
+func (p retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	now := time.Now().UTC()
+	if len(p.pauses) == 0 {
+		return now
+	}
+	return now.Add(p.pauses[min(max(job.Attempt, 1), len(p.pauses))-1])
+}
+
+type deliveryWorker struct {
+	river.WorkerDefaults[deliveryJob]
+	store  *Store
+	handle func(context.Context, Delivery) error
+	jobs   *jobs
+}
+
+func (w *deliveryWorker) Timeout(*river.Job[deliveryJob]) time.Duration { return deliveryTimeout }
+
+// Work handles one delivery. What it returns only tells River whether to come
+// back: the delivery's own row says how it stands.
+func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) error {
+	guid := job.Args.GUID
+	d, err := w.store.Delivery(ctx, guid)
+	if errors.Is(err, previews.ErrNotFound) || err == nil && d.State != DeliveryPending {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if job.Attempt > len(w.store.retry)+1 {
+		// It was given its last attempt and never came back from it.
+		return w.fail(ctx, d, job.Attempt, errors.New("the server ended while it was being handled"))
+	}
+	if err = call(ctx, func(ctx context.Context) error { return w.handle(ctx, d) }); err == nil {
+		return w.done(ctx, guid)
+	}
+	if w.jobs.stopping.Load() && ctx.Err() != nil {
+		return river.JobSnooze(0)
+	}
+	return w.fail(ctx, d, job.Attempt, err)
+}
+
+// done marks a delivery whose handler had nothing to apply.
+func (w *deliveryWorker) done(ctx context.Context, guid string) error {
+	d, err := w.store.Delivery(ctx, guid)
+	if err != nil || d.State == DeliveryDone {
+		return err
+	}
+	return w.store.inTx(ctx, "end_delivery", func(tx *sql.Tx) error {
+		_, err := endDelivery(ctx, tx, guid, "handled", w.store.now())
+		return err
+	})
+}
+
+func (w *deliveryWorker) fail(ctx context.Context, d Delivery, attempt int, cause error) error {
+	dead := attempt > len(w.store.retry)
+	level, message := slog.LevelInfo, "delivery failed and will be tried again"
+	if dead {
+		level, message = slog.LevelError, "delivery failed too often and was given up"
+	}
+	w.store.log.Log(ctx, level, message, "delivery", d.GUID, "event", d.Event, "attempt", attempt, "error", cause)
+	// The job's own time may be what ran out.
+	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	if err := w.store.failDelivery(record, d.GUID, attempt, dead, cause); err != nil {
+		return errors.Join(cause, err)
+	}
+	if dead {
+		return river.JobCancel(cause)
+	}
+	return cause
+}
+
+// task is one schedule's work; mu keeps it from running beside itself.
+type task struct {
+	mu  sync.Mutex
+	run func(context.Context) error
+}
+
+type periodicWorker struct {
+	river.WorkerDefaults[periodicJob]
+	store *Store
+	jobs  *jobs
+	tasks map[string]*task
+}
+
+func (w *periodicWorker) Timeout(*river.Job[periodicJob]) time.Duration { return periodicTimeout }
+
+// Work runs one schedule's work, unless it still runs from the last time.
+func (w *periodicWorker) Work(ctx context.Context, job *river.Job[periodicJob]) error {
+	t := w.tasks[job.Args.Name]
+	if t == nil || !t.mu.TryLock() {
+		return nil
+	}
+	defer t.mu.Unlock()
+	err := call(ctx, t.run)
+	if err != nil && !w.jobs.stopping.Load() {
+		w.store.log.Warn("scheduled work failed; it will run again on schedule", "job", job.Args.Name, "error", err)
+	}
+	return nil
+}
+
+// call turns a panic into an error, so that it counts as a failed attempt.
+func call(ctx context.Context, fn func(context.Context) error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return fn(ctx)
+}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/idp-bot/idp/previews"
+)
+
+// Outcome is all that comes of one delivery.
+type Outcome struct {
+	// Delivery is the GUID that the outcome is keyed by.
+	Delivery string
+	// Environment is the row as it shall be; nil leaves it as it is. With Version 0
+	// it is created, else it replaces the row that has that version. Apply fills in
+	// its RowID and new Version.
+	Environment *previews.Environment
+	// Effects follow in this order.
+	Effects []Effect
+	Audit   []Audit
+	// Result says in a few words what came of the delivery.
+	Result string
+}
+
+// Audit records who asked for what, and what became of it.
+type Audit struct {
+	// At and Delivery are filled in by Apply.
+	At       time.Time
+	Delivery string
+
+	ActorID int64
+	Actor   string
+	// Action is the command or event, such as "extend 24h".
+	Action string
+	// Environment is "owner/repo/id", SHA the revision it concerns.
+	Environment, SHA string
+	Allowed          bool
+	// Reason is the rule that allowed or refused it.
+	Reason string
+}
+
+// errDone ends the transaction of a delivery that was done before.
+var errDone = errors.New("delivery is done already")
+
+// Apply writes everything of an outcome, or nothing. Applying one to a delivery
+// that is done changes nothing and is no error. previews.ErrStale says that the
+// environment moved on since it was read, previews.ErrBreaker that the removal
+// was inferred and is held back, ErrNameTaken that the new environment's name
+// belongs to another, previews.ErrNotFound that there is no such delivery.
+func (s *Store) Apply(ctx context.Context, o Outcome) error {
+	now := s.now().UTC()
+	var written *previews.Environment
+	err := s.change(ctx, "apply", func(tx *sql.Tx) (err error) {
+		if err := claim(ctx, tx, o, now); err != nil {
+			return err
+		}
+		if written, err = s.applyEnvironment(ctx, tx, o.Environment); err != nil {
+			return err
+		}
+		if err := insertEffects(ctx, tx, o, now); err != nil {
+			return err
+		}
+		return insertAudit(ctx, tx, o, now)
+	})
+	if errors.Is(err, errDone) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("apply delivery %s: %w", o.Delivery, err)
+	}
+	if written != nil {
+		*o.Environment = *written
+	}
+	return nil
+}
+
+// claim marks the delivery done: who does so first writes the rest.
+func claim(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
+	first, err := endDelivery(ctx, tx, o.Delivery, o.Result, now)
+	if err != nil || first {
+		return err
+	}
+	var known int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE guid = ?`, o.Delivery).Scan(&known); err != nil {
+		return err
+	}
+	if known == 0 {
+		return previews.ErrNotFound
+	}
+	return errDone
+}
+
+// applyEnvironment writes a copy, so that a transaction that fails leaves the
+// caller's row as it was.
+func (s *Store) applyEnvironment(ctx context.Context, tx *sql.Tx, e *previews.Environment) (*previews.Environment, error) {
+	if e == nil {
+		return nil, nil
+	}
+	after := *e
+	if e.Version == 0 && e.RowID == 0 {
+		return &after, s.create(ctx, tx, &after)
+	}
+	before, err := oneEnvironment(tx.QueryRowContext, ctx, `id = ?`, e.RowID)
+	if err != nil {
+		return nil, err
+	}
+	if before.Version != e.Version {
+		return nil, previews.ErrStale
+	}
+	return &after, s.replace(ctx, tx, before, &after)
+}
+
+func insertEffects(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
+	for i, e := range o.Effects {
+		_, err := tx.ExecContext(ctx, `INSERT INTO effects (delivery, idx, kind, installation_id, repository_id, owner, repo, pr,
+			comment_id, content, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			o.Delivery, i, e.Kind, e.InstallationID, e.RepositoryID, e.Owner, e.Repo, e.PR, e.CommentID, e.Content, stamp(now))
+		if err != nil {
+			return fmt.Errorf("effect %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func insertAudit(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
+	for _, a := range o.Audit {
+		_, err := tx.ExecContext(ctx, `INSERT INTO audit (at, delivery, actor_id, actor, action, environment, sha, allowed, reason)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			stamp(now), o.Delivery, a.ActorID, a.Actor, a.Action, a.Environment, a.SHA, a.Allowed, a.Reason)
+		if err != nil {
+			return fmt.Errorf("audit: %w", err)
+		}
+	}
+	return nil
+}
+
+// AuditLog returns the newest entries first; environment "" means all.
+func (s *Store) AuditLog(ctx context.Context, environment string, limit int) ([]Audit, error) {
+	defer s.metrics.time("audit_log")()
+	where, args := "1 = 1", []any{}
+	if environment != "" {
+		where, args = "environment = ?", append(args, environment)
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT at, delivery, actor_id, actor, action, environment, sha, allowed, reason
+		FROM audit WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("read audit log: %w", err)
+	}
+	defer rows.Close()
+	var out []Audit
+	for rows.Next() {
+		var a Audit
+		var at int64
+		if err := rows.Scan(&at, &a.Delivery, &a.ActorID, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Allowed, &a.Reason); err != nil {
+			return nil, fmt.Errorf("read audit log: %w", err)
+		}
+		a.At = instant(at)
+		out = append(out, a)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read audit log: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/idp-bot/idp/previews"
+)
+
+// Report is what idp has said on GitHub about one environment, and when it may
+// say more.
+type Report struct {
+	// CommentID is the comment that is edited, CommentHash the hash of its content.
+	CommentID   int64
+	CommentHash string
+	// CheckRunID is the check run on CheckSHA; CheckDone says that it concluded.
+	CheckRunID          int64
+	CheckSHA, CheckHash string
+	CheckDone           bool
+	// DeploymentID is the deployment of DeploymentSHA, DeploymentState its last status.
+	DeploymentID                   int64
+	DeploymentSHA, DeploymentState string
+	// ReportedVersion is the environment's version that all of this is about.
+	ReportedVersion int64
+	// NotBefore holds the next report back, after a failure or to keep the pace.
+	NotBefore time.Time
+	Attempts  int
+	LastError string
+	UpdatedAt time.Time
+}
+
+// Reportable is an environment about which there is something new to say.
+type Reportable struct {
+	Environment previews.Environment
+	Report      Report
+}
+
+// Unreported returns the environments that changed since they were last reported
+// and may be reported now: failures before ends before progress, the rows that
+// waited longest first.
+func (s *Store) Unreported(ctx context.Context, now time.Time, limit int) ([]Reportable, error) {
+	defer s.metrics.time("unreported")()
+	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.version, e.doc, e.diff, r.doc
+		FROM environments AS e LEFT JOIN reports AS r ON r.environment_id = e.id
+		WHERE e.version <> e.reported_version AND e.report_not_before <= ?
+		ORDER BY e.report_rank, e.id LIMIT ?`, stamp(now), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list unreported environments: %w", err)
+	}
+	defer rows.Close()
+	var out []Reportable
+	for rows.Next() {
+		var item Reportable
+		var diff string
+		var report []byte
+		if item.Environment, err = decodeEnvironment(rows, &diff, &report); err != nil {
+			return nil, fmt.Errorf("list unreported environments: %w", err)
+		}
+		item.Environment.Diff = diff
+		if err := decodeReport(report, &item.Report); err != nil {
+			return nil, err
+		}
+		out = append(out, item)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list unreported environments: %w", err)
+	}
+	return out, nil
+}
+
+// NextReport returns when the next report may be written, and false when there is
+// nothing to say.
+func (s *Store) NextReport(ctx context.Context) (time.Time, bool, error) {
+	defer s.metrics.time("next_report")()
+	var next sql.NullInt64
+	err := s.read.QueryRowContext(ctx, `SELECT min(report_not_before) FROM environments WHERE version <> reported_version`).Scan(&next)
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("read next report: %w", err)
+	}
+	return instant(next.Int64), next.Valid, nil
+}
+
+// Report returns the report of an environment; its zero value when nothing has
+// been said yet.
+func (s *Store) Report(ctx context.Context, rowID int64) (Report, error) {
+	defer s.metrics.time("report")()
+	var doc []byte
+	var report Report
+	err := s.read.QueryRowContext(ctx, `SELECT doc FROM reports WHERE environment_id = ?`, rowID).Scan(&doc)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return report, fmt.Errorf("read report of environment %d: %w", rowID, err)
+	}
+	return report, decodeReport(doc, &report)
+}
+
+func decodeReport(doc []byte, into *Report) error {
+	if doc == nil {
+		return nil
+	}
+	if err := json.Unmarshal(doc, into); err != nil {
+		return fmt.Errorf("decode report: %w", err)
+	}
+	return nil
+}
+
+// SaveReport records what has been said about an environment. It leaves the
+// environment's version alone and does not wake subscribers.
+func (s *Store) SaveReport(ctx context.Context, rowID int64, r Report) error {
+	r.UpdatedAt = s.now().UTC()
+	doc, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode report of environment %d: %w", rowID, err)
+	}
+	err = s.inTx(ctx, "save_report", func(tx *sql.Tx) error {
+		found, err := affected(tx.ExecContext(ctx, `UPDATE environments SET reported_version = ?, report_not_before = ? WHERE id = ?`,
+			r.ReportedVersion, stamp(r.NotBefore), rowID))
+		if err != nil {
+			return err
+		}
+		if !found {
+			return previews.ErrNotFound
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO reports (environment_id, doc) VALUES (?, ?)
+			ON CONFLICT (environment_id) DO UPDATE SET doc = excluded.doc`, rowID, string(doc))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("save report of environment %d: %w", rowID, err)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	// minSQLite has the fix for the reset of a WAL under a reader
+	// (https://sqlite.org/releaselog/3_51_3.html), which could corrupt the file.
+	minSQLite = "3.51.3"
+	readers   = 4
+)
+
+// sqlitePath returns the file that a sqlite:// URL names.
+func sqlitePath(raw string) (string, error) {
+	path, ok := strings.CutPrefix(raw, "sqlite://")
+	switch {
+	case !ok:
+		scheme, _, _ := strings.Cut(raw, ":")
+		return "", fmt.Errorf("database URL starts with %q: expected sqlite://PATH", scheme)
+	case path == "" || strings.HasSuffix(path, "/"):
+		return "", errors.New("database URL names no file: expected sqlite://PATH")
+	case strings.ContainsAny(path, "?#"):
+		return "", errors.New("database URL has options: expected sqlite://PATH alone")
+	}
+	return path, nil
+}
+
+// openSQLite returns one connection to write with and a pool to read with. Every
+// write transaction takes the write lock as it begins, so that none fails halfway
+// because another one was first; busy_timeout waits for other processes.
+func openSQLite(ctx context.Context, path string, existing bool) (write, read *sql.DB, err error) {
+	if err := checkFile(path, existing); err != nil {
+		return nil, nil, err
+	}
+	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
+	if write, err = openPool(path, "rwc", 1, pragmas); err != nil {
+		return nil, nil, err
+	}
+	if read, err = openPool(path, "rw", readers, []string{"busy_timeout(5000)", "query_only(1)"}); err != nil {
+		return nil, nil, errors.Join(err, write.Close())
+	}
+	if err := checkDatabase(ctx, write, existing); err != nil {
+		return nil, nil, errors.Join(err, read.Close(), write.Close())
+	}
+	return write, read, nil
+}
+
+func checkFile(path string, existing bool) error {
+	_, err := os.Stat(path)
+	if existing && errors.Is(err, fs.ErrNotExist) {
+		return ErrAbsent
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func openPool(path, mode string, connections int, pragmas []string) (*sql.DB, error) {
+	query := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": pragmas}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// checkDatabase refuses a library with a known fault and a file that is damaged.
+func checkDatabase(ctx context.Context, db *sql.DB, existing bool) error {
+	var version string
+	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+		return corrupt(err)
+	}
+	if olderVersion(version, minSQLite) {
+		return fmt.Errorf("SQLite %s can corrupt databases: %s or newer is needed", version, minSQLite)
+	}
+	if existing {
+		return nil
+	}
+	var verdict string
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return corrupt(err)
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("%w: %s; restore it, or move it away and let idp begin anew", ErrCorrupt, strings.TrimSpace(verdict))
+	}
+	return nil
+}
+
+// corrupt says plainly what SQLite says with a code.
+func corrupt(err error) error {
+	if sqliteCode(err) == sqlite3.SQLITE_CORRUPT || sqliteCode(err) == sqlite3.SQLITE_NOTADB {
+		return fmt.Errorf("%w: %w; restore it, or move it away and let idp begin anew", ErrCorrupt, err)
+	}
+	return err
+}
+
+// sqliteCode returns the primary result code of err, 0 when it is not SQLite's.
+func sqliteCode(err error) int {
+	failure, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return 0
+	}
+	return failure.Code() & 0xff
+}
+
+// violates says whether err is about a unique index over table.column.
+func violates(err error, column string) bool {
+	return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT && strings.Contains(err.Error(), column)
+}
+
+// olderVersion compares dotted versions by their numbers.
+func olderVersion(version, than string) bool {
+	var a, b [3]int
+	// Missing parts stay zero.
+	_, _ = fmt.Sscanf(version, "%d.%d.%d", &a[0], &a[1], &a[2])
+	_, _ = fmt.Sscanf(than, "%d.%d.%d", &b[0], &b[1], &b[2])
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] < b[i]
+		}
+	}
+	return false
+}
+
+// recoverJobs hands back the jobs that a process held when it ended without
+// giving them up. River would wait for its rescuer (an hour); a SQLite file has
+// one server, so at its start nobody is working on anything. A job that was
+// running keeps its attempt, so that one that brings the process down dies too.
+func recoverJobs(ctx context.Context, tx *sql.Tx) error {
+	for _, statement := range []string{
+		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
+		`DELETE FROM river_leader`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("take over the jobs of the last run: %w", err)
+		}
+	}
+	return nil
+}

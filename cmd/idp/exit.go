@@ -77,13 +77,16 @@ func (p *program) exit(ctx context.Context, err error) int {
 // At a terminal the whole chain is shown: whoever runs the program is its operator.
 func printError(w io.Writer, style style, err error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", style.bad("error:"), err)
-	if list, ok := errors.AsType[detailed](err); ok {
+	f, coded := errors.AsType[*fault.Error](err)
+	if list, ok := errors.AsType[detailed](err); ok && coded {
+		fmt.Fprintf(&b, "%s %s\n", style.bad("error:"), f.Message)
 		for _, line := range list.Details() {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}
+	} else {
+		fmt.Fprintf(&b, "%s %s\n", style.bad("error:"), err)
 	}
-	if f, ok := errors.AsType[*fault.Error](err); ok && f.Hint != "" {
+	if coded && f.Hint != "" {
 		fmt.Fprintf(&b, "%s %s\n", style.dim("hint:"), f.Hint)
 	}
 	// Standard error that cannot be written to leaves nobody to tell.

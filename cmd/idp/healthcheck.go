@@ -15,28 +15,25 @@ import (
 // newHealthcheck is for the image's HEALTHCHECK: it has no shell or curl of its
 // own to ask with.
 func newHealthcheck(p *program) *cobra.Command {
-	var address string
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Ask a running idp whether it is alive",
-		Long: `Asks GET /healthz of the server on this machine. Exit status 0 when it answers 200,
-5 when it does not answer in time, 1 otherwise.`,
-		Args:              cobra.NoArgs,
+		Short: "Ask the bot on this machine whether it is alive",
+		Long: `Asks GET /healthz of the bot that listens on this machine. Exit status 0 when it
+answers 200, 5 when it does not answer in time, 1 otherwise.`,
+		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.Flags().StringVar(&address, "address", "", "address that the server listens on (default $IDP_LISTEN, else :8080)")
+	flags := addConfigFlags(cmd, "Server")
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if address == "" {
-			address = p.env["IDP_LISTEN"]
-		}
-		if address == "" {
-			address = ":8080"
+		cfg, err := p.loadConfig(flags, forReading)
+		if err != nil {
+			return err
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
-		return checkHealth(ctx, address)
+		return checkHealth(ctx, cfg.Listen)
 	}
 	return cmd
 }
@@ -46,7 +43,7 @@ func newHealthcheck(p *program) *cobra.Command {
 func checkHealth(ctx context.Context, address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fault.Newf(fault.Usage, "address %q is not HOST:PORT", address)
+		return fault.Newf(fault.Usage, "listen address %q is not HOST:PORT", address)
 	}
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "localhost"

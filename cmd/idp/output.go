@@ -113,3 +113,11 @@ func renderRow(cells []string, widths []int) string {
 	}
 	return strings.TrimRight(b.String(), " ")
 }
+
+// plural returns "1 mistake", "2 mistakes".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -15,6 +15,7 @@ import (
 // file and a row here; the README's table follows.
 func commands() []func(*program) *cobra.Command {
 	return []func(*program) *cobra.Command{
+		newServe,
 		newHealthcheck,
 		newVersion,
 	}
@@ -105,4 +106,12 @@ func markStart(cmd *cobra.Command, p *program) {
 	for _, sub := range cmd.Commands() {
 		markStart(sub, p)
 	}
+}
+
+// noArgs refuses arguments, which cobra.NoArgs would call commands.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fault.Newf(fault.Usage, "%q takes no arguments", cmd.CommandPath()).WithHint("%q shows how it is called", cmd.CommandPath()+" --help")
 }

@@ -57,7 +57,7 @@ func newVersion(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "version",
 		Short:             "Print version, commit and Go release",
-		Args:              cobra.NoArgs,
+		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	output := addOutputFlag(cmd)
@@ -70,4 +70,10 @@ func newVersion(p *program) *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// buildVersion is the version alone, for logs and user agents.
+func buildVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	return buildOf(info).Version
 }

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/idp-bot/idp/gitops/platform"
+)
+
+// minWebhookSecret is the length, in bytes, below which a webhook secret is
+// refused: that of the SHA-256 it keys (RFC 2104, section 3).
+const minWebhookSecret = 32
+
+const sqliteScheme = "sqlite://"
+
+// derive fills the values that follow from others.
+func (l *loading) derive() {
+	c := l.config
+	if c.GitOpsReadURL == "" {
+		c.GitOpsReadURL = c.GitOpsURL
+	}
+	if c.StateDir == "" {
+		c.StateDir = filepath.Join(filepath.Dir(strings.TrimPrefix(c.DatabaseURL.Reveal(), sqliteScheme)), "idp-state")
+	}
+	if c.RoutingNamespace == "" && c.Routing == platform.HTTPRoute {
+		c.RoutingNamespace = c.GatewayNamespace
+	}
+}
+
+// check puts the parsed values to the rules that concern more than a text.
+func (l *loading) check(need completeness) {
+	l.checkStorage()
+	l.checkWebhookSecrets()
+	l.checkGitOpsURLs()
+	l.checkArgoCD()
+	l.checkTimes()
+	l.checkQuota()
+	if need == forServing {
+		l.checkRequired()
+		l.checkListeners()
+		l.checkPrivateKey()
+		l.checkTokenFile()
+		l.checkDockerConfig()
+		l.checkExposure()
+	}
+}
+
+// refuse reports a mistake of the key unless it has one already.
+func (l *loading) refuse(key, why, fix string) { l.report(key, mistake{why, fix}) }
+
+func (l *loading) checkRequired() {
+	for _, f := range configFields() {
+		if _, set := l.settings[f.Key]; f.Required != "" && !set {
+			l.refuse(f.Key, "it is required", "set "+f.Env()+" to "+f.Required)
+		}
+	}
+	if l.sound("github_app_id") && l.config.GitHubAppID <= 0 {
+		l.refuse("github_app_id", "it is not an App id", "use the number on the App's settings page")
+	}
+}
+
+func (l *loading) checkStorage() {
+	text := l.config.DatabaseURL.Reveal()
+	path, ok := strings.CutPrefix(text, sqliteScheme)
+	if !l.sound("database_url") {
+		return
+	}
+	if !ok || path == "" || strings.ContainsAny(path, "?#") {
+		l.refuse("database_url", "this is not the URL of a database that idp knows", "write sqlite://FILE or sqlite:///ABSOLUTE/FILE")
+		return
+	}
+	if dir := filepath.Dir(path); !isDir(dir) {
+		l.refuse("database_url", "there is no folder "+dir, "create it, or name a file in another")
+	}
+}
+
+func (l *loading) checkWebhookSecrets() {
+	if !l.sound("github_webhook_secret") {
+		return
+	}
+	secrets := l.config.GitHubWebhookSecret
+	if len(secrets) == 0 {
+		l.refuse("github_webhook_secret", "it holds no secret", `make one with "openssl rand -hex 32"`)
+	}
+	for i, s := range secrets {
+		if n := len(s.Reveal()); n < minWebhookSecret {
+			l.refuse("github_webhook_secret", fmt.Sprintf("secret %d of %d has %d bytes", i+1, len(secrets), n),
+				fmt.Sprintf("use at least %d, from \"openssl rand -hex 32\"", minWebhookSecret))
+		}
+	}
+}
+
+func (l *loading) checkGitOpsURLs() {
+	for _, key := range []string{"gitops_url", "gitops_read_url"} {
+		if !l.sound(key) {
+			continue
+		}
+		u, why := parseGitURL(l.settings[key].text)
+		switch {
+		case why != "":
+			l.refuse(key, why, "write it like https://github.com/acme/gitops.git, ssh://git@host/gitops.git or file:///srv/gitops.git")
+		case u.User != nil && (u.Scheme != "ssh" || hasPassword(u)):
+			l.refuse(key, "the URL holds credentials", "leave them out and name a file with the token in gitops_token_file")
+		case u.Scheme == "http" && !isLoopback(u.Hostname()):
+			l.warnings = append(l.warnings, fmt.Sprintf("%s (%s): the token goes to %s unencrypted: use https", key, l.settings[key].origin, u.Host))
+		}
+	}
+}
+
+// parseGitURL takes what git does of http, https, ssh and file; why says what is
+// wrong without quoting a text that may hold a password.
+func parseGitURL(text string) (u *url.URL, why string) {
+	if user, rest, ok := strings.Cut(text, "@"); ok && !strings.Contains(text, "://") && strings.Contains(rest, ":") {
+		host, path, _ := strings.Cut(rest, ":") // git@host:path
+		return &url.URL{Scheme: "ssh", User: url.User(user), Host: host, Path: path}, ""
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, "this is not a URL"
+	}
+	switch u.Scheme {
+	case "http", "https", "ssh":
+		if u.Host == "" {
+			return nil, "the URL has no host"
+		}
+	case "file":
+		if !filepath.IsAbs(u.Path) {
+			return nil, "the file URL has no absolute path"
+		}
+	default:
+		return nil, "this is not an http, https, ssh or file URL"
+	}
+	return u, ""
+}
+
+func (l *loading) checkArgoCD() {
+	switch url, token := l.given("argocd_url"), l.given("argocd_token"); {
+	case url && !token:
+		l.refuse("argocd_token", "argocd_url is set and this is not", `make a token with "argocd account generate-token", or remove argocd_url`)
+	case token && !url:
+		l.refuse("argocd_url", "argocd_token is set and this is not", "name the root of Argo CD's API, or remove argocd_token")
+	}
+	if l.config.Routing == platform.Ingress && l.config.RoutingNamespace == "" && l.sound("routing") {
+		l.refuse("routing_namespace", "routing is Ingress and this is not set", "name the ingress controller's namespace")
+	}
+}
+
+func (l *loading) checkTimes() {
+	c := l.config
+	for key, d := range map[string]time.Duration{
+		"preview_ttl": c.PreviewTTL, "preview_max_ttl": c.PreviewMaxTTL, "image_timeout": c.ImageTimeout, "drain_timeout": c.DrainTimeout,
+	} {
+		if l.sound(key) && d <= 0 {
+			l.refuse(key, "it must be longer than nothing", "write it like 30m")
+		}
+	}
+	if l.sound("report_interval") && c.ReportInterval < time.Second {
+		l.refuse("report_interval", "it is below GitHub's limits for content", "use 1s or more")
+	}
+	if l.sound("preview_ttl") && l.sound("preview_max_ttl") && c.PreviewTTL > c.PreviewMaxTTL {
+		l.refuse("preview_ttl", "it is longer than preview_max_ttl", fmt.Sprintf("use at most %s, or raise preview_max_ttl", l.settings["preview_max_ttl"].text))
+	}
+	if l.sound("preview_ttl") && l.sound("preview_warn_before") && c.PreviewWarnBefore >= c.PreviewTTL {
+		l.refuse("preview_warn_before", "it is not shorter than preview_ttl", fmt.Sprintf("use less than %s", l.settings["preview_ttl"].text))
+	}
+}
+
+// checkQuota holds the defaults of one container against each other and against
+// the sums, which would otherwise refuse every pod.
+func (l *loading) checkQuota() {
+	for _, pair := range [][2]string{
+		{"quota_default_cpu_request", "quota_default_cpu"},
+		{"quota_default_cpu", "quota_cpu"},
+		{"quota_default_memory_request", "quota_default_memory"},
+		{"quota_default_memory", "quota_memory"},
+		{"quota_default_ephemeral_storage", "quota_ephemeral_storage"},
+	} {
+		if !l.sound(pair[0]) || !l.sound(pair[1]) {
+			continue
+		}
+		small, large := l.settings[pair[0]].text, l.settings[pair[1]].text
+		if a, b := resource.MustParse(small), resource.MustParse(large); a.Cmp(b) > 0 {
+			l.refuse(pair[0], fmt.Sprintf("%s is more than %s of %s", small, large, pair[1]), "lower it, or raise "+pair[1])
+		}
+	}
+}
+
+func (l *loading) checkListeners() {
+	c := l.config
+	if _, port, _ := net.SplitHostPort(c.Listen); c.Listen == c.MetricsListen && port != "0" {
+		l.refuse("metrics_listen", "it is the same as listen", "give metrics a port of their own")
+	}
+}
+
+func (l *loading) checkPrivateKey() {
+	const key = "github_private_key_file"
+	content, ok := l.readFile(key, l.config.GitHubPrivateKeyFile)
+	if !ok {
+		return
+	}
+	if !holdsRSAKey(content) {
+		l.refuse(key, "it holds no RSA private key in PEM", "use the .pem file that GitHub gave when the key was generated")
+	}
+}
+
+// holdsRSAKey accepts PKCS#1, which GitHub hands out, and PKCS#8.
+func holdsRSAKey(content []byte) bool {
+	block, _ := pem.Decode(content)
+	if block == nil {
+		return false
+	}
+	if _, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return true
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	_, ok := key.(*rsa.PrivateKey)
+	return err == nil && ok
+}
+
+func (l *loading) checkTokenFile() {
+	if content, ok := l.readFile("gitops_token_file", l.config.GitOpsTokenFile); ok && strings.TrimSpace(string(content)) == "" {
+		l.refuse("gitops_token_file", "it is empty", "write the token into it")
+	}
+}
+
+func (l *loading) checkDockerConfig() {
+	if content, ok := l.readFile("images_docker_config_file", l.config.ImagesDockerConfigFile); ok {
+		var parsed struct {
+			Auths map[string]json.RawMessage `json:"auths"`
+		}
+		if err := json.Unmarshal(content, &parsed); err != nil {
+			l.refuse("images_docker_config_file", "it is not a Docker config.json", `make one with "docker login REGISTRY"`)
+		}
+	}
+}
+
+// readFile reads a file that a key names, and warns when others than its owner
+// may read it too: all of them hold credentials.
+func (l *loading) readFile(key, path string) ([]byte, bool) {
+	if path == "" || !l.sound(key) {
+		return nil, false
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		l.refuse(key, fmt.Sprintf("cannot read %s: %s", path, reason(err)), "check the path and the file's permissions")
+		return nil, false
+	}
+	if info, err := os.Stat(path); err == nil && readableByOthers(info.Mode()) {
+		l.warnings = append(l.warnings, fmt.Sprintf("%s (%s): %s has mode %04o: chmod 600 it", key, l.settings[key].origin, path, info.Mode().Perm()))
+	}
+	return content, true
+}
+
+func readableByOthers(mode fs.FileMode) bool { return mode.Perm()&0o077 != 0 }
+
+// checkExposure warns of what is allowed and rarely meant.
+func (l *loading) checkExposure() {
+	if !l.given("preview_domain") {
+		l.warnings = append(l.warnings, fmt.Sprintf("preview_domain (not set): hosts end in %s, which only the machine of a browser itself resolves", l.config.PreviewDomain))
+	}
+	if u, err := url.Parse(l.config.GitHubAPIURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		l.warnings = append(l.warnings, fmt.Sprintf("github_api_url (%s): tokens go to %s unencrypted: use https", l.settings["github_api_url"].origin, u.Host))
+	}
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+func hasPassword(u *url.URL) bool {
+	_, ok := u.User.Password()
+	return ok
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}

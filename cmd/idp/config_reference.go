@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// kind is the word for a key's values in help and reference.
+func (f configField) kind() string {
+	switch {
+	case f.OneOf != nil:
+		return strings.Join(f.OneOf, "|")
+	case f.List():
+		return "list"
+	case f.typ == reflect.TypeFor[time.Duration]():
+		return "duration"
+	case f.number():
+		return "number"
+	case f.Secret():
+		return "secret"
+	}
+	return "text"
+}
+
+func (f configField) number() bool {
+	return f.OneOf == nil && f.typ.ConvertibleTo(reflect.TypeFor[int64]()) && f.typ != reflect.TypeFor[time.Duration]()
+}
+
+// sectionNames returns the sections in the order of config.go.
+func sectionNames() []string {
+	var out []string
+	for _, f := range configFields() {
+		if len(out) == 0 || out[len(out)-1] != f.Section {
+			out = append(out, f.Section)
+		}
+	}
+	return out
+}
+
+// configReference is the README's part on the keys: one Markdown table a section.
+func configReference() string {
+	var b strings.Builder
+	for i, section := range sectionNames() {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "**%s**\n\n| key | default | what it is |\n| --- | --- | --- |\n", section)
+		for _, f := range configFields() {
+			if f.Section == section {
+				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.Key, f.defaultCell(), f.helpCell())
+			}
+		}
+	}
+	return b.String()
+}
+
+func (f configField) defaultCell() string {
+	switch {
+	case f.Required != "":
+		return "**required**"
+	case f.Default == "":
+		return ""
+	}
+	return "`" + f.Default + "`"
+}
+
+func (f configField) helpCell() string {
+	text := strings.ReplaceAll(f.Help, "|", `\|`)
+	if f.OneOf != nil {
+		text += " One of `" + strings.Join(f.OneOf, "`, `") + "`."
+	}
+	return text
+}
+
+// configSchema is the JSON Schema (draft-07) of the configuration file. What it
+// cannot say, such as that one duration is below another, loadConfig checks.
+func configSchema() ([]byte, error) {
+	properties := map[string]any{}
+	for _, f := range configFields() {
+		properties[f.Key] = f.schema()
+	}
+	out, err := json.MarshalIndent(map[string]any{
+		"$schema":              "http://json-schema.org/draft-07/schema#",
+		"title":                "idp's configuration file",
+		"type":                 "object",
+		"additionalProperties": false,
+		"properties":           properties,
+	}, "", "  ")
+	return append(out, '\n'), err
+}
+
+func (f configField) schema() map[string]any {
+	s := map[string]any{"type": "string", "description": f.Help}
+	switch {
+	case f.OneOf != nil:
+		s["enum"] = f.OneOf
+	case f.number():
+		s["type"] = "integer"
+	case f.List():
+		s["type"] = []string{"string", "array"}
+		s["items"] = map[string]any{"type": "string"}
+	}
+	if f.Default == "" {
+		return s
+	}
+	s["default"] = f.Default
+	if n, err := strconv.Atoi(f.Default); err == nil && f.number() {
+		s["default"] = n
+	}
+	return s
+}
+
+// useSections makes the help of a command with the configuration's flags show
+// them under the headings of their sections, after its own.
+func useSections(cmd *cobra.Command) {
+	section := map[string]string{}
+	for _, f := range configFields() {
+		section[f.Flag()] = f.Section
+	}
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
+		var b strings.Builder
+		fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
+		for _, name := range append([]string{""}, sectionNames()...) {
+			flags := pflag.NewFlagSet(name, pflag.ContinueOnError)
+			flags.SortFlags = false
+			cmd.Flags().SortFlags = false
+			cmd.Flags().VisitAll(func(f *pflag.Flag) {
+				if section[f.Name] == name {
+					flags.AddFlag(f)
+				}
+			})
+			if flags.HasFlags() {
+				fmt.Fprintf(&b, "\n%s:\n%s", strings.TrimSpace(name+" flags"), flags.FlagUsagesWrapped(100))
+			}
+		}
+		_, err := fmt.Fprint(cmd.OutOrStderr(), b.String())
+		return err
+	})
+}

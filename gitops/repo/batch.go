@@ -14,6 +14,7 @@ type batch struct {
 	changes       []wanted
 	shared        []gitops.File
 	invalid       []Conflict
+	whole         bool
 	// epoch, when set, makes the commit even where it changes no file.
 	epoch string
 }
@@ -24,13 +25,13 @@ type wanted struct {
 }
 
 func (w wanted) accepts(tree string) bool {
-	return tree == w.tree || slices.Contains(w.Accept, tree)
+	return tree == w.tree || slices.Contains(w.Accept, tree) || slices.Contains(w.Accept, AnyTree)
 }
 
 // newBatch validates c. An invalid change is set apart, so that it keeps no other
 // from landing; invalid shared files make the whole commit invalid.
 func newBatch(c Commit) (batch, error) {
-	b := batch{subject: c.Subject, body: c.Body, shared: c.Shared}
+	b := batch{subject: c.Subject, body: c.Body, shared: c.Shared, whole: c.Whole}
 	if err := validFiles(gitops.ApplicationSetsDir, c.Shared); err != nil {
 		return batch{}, fmt.Errorf("shared files: %w", err)
 	}
@@ -62,7 +63,7 @@ func validChange(c Change) error {
 		}
 	}
 	for _, tree := range c.Accept {
-		if tree != "" && !isSHA(tree) {
+		if tree != "" && tree != AnyTree && !isSHA(tree) {
 			return fmt.Errorf("accepted tree %.80q: %w", tree, ErrInvalid)
 		}
 	}

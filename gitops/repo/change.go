@@ -22,7 +22,7 @@ type Change struct {
 	Files []gitops.File
 	// Accept are the ids of the trees that Dir may have at the tip; "" among them
 	// says that Dir may be absent. What the change itself would write is always
-	// accepted. See TreeID.
+	// accepted. See TreeID. AnyTree among them replaces whatever is there.
 	Accept []string
 	// Subject is one line about the change, used where the commit has none and
 	// listed in the message of a commit of several.
@@ -33,6 +33,10 @@ type Change struct {
 	Trailers [][2]string
 }
 
+// AnyTree in Change.Accept stands for every tree: somebody has asked to replace
+// what others wrote.
+const AnyTree = "*"
+
 // Commit is what one call of Repo.Commit writes: all of it in one commit.
 type Commit struct {
 	// Subject and Body make the message; Subject may be empty when there are Changes.
@@ -41,6 +45,9 @@ type Commit struct {
 	// Shared are files below applicationsets/ that are replaced outright,
 	// whatever they held. Nil Content removes the file.
 	Shared []gitops.File
+	// Whole says that a conflict keeps everything from landing, for a caller whose
+	// Shared files speak of the changes: Result then holds only the Conflicts.
+	Whole bool
 }
 
 // Prepared is a commit that is about to be pushed.

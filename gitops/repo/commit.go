@@ -119,6 +119,9 @@ func (r *Repo) attempt(ctx context.Context, l *landing) (done bool, err error) {
 			return false, err
 		}
 	}
+	if l.batch.whole && l.conflicts() {
+		return r.confirmConflicts(ctx, l)
+	}
 	if l.made.SHA == "" {
 		return r.confirmNoOp(ctx, l)
 	}
@@ -172,6 +175,25 @@ func (r *Repo) confirmNoOp(ctx context.Context, l *landing) (bool, error) {
 	l.result.NoOp = true
 	l.result.Commit = r.tip.sha
 	l.apply(l.made.plan.unchanged, r.tip.sha, true)
+	l.result.Conflicts = append(l.result.Conflicts, l.made.plan.conflicts...)
+	return true, nil
+}
+
+func (l *landing) conflicts() bool {
+	return len(l.result.Conflicts)+len(l.made.plan.conflicts) > 0
+}
+
+// confirmConflicts ends a landing of a whole that cannot land whole, once the tip
+// that says so is known to be the remote's. Nothing is written.
+func (r *Repo) confirmConflicts(ctx context.Context, l *landing) (bool, error) {
+	if !l.confirmed {
+		if err := r.catchUp(ctx, l); err != nil {
+			return false, err
+		}
+		if l.made == nil { // the tip moved
+			return false, nil
+		}
+	}
 	l.result.Conflicts = append(l.result.Conflicts, l.made.plan.conflicts...)
 	return true, nil
 }

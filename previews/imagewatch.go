@@ -1,0 +1,156 @@
+package previews
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/idp-bot/idp/gitops/spec"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	imageBatch    = 100
+	imageParallel = 8
+	// idleImages bounds how late an image is noticed when a wake-up was lost.
+	idleImages = 30 * time.Second
+)
+
+// ImageStore is what the image watcher needs of the store.
+type ImageStore interface {
+	AwaitingImages(ctx context.Context, now time.Time, limit int) ([]Environment, error)
+	NextImageCheck(ctx context.Context) (time.Time, bool, error)
+	Update(ctx context.Context, rowID int64, fn func(*Environment) error) (Environment, error)
+}
+
+// ImageResolver asks a registry for the digest of a reference.
+type ImageResolver interface {
+	Resolve(ctx context.Context, reference string) (digest string, err error)
+}
+
+// ImageWatcher finds the images of wanted generations. Nothing is committed until
+// every image of an environment exists, and what is committed is its digest.
+type ImageWatcher struct {
+	Store    ImageStore
+	Resolver ImageResolver // nil where images are not checked
+	// Reference returns the image reference of one service of an environment.
+	Reference func(Environment, spec.Service) (string, error)
+	// NextCheck returns the pause after the n-th attempt.
+	NextCheck func(attempt int) time.Duration
+	// Timeout is how long an image may take to appear.
+	Timeout time.Duration
+	// Describe turns a resolver's error into a short reason for people.
+	Describe func(error) string
+	// Changed is woken when an environment became ready to commit, or changed.
+	Changed func()
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Loop returns the watcher's loop, woken by wake.
+func (w *ImageWatcher) Loop(wake Signal) Loop {
+	return Loop{Name: "images", Step: w.Step, Wake: wake, Idle: idleImages, Due: w.due, Log: w.Log}
+}
+
+func (w *ImageWatcher) due(ctx context.Context) time.Duration {
+	next, ok, err := w.Store.NextImageCheck(ctx)
+	if err != nil || !ok {
+		return idleImages
+	}
+	return next.Sub(w.Now())
+}
+
+// Step checks the images that are due.
+func (w *ImageWatcher) Step(ctx context.Context) (more bool, err error) {
+	due, err := w.Store.AwaitingImages(ctx, w.Now(), imageBatch)
+	if err != nil {
+		return false, fmt.Errorf("list environments that wait for images: %w", err)
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(imageParallel)
+	for _, env := range due {
+		group.Go(func() error { return w.check(gctx, env) })
+	}
+	err = group.Wait()
+	return len(due) == imageBatch, err
+}
+
+// check asks for one environment's images and records what it found, unless the
+// row has moved on to another generation meanwhile.
+func (w *ImageWatcher) check(ctx context.Context, env Environment) error {
+	images, cause := w.resolve(ctx, env)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	now := w.Now()
+	_, err := w.Store.Update(ctx, env.RowID, func(e *Environment) error {
+		if e.Generation != env.Generation || !e.NeedsImages() {
+			return ErrUnchanged
+		}
+		w.record(e, images, cause, now)
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrUnchanged) {
+		return fmt.Errorf("record images of %s: %w", env.Ref, err)
+	}
+	w.Changed()
+	return nil
+}
+
+func (w *ImageWatcher) record(e *Environment, images []Image, cause error, now time.Time) {
+	missing := firstMissing(images)
+	switch {
+	case cause != nil:
+		e.Fail(Problem{Kind: ProblemSpec, Message: cause.Error()}, now)
+	case missing == nil:
+		e.Resolve(images, now)
+	case now.Sub(e.WantedAt) >= w.Timeout:
+		e.Images = images
+		e.Fail(imageProblem(*missing, now.Sub(e.WantedAt)), now)
+	default:
+		e.Missing(images, now.Add(w.NextCheck(e.ImageAttempts)))
+	}
+}
+
+func imageProblem(image Image, waited time.Duration) Problem {
+	return Problem{
+		Kind:    ProblemImage,
+		Message: fmt.Sprintf("image %s did not appear within %s: %s", image.Reference, waited.Round(time.Second), image.Missing),
+		Hint:    "Check that CI builds and pushes this tag, then push again or comment /idp preview.",
+	}
+}
+
+func firstMissing(images []Image) *Image {
+	for i := range images {
+		if images[i].Missing != "" {
+			return &images[i]
+		}
+	}
+	return nil
+}
+
+// resolve returns one image per service. The error is about the environment
+// itself; what a registry answered stands in each image's Missing.
+func (w *ImageWatcher) resolve(ctx context.Context, env Environment) ([]Image, error) {
+	parsed, errs := spec.Parse(spec.Path, env.Spec)
+	if err := errs.Err(); err != nil {
+		return nil, err
+	}
+	images := make([]Image, 0, len(parsed.Services))
+	for _, service := range parsed.Services {
+		reference, err := w.Reference(env, service)
+		if err != nil {
+			return nil, err
+		}
+		image := Image{Service: service.Name, Reference: reference}
+		if w.Resolver != nil {
+			if image.Digest, err = w.Resolver.Resolve(ctx, reference); err != nil {
+				image.Missing = w.Describe(err)
+			}
+		}
+		images = append(images, image)
+	}
+	return images, nil
+}

@@ -1,0 +1,118 @@
+package spec
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Vars are the values of the placeholders. A value that does not apply, such as
+// PR outside previews, is "" and expands to nothing.
+type Vars struct {
+	// SHA is the commit in full, ShortSHA its first seven digits.
+	SHA, ShortSHA string
+	// PR is the pull request's number, "" in a declared environment.
+	PR string
+	// Env is the environment's id: "pr-42" or "staging".
+	Env string
+	// Host is the service's host name, without a scheme; "" where it has none.
+	Host string
+	// Owner and Repo are the repository's, lower-cased (registries take no upper case).
+	Owner, Repo string
+	// Service is the service's name.
+	Service string
+}
+
+// placeholders are the names that image and env values may hold in braces.
+var placeholders = []string{"sha", "short_sha", "pr", "env", "host", "owner", "repo", "service"}
+
+// token finds a word in braces with the character before it that changes what it
+// means. Braces around anything else (JSON, "{{ .Go }}", "{2,3}") are text.
+var token = regexp.MustCompile(`[\\${]?\{([A-Za-z][A-Za-z0-9_-]*)\}`)
+
+// Expand replaces the placeholders of a template:
+//
+//	{sha}    the value
+//	\{sha}   the text "{sha}"
+//	${sha}   itself, as shells and frameworks write it
+//	{{sha}}  itself, as template languages write it
+//
+// A {word} that is no placeholder stays as it is; Parse refuses such a template.
+func (v Vars) Expand(template string) string {
+	return token.ReplaceAllStringFunc(template, func(match string) string {
+		switch match[0] {
+		case '\\':
+			return match[1:]
+		case '$':
+			return match
+		}
+		if match[1] == '{' {
+			return match
+		}
+		value, ok := v.value(match[1 : len(match)-1])
+		if !ok {
+			return match
+		}
+		return value
+	})
+}
+
+// value returns the value of a placeholder, false when there is none of the name.
+func (v Vars) value(name string) (string, bool) {
+	switch name {
+	case "sha":
+		return v.SHA, true
+	case "short_sha":
+		return v.ShortSHA, true
+	case "pr":
+		return v.PR, true
+	case "env":
+		return v.Env, true
+	case "host":
+		return v.Host, true
+	case "owner":
+		return v.Owner, true
+	case "repo":
+		return v.Repo, true
+	case "service":
+		return v.Service, true
+	}
+	return "", false
+}
+
+// Placeholders returns the names of the placeholders that Expand would replace in
+// a template, without braces, sorted, each once.
+func Placeholders(template string) []string {
+	var out []string
+	for _, t := range tokens(template) {
+		if t.guard == 0 && slices.Contains(placeholders, t.name) {
+			out = append(out, t.name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// braced is one {word} of a template.
+type braced struct {
+	name  string
+	guard byte // '\\', '$' or '{' before it, 0 for none
+	at    int  // byte offset of its own opening brace
+}
+
+func tokens(template string) []braced {
+	var out []braced
+	for _, m := range token.FindAllStringSubmatchIndex(template, -1) {
+		t := braced{name: template[m[2]:m[3]], at: m[2] - 1}
+		if m[0] != t.at {
+			t.guard = template[m[0]]
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// allPlaceholders returns "{sha}, {short_sha}, …".
+func allPlaceholders() string {
+	return "{" + strings.Join(placeholders, "}, {") + "}"
+}

@@ -99,7 +99,8 @@ func Slug(s string, max int) string {
 
 // Host expands a host template such as "{service}-{env}-{hash}.{zone}" for one
 // service of the environment. The first label is cut to 63 characters at the
-// expense of the service's name, never of the hash.
+// expense of the service's name, never of the hash; a name that is cut ends in
+// four digits of its own hash, so that two services never come to share a host.
 func (r EnvironmentRef) Host(template, service, zone string) string {
 	expand := func(service string) string {
 		return strings.NewReplacer(
@@ -107,10 +108,22 @@ func (r EnvironmentRef) Host(template, service, zone string) string {
 			"{repo}", Slug(r.Repo, 20), "{owner}", Slug(r.Owner, 20), "{zone}", zone,
 		).Replace(template)
 	}
-	host := expand(Slug(service, maxLabel))
+	name := Slug(service, maxLabel)
+	host := expand(name)
 	if label, _, _ := strings.Cut(host, "."); len(label) > maxLabel {
-		keep := len(Slug(service, maxLabel)) - (len(label) - maxLabel)
-		host = expand(Slug(service, max(keep, 1)))
+		host = expand(shorten(name, len(name)-(len(label)-maxLabel)))
 	}
 	return host
+}
+
+// shorten cuts a name to room characters, the last five of which are "-" and the
+// start of the whole name's hash; where that leaves no room for more, it is the hash alone.
+func shorten(name string, room int) string {
+	sum := sha256.Sum256([]byte(name))
+	digits := hex.EncodeToString(sum[:])
+	const tail = 5
+	if room <= tail {
+		return digits[:max(room, 1)]
+	}
+	return Slug(name, room-tail) + "-" + digits[:tail-1]
 }

@@ -37,6 +37,9 @@ type Class struct {
 	// EgressCIDRs are destinations that previews may reach beside DNS and their
 	// own namespace. Private ranges are denied unless listed here.
 	EgressCIDRs []string
+	// EgressDeniedCIDRs are denied even inside what EgressCIDRs lists, such as the
+	// public addresses of the cluster's API server and of Argo CD.
+	EgressDeniedCIDRs []string
 
 	// BotPreviews gives pull requests of bots previews without a label.
 	BotPreviews bool
@@ -72,7 +75,7 @@ type Routing struct {
 	// wildcard certificate ("" where the controller has a default certificate).
 	IngressClass, TLSSecret string
 	// ControllerNamespace is the namespace that traffic enters from; the network
-	// policy lets it in.
+	// policy lets it in. The Gateway's namespace when empty.
 	ControllerNamespace string
 }
 

@@ -1,0 +1,34 @@
+package gitops
+
+// The labels and annotations that idp puts on what it renders. Admission
+// policies, dashboards and scripts of the platform team match them: they are a
+// contract like the paths in names.go.
+const (
+	// LabelManagedBy is on every object, with the value ManagedBy.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "idp"
+	// LabelName is the service that an object belongs to.
+	LabelName = "app.kubernetes.io/name"
+
+	// LabelEnvironment is the environment's Name, on every object.
+	LabelEnvironment = "idp.dev/environment"
+	// LabelRole tells a service's own pods ("app") from those of its cron runs and
+	// its migrations.
+	LabelRole = "idp.dev/role"
+
+	// The facts about an environment, on its Namespace: always as annotations, and
+	// as labels too where the value may be one.
+	KeyRepositoryID = "idp.dev/repository-id"
+	KeyRepository   = "idp.dev/repository"   // owner/repo
+	KeyPullRequest  = "idp.dev/pull-request" // number, on previews
+	KeyOwner        = "idp.dev/owner"        // login of whoever answers for it: the author
+	KeyTeam         = "idp.dev/team"
+	KeyClass        = "idp.dev/class"
+	KeySHA          = "idp.dev/sha"
+	KeyHeadRef      = "idp.dev/head-ref"
+	KeyExpiresAt    = "idp.dev/expires-at" // RFC 3339 in UTC; absent when pinned
+	KeyPinned       = "idp.dev/pinned"     // "true" when there is no expiry
+
+	// KeyPullRequestURL links an Application to its pull request.
+	KeyPullRequestURL = "idp.dev/pull-request-url"
+)

@@ -1,0 +1,219 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
+)
+
+// Input is everything that an environment is made of. Environment does not
+// change it.
+type Input struct {
+	Ref gitops.EnvironmentRef
+	// FullName is the repository's "owner/name" of today, as GitHub spells it.
+	FullName string
+	// PR is the pull request's number, 0 where there is none.
+	PR int
+	// SHA is the full 40-digit commit that is deployed, HeadRef the branch it came
+	// from, Author the login of whoever opened the pull request.
+	SHA, HeadRef, Author string
+	Generation           int64
+	Spec                 *spec.Spec
+	// SpecRaw is the spec's file at SHA, kept in the record; may be empty.
+	SpecRaw []byte
+	Class   platform.Class
+	// Images are full references by service, by digest where that is known. A
+	// service that is not among them gets the reference of its template.
+	Images map[string]string
+	// ExpiresAt is when the environment goes; zero for never. It is written in
+	// UTC to the second.
+	ExpiresAt time.Time
+	// Environment is the declared environment's name, "" for a preview. It selects
+	// the overrides of the spec, and canary and blue-green rollouts.
+	Environment string
+}
+
+// environment is an Input that was checked, with what several kinds need.
+type environment struct {
+	Input
+	name     string // of the namespace and the Application
+	services []service
+	hosts    map[string]string
+	team     string
+	// migrates is true where workloads have to wait for a migration.
+	migrates bool
+	// surge is true where the quota has room for new pods beside old ones.
+	surge bool
+}
+
+// service is a service of the spec with the environment's override applied.
+type service struct {
+	spec.Service
+	image  string
+	limits limits
+	env    []spec.EnvVar // placeholders expanded
+}
+
+var (
+	shaPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	pathPart   = regexp.MustCompile(`^[a-z0-9_.-]+$`)
+	fullName   = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
+)
+
+// check refuses what no caller should pass, before any of it becomes a path.
+func (in Input) check() error {
+	switch {
+	case in.Spec == nil || len(in.Spec.Services) == 0:
+		return errors.New("no services")
+	case in.Ref.RepositoryID <= 0:
+		return fmt.Errorf("repository id %d is not positive", in.Ref.RepositoryID)
+	case !shaPattern.MatchString(in.SHA):
+		return fmt.Errorf("sha %q is not 40 hexadecimal digits", in.SHA)
+	case !fullName.MatchString(in.FullName):
+		return fmt.Errorf("repository %q is not owner/name", in.FullName)
+	case in.PR < 0 || in.Generation < 0:
+		return fmt.Errorf("pull request %d or generation %d is negative", in.PR, in.Generation)
+	case !utf8.Valid(in.SpecRaw) || !utf8.ValidString(in.HeadRef+in.Author):
+		return errors.New("spec, branch or author is not UTF-8")
+	}
+	return checkRef(in.Ref)
+}
+
+// checkRef refuses what is not one folder's name each.
+func checkRef(ref gitops.EnvironmentRef) error {
+	for _, part := range []string{ref.Owner, ref.Repo, ref.ID} {
+		if !pathPart.MatchString(part) || slices.Contains([]string{".", "..", ".git"}, part) {
+			return fmt.Errorf("%q cannot be part of a path", part)
+		}
+	}
+	return nil
+}
+
+func newEnvironment(in Input) (*environment, error) {
+	if err := in.check(); err != nil {
+		return nil, fmt.Errorf("render %s: %w", in.Ref, err)
+	}
+	in.ExpiresAt = in.ExpiresAt.UTC().Truncate(time.Second)
+	env := &environment{Input: in, name: in.Ref.Name(), hosts: Hosts(in), team: team(in.Spec)}
+	var problems problems
+	problems.add(uniqueHosts(env.hosts))
+	for _, declared := range in.Spec.Services {
+		svc, err := env.service(declared)
+		problems.add(err)
+		env.services = append(env.services, svc)
+		env.migrates = env.migrates || svc.Migrate != nil
+	}
+	if len(problems) == 0 {
+		problems.add(env.checkQuota())
+	}
+	return env, problems.err()
+}
+
+// service applies the overrides, names the image and expands the placeholders.
+func (e *environment) service(declared spec.Service) (service, error) {
+	svc := service{Service: override(declared, e.Environment)}
+	if svc.Replicas > e.Class.Quota.MaxReplicas {
+		return svc, fault.Newf(fault.Denied, "service %s asks for %d replicas, at most %d are allowed",
+			svc.Name, svc.Replicas, e.Class.Quota.MaxReplicas).WithHint("lower replicas of %s", svc.Name)
+	}
+	var err error
+	if svc.limits, err = limitsOf(svc.Service, e.Class.Quota); err != nil {
+		return svc, err
+	}
+	if svc.image, err = e.image(svc.Service); err != nil {
+		return svc, err
+	}
+	vars := e.vars(svc.Name)
+	for _, v := range svc.Env {
+		svc.env = append(svc.env, spec.EnvVar{Name: v.Name, Value: vars.Expand(v.Value)})
+	}
+	return svc, nil
+}
+
+// override returns the service as the named environment has it.
+func override(svc spec.Service, environment string) spec.Service {
+	o, ok := svc.Environments[environment]
+	if !ok {
+		return svc
+	}
+	if o.Replicas != nil {
+		svc.Replicas = *o.Replicas
+	}
+	svc.Env = mergeEnv(svc.Env, o.Env)
+	svc.Resources = spec.Resources{
+		Requests: mergeResources(svc.Resources.Requests, o.Resources.Requests),
+		Limits:   mergeResources(svc.Resources.Limits, o.Resources.Limits),
+	}
+	return svc
+}
+
+func mergeEnv(base, over []spec.EnvVar) []spec.EnvVar {
+	values := make(map[string]string, len(base)+len(over))
+	for _, v := range slices.Concat(base, over) {
+		values[v.Name] = v.Value
+	}
+	out := make([]spec.EnvVar, 0, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		out = append(out, spec.EnvVar{Name: name, Value: values[name]})
+	}
+	return out
+}
+
+func mergeResources(base, over spec.ResourceList) spec.ResourceList {
+	if over.CPU != "" {
+		base.CPU = over.CPU
+	}
+	if over.Memory != "" {
+		base.Memory = over.Memory
+	}
+	return base
+}
+
+// team is the first that the spec names; it owns the environment.
+func team(s *spec.Spec) string {
+	for _, svc := range s.Services {
+		if svc.Team != "" {
+			return svc.Team
+		}
+	}
+	return ""
+}
+
+// problems gathers what is wrong with a spec, to be told at once.
+type problems []error
+
+func (p *problems) add(err error) {
+	if err != nil {
+		*p = append(*p, err)
+	}
+}
+
+// err is nil, the only problem, or one fault that tells all of them; an error
+// that is no fault comes first, alone.
+func (p problems) err() error {
+	if len(p) < 2 {
+		return errors.Join(p...)
+	}
+	var messages, hints []string
+	for _, err := range p {
+		var f *fault.Error
+		if !errors.As(err, &f) {
+			return err
+		}
+		messages = append(messages, f.Message)
+		if f.Hint != "" {
+			hints = append(hints, f.Hint)
+		}
+	}
+	return fault.New(fault.CodeOf(p[0]), strings.Join(messages, "; "), strings.Join(hints, "; "))
+}

@@ -1,0 +1,56 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"sigs.k8s.io/yaml"
+)
+
+// marshal writes an object as YAML with sorted keys. It leaves out what
+// Kubernetes' types write although nobody set it: the status, null values
+// (creationTimestamp) and the empty structs of emptyByDefault.
+func marshal(object any) ([]byte, error) {
+	raw, err := json.Marshal(object)
+	if err != nil {
+		return nil, fmt.Errorf("marshal object: %w", err)
+	}
+	var tree map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber() // integers stay integers
+	if err := decoder.Decode(&tree); err != nil {
+		return nil, fmt.Errorf("read marshalled object: %w", err)
+	}
+	delete(tree, "status")
+	prune(tree)
+	if raw, err = json.Marshal(tree); err != nil {
+		return nil, fmt.Errorf("marshal object: %w", err)
+	}
+	out, err := yaml.JSONToYAML(raw)
+	if err != nil {
+		return nil, fmt.Errorf("write object as yaml: %w", err)
+	}
+	return out, nil
+}
+
+// emptyByDefault are the structs without omitempty that are noise when empty.
+// Others mean something when empty, such as podSelector and emptyDir.
+var emptyByDefault = map[string]bool{"resources": true, "strategy": true, "metadata": true}
+
+func prune(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, child := range value {
+			prune(child)
+			fields, isMap := child.(map[string]any)
+			if child == nil || isMap && len(fields) == 0 && emptyByDefault[key] {
+				delete(value, key)
+			}
+		}
+	case []any:
+		for _, child := range value {
+			prune(child)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/idp-bot/idp/gitops"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	recordVersion = "idp.dev/v1"
+	recordKind    = "Environment"
+	// maxRecord is the largest record that is read, in bytes: a spec of 64 KiB with
+	// every character escaped, and room for the rest.
+	maxRecord = 512 << 10
+)
+
+// Record is environment.yaml: what idp itself wants to find again in the GitOps
+// repository, enough to rebuild the row of a lost store. Nothing on the cluster
+// reads it.
+type Record struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// RepositoryID, Owner, Repo and ID are the EnvironmentRef.
+	RepositoryID int64  `json:"repositoryID"`
+	Owner        string `json:"owner"`
+	Repo         string `json:"repo"`
+	ID           string `json:"id"`
+	// FullName is the repository's name when this was written.
+	FullName string `json:"fullName"`
+	// Environment is the declared environment's name, "" for a preview.
+	Environment string `json:"environment,omitempty"`
+	PullRequest int    `json:"pullRequest,omitempty"`
+	Generation  int64  `json:"generation"`
+	SHA         string `json:"sha"`
+	HeadRef     string `json:"headRef,omitempty"`
+	Author      string `json:"author,omitempty"`
+	Team        string `json:"team,omitempty"`
+	Class       string `json:"class"`
+	// Namespace and Application are both Ref().Name().
+	Namespace   string `json:"namespace"`
+	Application string `json:"application"`
+	// Images and Hosts are by service.
+	Images map[string]string `json:"images"`
+	Hosts  map[string]string `json:"hosts,omitempty"`
+	// ExpiresAt is nil when the environment is pinned.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// Spec is the text of .idp/deploy.yaml at SHA.
+	Spec string `json:"spec,omitempty"`
+}
+
+// Ref is the environment that the record is about.
+func (r *Record) Ref() gitops.EnvironmentRef {
+	return gitops.EnvironmentRef{RepositoryID: r.RepositoryID, Owner: r.Owner, Repo: r.Repo, ID: r.ID}
+}
+
+func (e *environment) record() ([]byte, error) {
+	r := Record{
+		APIVersion: recordVersion, Kind: recordKind,
+		RepositoryID: e.Ref.RepositoryID, Owner: e.Ref.Owner, Repo: e.Ref.Repo, ID: e.Ref.ID,
+		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation,
+		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, Team: e.team, Class: e.Class.Name,
+		Namespace: e.name, Application: e.name,
+		Images: map[string]string{}, Hosts: e.hosts, Spec: string(e.SpecRaw),
+	}
+	for _, svc := range e.services {
+		r.Images[svc.Name] = svc.image
+	}
+	if !e.ExpiresAt.IsZero() {
+		r.ExpiresAt = &e.ExpiresAt
+	}
+	return marshal(r)
+}
+
+// ParseRecord reads an environment.yaml. The bytes may come from a repository
+// that others write to: unknown and repeated keys, another version and a record
+// whose names do not follow from its ref are errors, so that what is returned
+// can be trusted to describe the environment whose folder it was found in when
+// its Ref has that folder.
+func ParseRecord(content []byte) (*Record, error) {
+	if len(content) > maxRecord {
+		return nil, fmt.Errorf("read record: %d bytes, expected at most %d", len(content), maxRecord)
+	}
+	var r Record
+	if err := yaml.UnmarshalStrict(content, &r); err != nil {
+		return nil, fmt.Errorf("read record: %w", err)
+	}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("read record of %s: %w", r.Ref(), err)
+	}
+	return &r, nil
+}
+
+func (r *Record) check() error {
+	switch {
+	case r.APIVersion != recordVersion || r.Kind != recordKind:
+		return fmt.Errorf("it is a %q %q, expected %s %s", r.APIVersion, r.Kind, recordVersion, recordKind)
+	case r.RepositoryID <= 0 || r.Generation < 0 || r.PullRequest < 0:
+		return errors.New("repositoryID, generation or pullRequest is out of range")
+	case !shaPattern.MatchString(r.SHA):
+		return fmt.Errorf("sha %q is not 40 hexadecimal digits", r.SHA)
+	case !fullName.MatchString(r.FullName):
+		return fmt.Errorf("fullName %q is not owner/name", r.FullName)
+	}
+	if err := checkRef(r.Ref()); err != nil {
+		return err
+	}
+	if name := r.Ref().Name(); r.Namespace != name || r.Application != name {
+		return fmt.Errorf("namespace %q and application %q are not %s", r.Namespace, r.Application, name)
+	}
+	for _, svc := range slices.Sorted(maps.Keys(r.Images)) {
+		if r.Images[svc] == "" {
+			return fmt.Errorf("image of %s is empty", svc)
+		}
+	}
+	return nil
+}

@@ -48,6 +48,10 @@ type Environment struct {
 	HeadSHA, HeadRef string
 	// Author opened the pull request.
 	Author string
+	// AskedBy is who asked for the preview with a command, "" when nobody did. One
+	// that was asked for needs no trigger: it stays through pushes, and comes back
+	// with a reopened pull request, until it is destroyed by command.
+	AskedBy string
 	// Team owns the environment, from the spec; "" when it names none.
 	Team string
 
@@ -96,6 +100,9 @@ type Environment struct {
 	Blocked int64
 	// Overwrite lets the next commit replace a folder that somebody else changed.
 	Overwrite bool
+
+	// RecheckAt is when somebody last asked for the check run to be written again.
+	RecheckAt time.Time
 
 	CreatedAt, UpdatedAt time.Time
 }

@@ -1,0 +1,136 @@
+package report
+
+import (
+	"time"
+
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+// CheckName is the name of the check run, which branch protection refers to.
+const CheckName = "idp / preview"
+
+// GitHub's limits for a check run: summary and text 65,535 characters each, 50
+// annotations a request, a title that fits its row.
+// https://docs.github.com/en/rest/checks/runs
+const (
+	maxOutput      = 65_535
+	maxCheckTitle  = 250
+	maxAnnotations = 50
+)
+
+// Check is a check run as it shall be. Title is plain text, Summary and Text are
+// Markdown within GitHub's limits. Conclusion is "" while Status is in_progress.
+type Check struct {
+	Name, HeadSHA        string
+	Status, Conclusion   string
+	Title, Summary, Text string
+	Annotations          []Annotation
+	// DetailsURL is the preview itself once it is deployed, else "".
+	DetailsURL string
+	// ExternalID is the environment's name, and when the check was last asked for
+	// again, so that a repeated verdict is still written.
+	ExternalID string
+	// StartedAt and CompletedAt are zero where unknown.
+	StartedAt, CompletedAt time.Time
+}
+
+// Annotation is one mistake on a line of a file. Lines and columns count from 1;
+// the columns are 0 where GitHub takes none, across lines.
+type Annotation struct {
+	Path                   string
+	StartLine, EndLine     int
+	StartColumn, EndColumn int
+	// Level is "failure" for all that idp annotates.
+	Level, Title, Message string
+}
+
+// Hash identifies the content of the check run; equal hashes need no request.
+func (c Check) Hash() string { return hashOf(c) }
+
+// CheckOf returns the check run of the environment's newest commit.
+func CheckOf(in Input) Check {
+	v := verdictOf(in)
+	e := &in.Environment
+	title := v.check
+	if title == "" {
+		title = v.title
+	}
+	c := Check{
+		Name: CheckName, HeadSHA: e.HeadSHA, Status: v.status, Conclusion: v.conclusion,
+		Title: plain(title, maxCheckTitle), Summary: summary(in, v),
+		Annotations: annotations(e), DetailsURL: previewURL(in), ExternalID: externalID(e), StartedAt: started(e),
+	}
+	if v.status == completed {
+		c.CompletedAt = ended(e)
+	}
+	if e.Wanted == previews.Present && e.AppliedSHA == e.HeadSHA {
+		c.Text = diffText(e.Diff, maxOutput)
+	}
+	return c
+}
+
+// Superseded returns the conclusion of the check run of a commit that is no longer
+// the pull request's newest.
+func Superseded(in Input, sha string) Check {
+	head := short(in.Environment.HeadSHA)
+	return Check{
+		Name: CheckName, HeadSHA: sha, Status: completed, Conclusion: cancelled,
+		Title:      "Superseded by " + head,
+		Summary:    "A newer commit, " + Code(head) + ", took the place of this one before it was deployed.",
+		ExternalID: externalID(&in.Environment),
+	}
+}
+
+func summary(in Input, v verdict) string {
+	e := &in.Environment
+	expires := expiry(in, v)
+	if expires != "" {
+		expires = Text(capital(expires)) + "."
+	}
+	more := ""
+	if p := e.Problem; p != nil && len(p.Errors) > maxAnnotations {
+		more = "The first " + plural(maxAnnotations, "error") + " are annotated."
+	}
+	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, more, expires)
+	if text == "" {
+		// GitHub refuses an output without a summary.
+		return Text(v.title) + "."
+	}
+	return text
+}
+
+// externalID changes when somebody presses "Re-run", and with it the hash.
+func externalID(e *previews.Environment) string {
+	if e.RecheckAt.IsZero() {
+		return e.Ref.Name()
+	}
+	return e.Ref.Name() + "@" + e.RecheckAt.UTC().Format(time.RFC3339)
+}
+
+func annotations(e *previews.Environment) []Annotation {
+	if e.Problem == nil || e.Problem.SHA != e.HeadSHA {
+		return nil
+	}
+	var out []Annotation
+	for i, one := range e.Problem.Errors {
+		if i == maxAnnotations {
+			break
+		}
+		out = append(out, annotation(one))
+	}
+	return out
+}
+
+// annotation puts an error on its line. GitHub takes columns only within one line.
+func annotation(one spec.Error) Annotation {
+	a := Annotation{
+		Path: one.Path, StartLine: max(one.Line, 1), Level: failure,
+		Title: "idp: deploy.yaml", Message: plain(one.Message, 2000),
+	}
+	a.EndLine = max(one.EndLine, a.StartLine)
+	if a.EndLine == a.StartLine && one.Column > 0 {
+		a.StartColumn, a.EndColumn = one.Column, one.Column
+	}
+	return a
+}

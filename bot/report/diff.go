@@ -1,0 +1,67 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+// diffText puts a unified diff into a fenced block of at most limit bytes. What
+// does not fit is left out file by file, and named.
+func diffText(diff string, limit int) string {
+	if strings.TrimSpace(diff) == "" {
+		return ""
+	}
+	files := splitFiles(diff)
+	for n := len(files); n > 0; n-- {
+		if text := join(limit+1, fence("diff", strings.Join(files[:n], "")), leftOut(files[n:])); fits(text, files[n:], limit) {
+			return text
+		}
+	}
+	return "The manifest diff is too long to show: " + plural(len(files), "file") + "."
+}
+
+// fits says that text is within limit and names what was left out, if anything was.
+func fits(text string, rest []string, limit int) bool {
+	return text != "" && len(text) <= limit && (len(rest) == 0 || strings.Contains(text, leftOut(rest)))
+}
+
+// splitFiles cuts a diff where files begin. No other line of a diff starts with
+// "diff --git": those of a file's content begin with a blank, "+", "-" or "\".
+func splitFiles(diff string) []string {
+	const begin = "diff --git "
+	var files []string
+	start := 0
+	for i := 1; i < len(diff); i++ {
+		if diff[i-1] == '\n' && strings.HasPrefix(diff[i:], begin) {
+			files = append(files, diff[start:i])
+			start = i
+		}
+	}
+	return append(files, diff[start:])
+}
+
+// leftOut names files that are not shown.
+func leftOut(files []string) string {
+	const most = 20
+	if len(files) == 0 {
+		return ""
+	}
+	var names []string
+	for i, file := range files {
+		if i == most {
+			names = append(names, fmt.Sprintf("and %d more", len(files)-most))
+			break
+		}
+		names = append(names, Code(fileName(file)))
+	}
+	return "Left out, for want of room: " + strings.Join(names, ", ") + "."
+}
+
+// fileName is the path in the first line of a file's diff, "diff --git a/X b/X".
+func fileName(file string) string {
+	line, _, _ := strings.Cut(file, "\n")
+	if _, name, found := strings.Cut(line, " b/"); found {
+		return name
+	}
+	return line
+}

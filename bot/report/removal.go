@@ -1,0 +1,71 @@
+package report
+
+import (
+	"github.com/idp-bot/idp/previews"
+)
+
+// removingVerdict is for files that are about to leave Git. The check concludes
+// at once: nothing about the commit will be learnt any more.
+func removingVerdict(in Input) verdict {
+	e := &in.Environment
+	v := verdict{mark: markGone, title: "Removing the preview: " + RemovalReason(e.Removal), status: completed, conclusion: neutral}
+	if p := e.Problem; p != nil {
+		v.mark, v.failing, v.conclusion = markWarning, true, failure
+		v.title = "The preview cannot be removed"
+		v.cause, v.next = Text(capital(p.Message))+".", Text(p.Hint)
+	}
+	return v
+}
+
+func goneVerdict(in Input) verdict {
+	e := &in.Environment
+	v := verdict{mark: markGone, title: "Preview removed: " + RemovalReason(e.Removal), status: completed, conclusion: neutral}
+	if e.AppliedAt.After(e.Removal.At) && !e.Removal.At.IsZero() {
+		v.cause = "Its files left the GitOps repository " + Elapsed(e.AppliedAt.Sub(e.Removal.At)) + " later, and with them everything that ran from them."
+	}
+	v.next = wayBack(e.Removal)
+	return v
+}
+
+// RemovalReason words in plain text why an environment went.
+func RemovalReason(r previews.Removal) string {
+	switch r.Reason {
+	case previews.RemovedMerged:
+		return "pull request merged"
+	case previews.RemovedClosed:
+		return "pull request closed"
+	case previews.RemovedDraft:
+		return "pull request is a draft"
+	case previews.RemovedByCommand:
+		if r.By != "" {
+			return "destroyed by " + plain(r.By, 60)
+		}
+		return "destroyed by command"
+	case previews.RemovedExpired:
+		return "expired"
+	default:
+		if r.Detail != "" {
+			return plain(r.Detail, 120)
+		}
+		return "not asked for any more"
+	}
+}
+
+// wayBack says in Markdown how to have a removed environment again.
+func wayBack(r previews.Removal) string {
+	preview := Code("/idp preview")
+	switch r.Reason {
+	case previews.RemovedMerged:
+		return ""
+	case previews.RemovedClosed:
+		return "Reopening the pull request brings it back."
+	case previews.RemovedDraft:
+		return "Marking the pull request ready for review brings it back."
+	case previews.RemovedByCommand:
+		return "It stays away, whatever is pushed, until somebody asks for it: " + preview + " brings it back."
+	case previews.RemovedExpired:
+		return preview + " or a new commit brings it back."
+	default:
+		return "It comes back when that is undone."
+	}
+}

@@ -1,0 +1,106 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+// maxServices is how many rows the table of services has at most.
+const maxServices = 60
+
+// service is one row of the table.
+type service struct {
+	name string
+	// host is set for what is reachable from outside.
+	host  string
+	image previews.Image
+}
+
+// services lists what the environment's revision consists of, in the spec's order.
+func services(in Input) []service {
+	e := &in.Environment
+	images := make(map[string]previews.Image, len(e.Images))
+	for _, image := range e.Images {
+		images[image.Service] = image
+	}
+	parsed, _ := spec.Parse(spec.Path, e.Spec)
+	if parsed == nil {
+		return nil
+	}
+	out := make([]service, len(parsed.Services))
+	for i, s := range parsed.Services {
+		out[i] = service{name: s.Name, image: images[s.Name]}
+		if s.Kind == spec.Web {
+			out[i].host = e.Ref.Host(in.Class.HostTemplate, s.Name, in.Class.Zone)
+		}
+	}
+	return out
+}
+
+// previewURL is where the environment's first web service answers once it is in Git; ""
+// before that, and for one without a web service.
+func previewURL(in Input) string {
+	e := &in.Environment
+	if e.AppliedSHA == "" || e.Wanted == previews.Absent {
+		return ""
+	}
+	for _, s := range services(in) {
+		if s.host != "" {
+			return "https://" + s.host
+		}
+	}
+	return ""
+}
+
+// table is one row per service: what it is called, where it answers, how it is,
+// and which image it runs.
+func table(in Input, v verdict) string {
+	rows := services(in)
+	if len(rows) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("| service | url | state | image |\n|---|---|---|---|\n")
+	for i, s := range rows {
+		if i == maxServices {
+			fmt.Fprintf(&b, "| and %d more | – | – | – |\n", len(rows)-maxServices)
+			break
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", Text(s.name), address(in, s), stateCell(in, v, s), imageCell(s.image))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// address links to the service once it is in Git; before, its name is only told.
+func address(in Input, s service) string {
+	switch {
+	case s.host == "":
+		return "–"
+	case in.Environment.AppliedSHA == "":
+		return cellCode(s.host)
+	default:
+		return link(Text(s.host), "https://"+s.host)
+	}
+}
+
+func stateCell(in Input, v verdict, s service) string {
+	if in.Environment.State() == previews.StateWaiting && s.image.Missing != "" {
+		return markWaiting + " image missing"
+	}
+	return v.cell
+}
+
+// imageCell shows an image's tag: what tells two revisions apart on a phone.
+func imageCell(image previews.Image) string {
+	reference, _, _ := strings.Cut(image.Reference, "@")
+	if reference == "" {
+		return "–"
+	}
+	if at := strings.LastIndexAny(reference, ":/"); at >= 0 && reference[at] == ':' {
+		return cellCode(reference[at+1:])
+	}
+	return cellCode("latest")
+}

@@ -1,0 +1,279 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/idp-bot/idp/previews"
+)
+
+// The state marks: the one emoji that a heading or a cell starts with.
+const (
+	markReady    = "✅"
+	markWaiting  = "⏳"
+	markFailed   = "❌"
+	markGone     = "🧹"
+	markExpiring = "⏰"
+	markWarning  = "⚠️"
+	markFork     = "🔒"
+	markIdle     = "💤"
+	markInGit    = "📦"
+)
+
+// The statuses and conclusions of a check run that are used here, in GitHub's words.
+const (
+	inProgress = "in_progress"
+	completed  = "completed"
+
+	success        = "success"
+	failure        = "failure"
+	neutral        = "neutral"
+	cancelled      = "cancelled"
+	actionRequired = "action_required"
+)
+
+// verdict is what there is to say of an environment, before it is worded for the
+// comment, the check run or a reply.
+type verdict struct {
+	mark string
+	// title is the verdict in one line of plain text; check replaces it as the
+	// check run's title, where there is no mark and no expiry beside it.
+	title, check string
+	// cause and next are Markdown paragraphs; "" for none.
+	cause, next string
+	// status and conclusion are the check run's; conclusion is "" in progress.
+	status, conclusion string
+	// cell is the state of each service, with its mark.
+	cell string
+	// failing verdicts are written in mode on-failure; quiet ones make no comment
+	// of their own.
+	failing, quiet bool
+	// services says that the table of services belongs to it.
+	services bool
+}
+
+// verdictOf judges an environment. A problem with the newest commit comes before
+// the state of what runs: it is what the author has to act on.
+func verdictOf(in Input) verdict {
+	e := &in.Environment
+	if p := e.Problem; p != nil && p.SHA == e.HeadSHA && (p.Kind == previews.ProblemSpec || p.Kind == previews.ProblemFork) {
+		return problemVerdict(in)
+	}
+	switch e.State() {
+	case previews.StateRefused:
+		return idleVerdict(in)
+	case previews.StateWaiting:
+		return waitingVerdict(in)
+	case previews.StateCommitting:
+		return committingVerdict(in)
+	case previews.StateCommitted:
+		return expiring(in, committedVerdict(in))
+	case previews.StateSyncing:
+		return syncingVerdict(in)
+	case previews.StateReady:
+		return expiring(in, readyVerdict(in))
+	case previews.StateDegraded:
+		return degradedVerdict(in)
+	case previews.StateFailed:
+		return problemVerdict(in)
+	case previews.StateRemoving:
+		return removingVerdict(in)
+	default:
+		return goneVerdict(in)
+	}
+}
+
+// problemVerdict says why a revision is not deployed.
+func problemVerdict(in Input) verdict {
+	e := &in.Environment
+	p := e.Problem
+	if p == nil {
+		return verdict{mark: markFailed, title: "Not deployed", status: completed, conclusion: failure, failing: true}
+	}
+	v := verdict{
+		mark: markFailed, title: capital(plain(p.Message, 120)), status: completed, conclusion: failure,
+		cell: markFailed + " not deployed", failing: true, services: e.AppliedSHA != "" && e.Wanted == previews.Present,
+	}
+	if e.HeadSHA != e.SHA {
+		v.cell = "runs `" + short(e.AppliedSHA) + "`"
+	}
+	v.next = Text(p.Hint)
+	switch p.Kind {
+	case previews.ProblemSpec:
+		specVerdict(&v, p)
+	case previews.ProblemFork:
+		v.mark, v.conclusion, v.quiet = markFork, actionRequired, true
+		v.cause = Text(capital(p.Message)) + "."
+		v.title = "No preview: the code of a fork is not deployed"
+	default:
+		if long := plain(p.Message, maxInline); long != plain(p.Message, 120) {
+			v.cause = Text(long) + "."
+		}
+	}
+	return v
+}
+
+func specVerdict(v *verdict, p *previews.Problem) {
+	if len(p.Errors) == 0 {
+		return
+	}
+	v.title = plural(len(p.Errors), "error") + " in " + plain(p.Errors[0].Path, 80)
+	v.cause = fence("text", errorLines(p)) + "\n\nNothing of " + Code(short(p.SHA)) + " was deployed."
+	if v.next == "" {
+		v.next = "Fix and push. " + Code("idp validate") + " says the same on your machine."
+	}
+}
+
+// errorLines lists the errors of a spec as compilers do, one a line.
+func errorLines(p *previews.Problem) string {
+	const most = 25
+	var b strings.Builder
+	for i, one := range p.Errors {
+		if i == most {
+			fmt.Fprintf(&b, "and %d more\n", len(p.Errors)-most)
+			break
+		}
+		b.WriteString(plain(one.Error(), maxInline) + "\n")
+	}
+	return b.String()
+}
+
+// idleVerdict is for a row that has nothing to deploy and nothing wrong.
+func idleVerdict(in Input) verdict {
+	why := "this commit does not ask for one"
+	if d := in.Environment.Removal.Detail; d != "" {
+		why = plain(d, 120)
+	}
+	return verdict{mark: markIdle, title: "No preview: " + why, status: completed, conclusion: neutral, quiet: true}
+}
+
+func waitingVerdict(in Input) verdict {
+	e := &in.Environment
+	v := verdict{mark: markWaiting, status: inProgress, cell: markWaiting + " waiting", services: true}
+	missing := missingImages(e.Images)
+	if len(missing) == 0 {
+		v.title = "Looking for the images of " + short(e.SHA)
+		return v
+	}
+	v.title = "Waiting for image " + plain(missing[0].Reference, 160) + ", " + Elapsed(in.Now.Sub(e.WantedAt))
+	if more := len(missing) - 1; more > 0 {
+		v.title += fmt.Sprintf(", and %d more", more)
+	}
+	lines := make([]string, len(missing))
+	for i, image := range missing {
+		lines[i] = "- " + Code(image.Reference) + ": " + Text(image.Missing)
+	}
+	v.cause = strings.Join(lines, "\n")
+	v.next = "Nothing is committed until every image is there. It is looked up again after each CI run and at growing intervals" +
+		nextCheck(in) + "."
+	return v
+}
+
+func nextCheck(in Input) string {
+	if e := &in.Environment; e.NextImageCheck.After(in.Now) {
+		return ", next at " + e.NextImageCheck.UTC().Format("15:04:05 UTC")
+	}
+	return ""
+}
+
+func missingImages(images []previews.Image) []previews.Image {
+	var missing []previews.Image
+	for _, image := range images {
+		if image.Missing != "" {
+			missing = append(missing, image)
+		}
+	}
+	return missing
+}
+
+func committingVerdict(in Input) verdict {
+	return verdict{
+		mark: markWaiting, title: "Committing " + short(in.Environment.SHA) + " to the GitOps repository",
+		status: inProgress, cell: markWaiting + " being committed", services: true,
+	}
+}
+
+func committedVerdict(in Input) verdict {
+	return verdict{
+		mark: markInGit, title: "Preview is committed", check: "Committed · " + serviceNames(in),
+		status: completed, conclusion: neutral, cell: markInGit + " committed", services: true,
+		cause: "Everything is in the GitOps repository. This server is not connected to Argo CD, so it cannot say when the preview serves; that is why the check is neutral and not green.",
+	}
+}
+
+func syncingVerdict(in Input) verdict {
+	v := verdict{
+		mark: markWaiting, title: "Argo CD is rolling out " + short(in.Environment.AppliedSHA),
+		status: inProgress, cell: markWaiting + " rolling out", services: true,
+	}
+	if o := in.Environment.Observed; o != nil && o.Generation == in.Environment.AppliedGeneration {
+		v.cause = observed(o)
+	}
+	return v
+}
+
+// observed words what Argo CD says.
+func observed(o *previews.Observation) string {
+	words := "Argo CD: " + Text(strings.ToLower(strings.Trim(o.Sync+", "+o.Health, ", ")))
+	if o.Message != "" {
+		words += ": " + Text(o.Message)
+	}
+	return words
+}
+
+func readyVerdict(in Input) verdict {
+	return verdict{
+		mark: markReady, title: "Preview is ready", check: "Ready · " + serviceNames(in),
+		status: completed, conclusion: success, cell: markReady + " healthy", services: true,
+	}
+}
+
+func degradedVerdict(in Input) verdict {
+	o := in.Environment.Observed
+	v := verdict{
+		mark: markFailed, title: "Preview is degraded", status: completed, conclusion: failure,
+		cell: markFailed + " degraded", failing: true, services: true,
+		next: "Fix and push. The rollout in Argo CD shows which pod or resource it is.",
+	}
+	if o != nil && o.Message != "" {
+		v.title += ": " + plain(o.Message, 120)
+		if long := plain(o.Message, maxInline); long != plain(o.Message, 120) {
+			v.cause = observed(o)
+		}
+	}
+	return v
+}
+
+// expiring turns a healthy verdict into the warning ahead of expiry. The check
+// run stays as it was: nothing about the commit changed.
+func expiring(in Input, v verdict) verdict {
+	e := &in.Environment
+	if e.WarnedAt.IsZero() || e.Pinned || e.ExpiresAt.IsZero() {
+		return v
+	}
+	v.mark = markExpiring
+	if v.check == "" {
+		v.check = v.title
+	}
+	v.title = "Preview expires " + Relative(e.ExpiresAt, in.Now)
+	v.next = Code("/idp extend 24h") + " keeps it for another day, " + Code("/idp pin") + " until the pull request is closed."
+	return v
+}
+
+func serviceNames(in Input) string {
+	names := make([]string, 0, len(in.Environment.Images))
+	for _, s := range services(in) {
+		names = append(names, s.name)
+	}
+	return plain(strings.Join(names, ", "), 160)
+}
+
+// capital starts s with a capital letter, unless its first word is a path or name.
+func capital(s string) string {
+	first, _, _ := strings.Cut(s, " ")
+	if s == "" || strings.ContainsAny(first, "./:@_") {
+		return s
+	}
+	r := []rune(s)
+	return strings.ToUpper(string(r[:1])) + string(r[1:])
+}

@@ -1,0 +1,198 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	gh "github.com/google/go-github/v60/github"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// userAgent is required by GitHub of every request.
+const userAgent = "idp"
+
+// Options say which App to be, and where.
+type Options struct {
+	// APIURL is the root of the REST API, used as it is; a trailing slash is added
+	// if it is missing. "https://api.github.com/", or "https://HOST/api/v3/" on
+	// GitHub Enterprise Server.
+	APIURL string
+	// AppID is the App's id, PrivateKey its key in PEM (PKCS #1 or #8); it is
+	// parsed at once and not kept as text.
+	AppID      int64
+	PrivateKey []byte
+	// Transport sends the requests; default a copy of http.DefaultTransport.
+	Transport http.RoundTripper
+	// WritesPerMinute is how many requests that write may leave in any one minute,
+	// for each installation, with 6.25 times as many in any one hour. 0 is
+	// GitHub's own limit for content, 80 (and 500); less than 0 is no limit.
+	// Source: docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api.
+	WritesPerMinute int
+	// Now is the clock of tokens, JWTs and limits; default time.Now.
+	Now func() time.Time
+	// Log is told about limits and retries; default none.
+	Log *slog.Logger
+	// Registerer takes the metrics; nil registers none.
+	Registerer prometheus.Registerer
+}
+
+// App is one GitHub App. Make it with New.
+type App struct {
+	base   *url.URL
+	id     int64
+	clock  clock
+	log    *slog.Logger
+	signed http.RoundTripper // wire with the App's JWT
+	wire   http.RoundTripper // meter, deadline, transport: what every request ends in
+	cache  *cache
+	tokens *tokens
+	budget *budget // of the App's own requests, made with its JWT
+
+	newBudget func(installationID int64) *budget
+
+	mu      sync.Mutex
+	clients map[int64]*Client
+	git     map[string]scope // of git URLs, once looked up
+}
+
+// clock is time as the package knows it, for tests to hold.
+type clock struct {
+	now func() time.Time
+	// wait returns after d, or with ctx's error when that ends first.
+	wait func(ctx context.Context, d time.Duration) error
+}
+
+func waitTimer(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// New returns the App that the options describe. It asks GitHub nothing.
+func New(opts Options) (*App, error) {
+	opts = opts.withDefaults()
+	base, err := apiRoot(opts.APIURL)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{
+		base: base, id: opts.AppID, log: opts.Log,
+		clock:   clock{now: opts.Now, wait: waitTimer},
+		clients: map[int64]*Client{},
+		git:     map[string]scope{},
+	}
+	meter, err := newMeter(base, a.clock.now, a.lowestBudget, opts.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	a.newBudget = func(int64) *budget { return newBudget(opts.WritesPerMinute) }
+	a.wire = meter.around(deadline{next: opts.Transport})
+	if a.signed, err = newSigned(opts.AppID, opts.PrivateKey, a.clock.now, a.wire); err != nil {
+		return nil, err
+	}
+	a.budget = newBudget(-1)
+	a.cache = newCache(cacheBytes)
+	a.tokens = &tokens{mint: a.mint, now: a.clock.now, held: map[scope]token{}}
+	return a, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Transport == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		// GitHub limits an App to 100 requests at once.
+		transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost = 32, 90
+		o.Transport = transport
+	}
+	if o.WritesPerMinute == 0 {
+		o.WritesPerMinute = githubWritesPerMinute
+	}
+	return o
+}
+
+func apiRoot(text string) (*url.URL, error) {
+	if !strings.HasSuffix(text, "/") {
+		text += "/"
+	}
+	base, err := url.Parse(text)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, errors.New("GitHub's API URL is not an absolute http or https URL")
+	}
+	if base.User != nil {
+		return nil, errors.New("GitHub's API URL holds credentials")
+	}
+	return base, nil
+}
+
+// ID returns the App's id.
+func (a *App) ID() int64 { return a.id }
+
+// Ping asks GitHub whether it knows the App: that the URL, the id, the key and
+// the clock are right.
+func (a *App) Ping(ctx context.Context) error {
+	app, _, err := a.rest().Apps.Get(ctx, "")
+	if err != nil {
+		return wrap(err, "ask GitHub for the App")
+	}
+	if app.GetID() != a.id {
+		return fmt.Errorf("ask GitHub for the App: answered as App %d instead of %d", app.GetID(), a.id)
+	}
+	return nil
+}
+
+// FindInstallation returns the id of the installation that reaches a
+// repository; bot.ErrNotFound when the App is not installed there.
+func (a *App) FindInstallation(ctx context.Context, owner, name string) (int64, error) {
+	found, _, err := a.rest().Apps.FindRepositoryInstallation(ctx, owner, name)
+	if err != nil {
+		return 0, wrap(err, "find the installation on %s/%s", owner, name)
+	}
+	return found.GetID(), nil
+}
+
+// Installation returns the client of an installation. There is one for each id.
+func (a *App) Installation(id int64) *Client {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	client, ok := a.clients[id]
+	if !ok {
+		client = &Client{app: a, id: id, budget: a.newBudget(id)}
+		a.clients[id] = client
+	}
+	return client
+}
+
+// rest returns a go-github client that is the App itself. go-github keeps its
+// own, process-wide idea of rate limits in a client, by its own clock; a new
+// client for each call leaves that to limit.go.
+func (a *App) rest() *gh.Client {
+	var next http.RoundTripper = a.signed
+	next = limited{budget: a.budget, clock: a.clock, log: a.log, next: next}
+	// Making a token twice or asking twice for a redelivery does no harm.
+	next = retrying{clock: a.clock, log: a.log, repeatable: func(*http.Request) bool { return true }, next: next}
+	return a.client(next)
+}
+
+func (a *App) client(chain http.RoundTripper) *gh.Client {
+	client := gh.NewClient(&http.Client{Transport: redirecting{base: a.base, next: chain}, CheckRedirect: ownRedirects})
+	client.BaseURL = a.base
+	client.UserAgent = userAgent
+	return client
+}

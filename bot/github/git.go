@@ -1,0 +1,93 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/idp-bot/idp/gitops/secret"
+)
+
+// GitToken returns a token that can read and write the contents of the one
+// repository that a git URL names, such as https://github.com/acme/gitops.git,
+// and nothing else. It is good for five minutes at least; the user name that
+// goes with it is "x-access-token". The URL must lead to the GitHub that the App
+// belongs to: a token is given to no other host.
+func (a *App) GitToken(ctx context.Context, gitURL string) (secret.String, error) {
+	owner, name, err := a.ownRepository(gitURL)
+	if err != nil {
+		return secret.String{}, err
+	}
+	s, err := a.gitScope(ctx, gitURL, owner, name)
+	if err != nil {
+		return secret.String{}, err
+	}
+	made, err := a.tokens.get(ctx, s)
+	if err != nil {
+		// It may have been installed anew, or made anew under the same name.
+		a.forgetGit(gitURL)
+		return secret.String{}, wrap(err, "make a git token for %s/%s", owner, name)
+	}
+	return made, nil
+}
+
+// gitScope looks the installation and the repository's id up, once for each URL.
+func (a *App) gitScope(ctx context.Context, gitURL, owner, name string) (scope, error) {
+	a.mu.Lock()
+	known, ok := a.git[gitURL]
+	a.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	installation, err := a.FindInstallation(ctx, owner, name)
+	if err != nil {
+		return scope{}, err
+	}
+	repo, err := a.Installation(installation).FindRepository(ctx, owner, name)
+	if err != nil {
+		return scope{}, err
+	}
+	if repo.ID == 0 {
+		return scope{}, fmt.Errorf("read repository %s/%s: GitHub's answer holds no id", owner, name)
+	}
+	found := scope{installation: installation, repository: repo.ID, use: useGit}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.git[gitURL] = found
+	return found, nil
+}
+
+func (a *App) forgetGit(gitURL string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.git, gitURL)
+}
+
+// ownRepository returns the owner and the name that a git URL on this GitHub
+// ends in.
+func (a *App) ownRepository(gitURL string) (owner, name string, err error) {
+	u, err := url.Parse(gitURL)
+	if err != nil || u.Host == "" {
+		return "", "", errors.New("the git URL is not an absolute URL")
+	}
+	if !a.trusts(u) {
+		return "", "", fmt.Errorf("%s://%s is not where GitHub App %d belongs to: it gets no token", u.Scheme, u.Host, a.id)
+	}
+	parts := strings.Split(strings.Trim(strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git"), "/"), "/")
+	if len(parts) < 2 || parts[len(parts)-1] == "" || parts[len(parts)-2] == "" {
+		return "", "", fmt.Errorf("%s://%s%s names no owner and repository", u.Scheme, u.Host, u.Path)
+	}
+	return parts[len(parts)-2], parts[len(parts)-1], nil
+}
+
+// trusts says whether a URL leads to the API's own GitHub: to the same host, or
+// from api.HOST to HOST as at github.com and ghe.com; and never over plain HTTP
+// where the API itself is not.
+func (a *App) trusts(u *url.URL) bool {
+	api := strings.ToLower(a.base.Hostname())
+	host := strings.ToLower(u.Hostname())
+	secure := u.Scheme == "https" || u.Scheme == "http" && a.base.Scheme == "http"
+	return secure && (api == host || api == "api."+host)
+}

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/idp-bot/idp/gitops/platform"
 )
 
 // reapBatch is how many environments one transaction changes, so that the
@@ -24,12 +27,12 @@ type ReapStore interface {
 // ReaperOptions say how environments are taken away.
 type ReaperOptions struct {
 	Store ReapStore
-	// WarnBefore is how long ahead of its expiry an environment's pull request is
-	// told; environments that live shorter than four times that are told a quarter
-	// of their life ahead.
-	WarnBefore time.Duration
-	// Changed, when set, is called after rows changed, to wake who acts on them.
-	Changed func()
+	// Class says with WarnBefore how long ahead of its expiry an environment's pull
+	// request is told; environments that live shorter than four times that are told
+	// a quarter of their life ahead.
+	Class platform.Class
+	// Removed, when set, is called after rows changed, to wake who acts on them.
+	Removed func()
 	Now     func() time.Time
 	Log     *slog.Logger
 	// Registerer gets the reaper's metrics; nil means none.
@@ -48,30 +51,22 @@ type Reaper struct {
 	lag      prometheus.Histogram
 }
 
-// NewReaper returns a Reaper. Its error is about the metrics' registration.
-func NewReaper(o ReaperOptions) (*Reaper, error) {
-	r := &Reaper{
+// NewReaper returns a Reaper. It panics when its metrics are registered already.
+func NewReaper(o ReaperOptions) *Reaper {
+	metrics := promauto.With(o.Registerer)
+	return &Reaper{
 		o: o,
-		reaped: prometheus.NewCounterVec(prometheus.CounterOpts{
+		reaped: metrics.NewCounterVec(prometheus.CounterOpts{
 			Name: "idp_reaped_total", Help: "Environments that the reaper took away, by reason.",
 		}, []string{"reason"}),
-		warnings: prometheus.NewCounter(prometheus.CounterOpts{
+		warnings: metrics.NewCounter(prometheus.CounterOpts{
 			Name: "idp_reap_warnings_total", Help: "Environments whose expiry the reaper announced.",
 		}),
-		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+		lag: metrics.NewHistogram(prometheus.HistogramOpts{
 			Name: "idp_reap_lag_seconds", Help: "Time from when an environment was due to go until the reaper took it.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 9),
 		}),
 	}
-	if o.Registerer == nil {
-		return r, nil
-	}
-	for _, c := range []prometheus.Collector{r.reaped, r.warnings, r.lag} {
-		if err := o.Registerer.Register(c); err != nil {
-			return nil, fmt.Errorf("register reaper metrics: %w", err)
-		}
-	}
-	return r, nil
 }
 
 // ReapAction is what a sweep does about one environment.
@@ -110,8 +105,8 @@ func (r *Reaper) Sweep(ctx context.Context) (Reaped, error) {
 	})
 	if total != (Reaped{}) {
 		r.o.Log.Info("reaped", "removed", total.Removed, "warned", total.Warned, "postponed", total.Postponed)
-		if r.o.Changed != nil {
-			r.o.Changed()
+		if r.o.Removed != nil {
+			r.o.Removed()
 		}
 	}
 	return total, err
@@ -132,7 +127,7 @@ func (r *Reaper) pages(ctx context.Context, fn func([]Reaping) error) error {
 	now := r.o.Now()
 	var last Environment
 	for {
-		page, err := r.o.Store.Expiring(ctx, now.Add(r.o.WarnBefore), last, reapBatch)
+		page, err := r.o.Store.Expiring(ctx, now.Add(r.o.Class.WarnBefore), last, reapBatch)
 		if err != nil {
 			return fmt.Errorf("reap: %w", err)
 		}
@@ -219,9 +214,9 @@ func (r *Reaper) judge(e *Environment, now time.Time) (ReapAction, string) {
 // lead is how long ahead of its expiry an environment is announced.
 func (r *Reaper) lead(e *Environment) time.Duration {
 	if quarter := e.TTL / 4; quarter > 0 {
-		return min(r.o.WarnBefore, quarter)
+		return min(r.o.Class.WarnBefore, quarter)
 	}
-	return r.o.WarnBefore
+	return r.o.Class.WarnBefore
 }
 
 // Warn records that the environment's expiry is announced.

@@ -47,6 +47,9 @@ type Committer struct {
 	Render func(Environment) ([]gitops.File, error)
 	// List returns the ApplicationSet that lists a repository's previews.
 	List func(repositoryID int64, repo string, refs []gitops.EnvironmentRef) (gitops.File, error)
+	// Latency, when set, observes the seconds from wanting a revision to having it
+	// pushed, waiting for its images included.
+	Latency interface{ Observe(float64) }
 	// Pushed is called with what was written, to refresh it in Argo CD and wake the
 	// reporter. It must not block.
 	Pushed func(changed []Environment)
@@ -254,6 +257,9 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, At: now}
 		if row.Wanted == Present {
 			a.SHA, a.Diff = row.SHA, c.diff(ctx, row, done)
+			if c.Latency != nil && row.AppliedSHA != row.SHA {
+				c.Latency.Observe(now.Sub(row.WantedAt).Seconds())
+			}
 		}
 		applied[row.RowID] = a
 		changed = append(changed, row)
@@ -275,11 +281,10 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 }
 
 // diff returns what a commit changed in an environment's manifests since the
-// commit before of that environment. A deployment stands without its diff.
+// commit before of that environment, if that was of another revision. A deployment stands without its diff.
 func (c *Committer) diff(ctx context.Context, row Environment, done repo.Applied) string {
 	if row.AppliedSHA == row.SHA {
-		// Only the expiry moved: the diff that people want is still the last one.
-		return row.Diff
+		return ""
 	}
 	diff, err := c.Git.Diff(ctx, row.AppliedCommit, done.Commit, row.Ref.ManifestsDir(), maxDiff)
 	if err != nil {

@@ -20,10 +20,16 @@ type Loop struct {
 	Idle time.Duration
 	// Due, when set, returns how long the next piece of work is away.
 	Due func(ctx context.Context) time.Duration
-	Log *slog.Logger
+	// Failed, when set, counts the steps that failed.
+	Failed func()
+	Log    *slog.Logger
 }
 
-const maxPause = 30 * time.Second
+const (
+	maxPause = 30 * time.Second
+	// minWait keeps a Due that is always now from spinning.
+	minWait = 5 * time.Millisecond
+)
 
 // Run runs the loop until ctx ends.
 func (l Loop) Run(ctx context.Context) {
@@ -35,6 +41,9 @@ func (l Loop) Run(ctx context.Context) {
 			return
 		case err != nil:
 			pause = min(max(2*pause, time.Second), maxPause)
+			if l.Failed != nil {
+				l.Failed()
+			}
 			l.Log.Warn("will try again", "loop", l.Name, "in", pause, "error", err)
 			l.wait(ctx, pause, nil)
 		case more:
@@ -50,7 +59,7 @@ func (l Loop) untilDue(ctx context.Context) time.Duration {
 	if l.Due == nil {
 		return l.Idle
 	}
-	return min(max(l.Due(ctx), 0), l.Idle)
+	return min(max(l.Due(ctx), minWait), l.Idle)
 }
 
 func (l Loop) wait(ctx context.Context, d time.Duration, wake Signal) {

@@ -180,8 +180,12 @@ type Applied struct {
 // Commit records what was pushed. The row may have moved on meanwhile; then it
 // stays in need of another commit.
 func (e *Environment) Commit(a Applied) {
+	if a.SHA != e.AppliedSHA {
+		// Where only the expiry moved, the diff that people want is still the last one.
+		e.Diff = a.Diff
+	}
 	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit, e.AppliedAt = a.Generation, a.SHA, a.Commit, a.At
-	e.Tree, e.Intent, e.Diff = a.Tree, "", a.Diff
+	e.Tree, e.Intent = a.Tree, ""
 	if e.Generation == a.Generation {
 		e.Overwrite = false
 	}

@@ -242,7 +242,21 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 	if w.jobs.stopping.Load() && ctx.Err() != nil {
 		return river.JobSnooze(0)
 	}
+	if until, ok := retryAt(err); ok {
+		// It has not failed: it is not its turn yet.
+		return river.JobSnooze(max(time.Until(until), 0))
+	}
 	return w.fail(ctx, d, job.Attempt, err)
+}
+
+// retryAt returns when what failed will be right again, for an error that knows:
+// one of a rate limit.
+func retryAt(err error) (time.Time, bool) {
+	var limited interface{ RetryAt() time.Time }
+	if !errors.As(err, &limited) {
+		return time.Time{}, false
+	}
+	return limited.RetryAt(), true
 }
 
 // done marks a delivery whose handler had nothing to apply.

@@ -1,0 +1,264 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// ErrNotFound is what a Reader returns for what GitHub answers 404 to.
+var ErrNotFound = errors.New("not found on GitHub")
+
+// Reader reads the live facts that decisions are taken from. Missing things are
+// ErrNotFound; every other error makes the event be handled again later.
+type Reader interface {
+	PullRequest(ctx context.Context, repo RepositoryRef, number int) (PullRequest, error)
+	// File returns a file's content at a commit.
+	File(ctx context.Context, repo RepositoryRef, path, sha string) ([]byte, error)
+	ChangedFiles(ctx context.Context, repo RepositoryRef, number int) ([]string, error)
+	Permission(ctx context.Context, repo RepositoryRef, login string) (access.Permission, error)
+}
+
+// Reactor puts a reaction on a comment; one that is there already is fine.
+type Reactor interface {
+	React(ctx context.Context, repo RepositoryRef, commentID int64, content string) error
+}
+
+// Handling is what the handler needs of GitHub for one installation.
+type Handling interface {
+	Reader
+	Reactor
+}
+
+// Rows is what the handler needs of the store.
+type Rows interface {
+	Environment(ctx context.Context, repositoryID int64, id string) (previews.Environment, error)
+	Environments(ctx context.Context, f store.Filter) ([]previews.Environment, error)
+	Update(ctx context.Context, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error)
+	Apply(ctx context.Context, o store.Outcome) error
+}
+
+// Handler takes events to decisions and stores them.
+type Handler struct {
+	Store Rows
+	// GitHub returns the client of an installation.
+	GitHub func(installationID int64) Handling
+	Class  platform.Class
+	AppID  int64
+	// Decided is called after each stored decision, to wake who acts on it.
+	Decided func()
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// maxStale bounds how often a decision is taken anew because its row moved on.
+const maxStale = 5
+
+// Handle does everything an event asks for. It is safe to repeat: a decision is
+// applied once per delivery.
+func (h *Handler) Handle(ctx context.Context, event Event) error {
+	switch event.Kind {
+	case EventPullRequest:
+		return h.decide(ctx, event, event.PR)
+	case EventComment:
+		return h.comment(ctx, event)
+	case EventRerequest:
+		return h.rerequest(ctx, event)
+	case EventBuild:
+		return h.build(ctx, event)
+	case EventRepository:
+		return h.renamed(ctx, event)
+	default:
+		return h.ignore(ctx, event, "not an event for idp")
+	}
+}
+
+func (h *Handler) comment(ctx context.Context, event Event) error {
+	if event.Comment == nil || event.Actor.Bot || event.Comment.ViaApp != 0 {
+		return h.ignore(ctx, event, "comment of a bot")
+	}
+	if len(Parse(event.Comment.Body)) == 0 {
+		return h.ignore(ctx, event, "comment without a command")
+	}
+	// Seen, before anything that may take a while. It is only a courtesy: the
+	// decision is what counts.
+	if err := h.GitHub(event.InstallationID).React(ctx, event.Repository, event.Comment.ID, "eyes"); err != nil {
+		h.Log.Info("no reaction yet", "delivery", event.Delivery, "error", err)
+	}
+	return h.decide(ctx, event, event.PR)
+}
+
+// decide reads, decides and applies; again when the row moved on meanwhile.
+func (h *Handler) decide(ctx context.Context, event Event, number int) error {
+	for range maxStale {
+		snapshot, err := h.snapshot(ctx, event, number)
+		if errors.Is(err, ErrNotFound) {
+			return h.ignore(ctx, event, "the pull request is not there any more")
+		}
+		if err != nil {
+			return err
+		}
+		err = h.apply(ctx, event, snapshot, Decide(snapshot, event))
+		if errors.Is(err, previews.ErrBreaker) {
+			// The next sweep finds it again, for as long as it takes to be confirmed.
+			return h.ignore(ctx, event, previews.ErrBreaker.Error())
+		}
+		if !errors.Is(err, previews.ErrStale) {
+			return err
+		}
+	}
+	return fmt.Errorf("decide about %s/%s#%d: %w", event.Repository.Owner, event.Repository.Name, number, previews.ErrStale)
+}
+
+func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision) error {
+	outcome := store.Outcome{Delivery: event.Delivery, Environment: d.Environment, Result: "decided"}
+	for _, effect := range d.Effects {
+		outcome.Effects = append(outcome.Effects, store.Effect{
+			Kind: string(effect.Kind), InstallationID: event.InstallationID, RepositoryID: s.PR.Repository.ID,
+			Owner: s.PR.Repository.Owner, Repo: s.PR.Repository.Name, PR: s.PR.Number,
+			CommentID: effect.CommentID, Content: effect.Content,
+		})
+	}
+	for _, entry := range d.Audit {
+		outcome.Audit = append(outcome.Audit, store.Audit{
+			ActorID: entry.Actor.ID, Actor: entry.Actor.Login, Action: entry.Action,
+			Environment: entry.Environment, SHA: entry.SHA, Allowed: entry.Allowed, Reason: entry.Reason,
+		})
+	}
+	if err := h.Store.Apply(ctx, outcome); err != nil {
+		return fmt.Errorf("apply decision about %s/%s#%d: %w", s.PR.Repository.Owner, s.PR.Repository.Name, s.PR.Number, err)
+	}
+	h.Log.Info("decided", "delivery", event.Delivery, "repo", s.PR.Repository.Owner+"/"+s.PR.Repository.Name,
+		"pr", s.PR.Number, "event", event.Name+"."+event.Action, "reasons", d.Reasons)
+	h.Decided()
+	return nil
+}
+
+// ignore marks the delivery done without a decision.
+func (h *Handler) ignore(ctx context.Context, event Event, why string) error {
+	return h.Store.Apply(ctx, store.Outcome{Delivery: event.Delivery, Result: "ignored: " + why})
+}
+
+// rerequest decides anew about the environment that is at the event's commit.
+func (h *Handler) rerequest(ctx context.Context, event Event) error {
+	if event.PR != 0 {
+		return h.decide(ctx, event, event.PR)
+	}
+	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID, HeadSHA: event.HeadSHA})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return h.ignore(ctx, event, "no environment at this commit")
+	}
+	return h.decide(ctx, event, rows[0].PR)
+}
+
+// build looks again for the images of environments that wait at the event's commit.
+func (h *Handler) build(ctx context.Context, event Event) error {
+	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID, HeadSHA: event.HeadSHA})
+	if err != nil {
+		return err
+	}
+	now := h.Now()
+	for _, row := range rows {
+		_, err := h.Store.Update(ctx, row.RowID, func(e *previews.Environment) error {
+			if !e.NeedsImages() || !e.NextImageCheck.After(now) {
+				return previews.ErrUnchanged
+			}
+			e.NextImageCheck = now
+			return nil
+		})
+		if err != nil && !errors.Is(err, previews.ErrUnchanged) {
+			return fmt.Errorf("ask for the images of %s: %w", row.Ref, err)
+		}
+	}
+	h.Decided()
+	return h.ignore(ctx, event, "images are looked up again")
+}
+
+// renamed follows a repository to its new name; paths and names stay.
+func (h *Handler) renamed(ctx context.Context, event Event) error {
+	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		_, err := h.Store.Update(ctx, row.RowID, func(e *previews.Environment) error {
+			if e.Owner == event.Repository.Owner && e.Repo == event.Repository.Name {
+				return previews.ErrUnchanged
+			}
+			e.Owner, e.Repo = event.Repository.Owner, event.Repository.Name
+			return nil
+		})
+		if err != nil && !errors.Is(err, previews.ErrUnchanged) {
+			return fmt.Errorf("rename %s: %w", row.Ref, err)
+		}
+	}
+	return h.ignore(ctx, event, "names are updated")
+}
+
+// snapshot reads every fact that the decision may need.
+func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapshot, error) {
+	gh := h.GitHub(event.InstallationID)
+	s := Snapshot{Now: h.Now(), AppID: h.AppID, Class: h.Class}
+	var err error
+	if s.PR, err = gh.PullRequest(ctx, event.Repository, number); err != nil {
+		return s, err
+	}
+	s.PR.InstallationID = event.InstallationID
+	row, err := h.Store.Environment(ctx, s.PR.Repository.ID, gitops.PreviewID(number))
+	switch {
+	case err == nil:
+		s.Environment = &row
+	case !errors.Is(err, previews.ErrNotFound):
+		return s, err
+	}
+	if s.Spec, err = readSpec(ctx, gh, s.PR); err != nil {
+		return s, err
+	}
+	if s.Spec.Spec != nil && len(s.Spec.Spec.Preview.Paths) > 0 {
+		if s.ChangedFiles, err = gh.ChangedFiles(ctx, s.PR.Repository, number); err != nil {
+			return s, err
+		}
+	}
+	if event.Kind == EventComment {
+		s.Permission, s.PermissionErr = permission(ctx, gh, s.PR.Repository, event.Actor.Login)
+	}
+	return s, nil
+}
+
+// readSpec reads .idp/deploy.yaml at the pull request's head. A closed pull
+// request's head may be gone; nothing of it is wanted, so it counts as no file.
+func readSpec(ctx context.Context, gh Reader, pr PullRequest) (SpecAt, error) {
+	raw, err := gh.File(ctx, pr.Repository, spec.Path, pr.HeadSHA)
+	if errors.Is(err, ErrNotFound) {
+		return SpecAt{}, nil
+	}
+	if err != nil {
+		return SpecAt{}, err
+	}
+	parsed, errs := spec.Parse(spec.Path, raw)
+	return SpecAt{Found: true, Raw: raw, Spec: parsed, Errors: errs}, nil
+}
+
+// permission reads the actor's permission; an error denies and says so.
+func permission(ctx context.Context, gh Reader, repo RepositoryRef, login string) (access.Permission, string) {
+	p, err := gh.Permission(ctx, repo, login)
+	if errors.Is(err, ErrNotFound) {
+		return access.None, ""
+	}
+	if err != nil {
+		return access.None, err.Error()
+	}
+	return p, ""
+}

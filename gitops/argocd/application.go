@@ -1,0 +1,139 @@
+package argocd
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/health"
+	synccommon "github.com/argoproj/gitops-engine/pkg/sync/common"
+)
+
+// maxTroubles is how many unhealthy objects a message names.
+const maxTroubles = 3
+
+// Application is what Argo CD sees of one Application, whatever it deploys.
+type Application struct {
+	Name, Namespace string
+	// Sync is "Synced", "OutOfSync" or "Unknown"; Revision the commit it was
+	// compared with.
+	Sync, Revision string
+	// Health is "Healthy", "Suspended", "Progressing", "Missing", "Degraded" or
+	// "Unknown".
+	Health string
+	// OperationPhase is that of the last sync: "Running", "Terminating",
+	// "Succeeded", "Failed" or "Error"; "" when there was none. OperationRevision is
+	// the commit it syncs or synced, OperationMessage its own words.
+	OperationPhase, OperationRevision, OperationMessage string
+	// SyncedRevision is the newest commit that was synced with success, "" when
+	// none was. A commit that was pushed before it counts as applied.
+	SyncedRevision string
+	// Message says in one line why all is not well, "" when it is.
+	Message string
+	// ReconciledAt is when Argo CD last compared; zero for never.
+	ReconciledAt time.Time
+	// Deleting is true while its objects are being removed.
+	Deleting bool
+}
+
+// application is the part of an Application that is read. Argo CD's own type is
+// not decoded whole: a field that another of its versions writes differently
+// must not hide the ones in use.
+type application struct {
+	Metadata struct {
+		Name              string     `json:"name"`
+		Namespace         string     `json:"namespace"`
+		DeletionTimestamp *time.Time `json:"deletionTimestamp"`
+	} `json:"metadata"`
+	Status struct {
+		Sync struct {
+			Status   v1alpha1.SyncStatusCode `json:"status"`
+			Revision string                  `json:"revision"`
+		} `json:"sync"`
+		Health         healthStatus `json:"health"`
+		OperationState *struct {
+			Phase      synccommon.OperationPhase `json:"phase"`
+			Message    string                    `json:"message"`
+			SyncResult *struct {
+				Revision string `json:"revision"`
+			} `json:"syncResult"`
+		} `json:"operationState"`
+		Conditions []condition `json:"conditions"`
+		Resources []struct {
+			Kind   string        `json:"kind"`
+			Name   string        `json:"name"`
+			Health *healthStatus `json:"health"`
+		} `json:"resources"`
+		History []struct {
+			Revision string `json:"revision"`
+		} `json:"history"`
+		ReconciledAt *time.Time `json:"reconciledAt"`
+	} `json:"status"`
+}
+
+type condition struct {
+	Type    v1alpha1.ApplicationConditionType `json:"type"`
+	Message string                            `json:"message"`
+}
+
+// isError tells conditions that stop Argo CD from its warnings, as the names do.
+func (c condition) isError() bool { return strings.HasSuffix(string(c.Type), "Error") }
+
+type healthStatus struct {
+	Status  health.HealthStatusCode `json:"status"`
+	Message string                  `json:"message"`
+}
+
+func (a *application) summary() Application {
+	out := Application{
+		Name: a.Metadata.Name, Namespace: a.Metadata.Namespace,
+		Sync: string(a.Status.Sync.Status), Revision: a.Status.Sync.Revision,
+		Health:   string(a.Status.Health.Status),
+		Deleting: a.Metadata.DeletionTimestamp != nil,
+	}
+	if at := a.Status.ReconciledAt; at != nil {
+		out.ReconciledAt = at.UTC()
+	}
+	if op := a.Status.OperationState; op != nil {
+		out.OperationPhase, out.OperationMessage = string(op.Phase), op.Message
+		if op.SyncResult != nil {
+			out.OperationRevision = op.SyncResult.Revision
+		}
+	}
+	if history := a.Status.History; len(history) > 0 {
+		out.SyncedRevision = history[len(history)-1].Revision
+	}
+	out.Message = a.message()
+	return out
+}
+
+// message gives the nearest cause there is: what Argo CD cannot do at all, then
+// objects that are degraded, then a sync that failed, then the sum of it.
+func (a *application) message() string {
+	for _, c := range a.Status.Conditions {
+		if c.isError() {
+			return oneLine(c.Message)
+		}
+	}
+	var troubles []string
+	for _, r := range a.Status.Resources {
+		if r.Health != nil && r.Health.Status == health.HealthStatusDegraded {
+			troubles = append(troubles, strings.TrimSuffix(fmt.Sprintf("%s %s: %s", r.Kind, r.Name, oneLine(r.Health.Message)), ": "))
+		}
+	}
+	if len(troubles) > 0 {
+		slices.Sort(troubles)
+		return strings.Join(troubles[:min(len(troubles), maxTroubles)], "; ")
+	}
+	op := a.Status.OperationState
+	if op != nil && (op.Phase == synccommon.OperationFailed || op.Phase == synccommon.OperationError) {
+		return oneLine(cmp.Or(op.Message, "the last sync failed"))
+	}
+	return oneLine(a.Status.Health.Message)
+}
+
+// oneLine makes a message of many lines one.
+func oneLine(message string) string { return strings.Join(strings.Fields(message), " ") }

@@ -9,11 +9,13 @@
 // in its package.json and carries no file of its own). Versions are pinned
 // in package.json. Run in this folder: npm ci --ignore-scripts && npm run prune
 //
-// Changes made to the text, all mechanical and all here:
+// Changes made to the text, all of them here:
 //   - {path}, {ref} and {branch} become {path:.+} and so on in the paths, since
 //     they may hold slashes, which an OpenAPI path parameter cannot say;
 //   - examples, descriptions and x- extensions are dropped: nothing validates
-//     by them, and they are three quarters of the size.
+//     by them, and they are three quarters of the size;
+//   - the list of installations says that an account is a user and an enterprise
+//     at once, which none is: it gets the schema of a single installation.
 
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -81,14 +83,17 @@ const events = [
   "issue_comment", "ping", "pull_request", "push", "repository", "workflow_run",
 ];
 
-function strip(node, inProperties = false) {
+// Objects whose keys are names, not keywords: nothing in them is dropped by name.
+const maps = ["properties", "headers", "schemas", "parameters", "responses", "definitions", "paths"];
+
+function strip(node, named = false) {
   if (Array.isArray(node)) return node.map((n) => strip(n));
   if (node === null || typeof node !== "object") return node;
   const out = {};
   for (const [key, value] of Object.entries(node)) {
     const annotation = ["description", "example", "examples", "externalDocs", "title", "tsAdditionalProperties"].includes(key) || key.startsWith("x-");
-    if (annotation && !inProperties) continue;
-    out[key] = strip(value, key === "properties" && !inProperties);
+    if (annotation && !named) continue;
+    out[key] = strip(value, maps.includes(key) && !named);
   }
   return out;
 }
@@ -134,6 +139,7 @@ function pruneOpenAPI() {
     const renamed = path.replace(/\{(path|ref|branch)\}/g, "{$1:.+}");
     (target.paths[renamed] ??= {})[method.toLowerCase()] = operation;
   }
+  target.paths["/app/installations"].get.responses["200"].content["application/json"].schema.items = { $ref: "#/components/schemas/installation" };
   // Every error body is held to this one, also where GitHub's description
   // leaves the status out.
   target.components.schemas["basic-error"] = source.components.schemas["basic-error"];

@@ -70,7 +70,7 @@ func getUser(c *call) reply {
 	}
 	return ok(merged(c.s.userShape(a).(object), object{
 		"name": nil, "company": nil, "blog": "", "location": nil, "email": nil, "hireable": nil, "bio": nil,
-		"public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
+		"user_view_type": "public", "public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
 		"created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z",
 	}))
 }

@@ -225,3 +225,12 @@ func (c *call) findRepository() *reply {
 	redirect.header = http.Header{"Location": {target}}
 	return redirect
 }
+
+// Routes lists the API as "METHOD template", for tests and for people.
+func Routes() []string {
+	out := make([]string, 0, len(routes))
+	for i := range routes {
+		out = append(out, routes[i].method+" "+routes[i].label())
+	}
+	return out
+}

@@ -1,0 +1,114 @@
+package githubtest_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/idp-bot/idp/bot/github/githubtest"
+)
+
+// TestEveryRoute reads and writes each route once; what it answers is held to
+// GitHub's description by setup, and so are these requests.
+func TestEveryRoute(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.receive(func() int { return 202 })
+	pr := w.open("feature")
+	comment, err := pr.Comment("alice", "hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, token := w.jwt(nil), w.token("")
+	repo, sha := "/repos/acme/web", pr.HeadSHA()
+	var run, deployment struct{ ID int64 }
+	w.do("POST", repo+"/check-runs", token, fmt.Sprintf(`{"name":"idp / preview","head_sha":%q,"status":"in_progress","details_url":"https://example.com/x",
+		"output":{"title":"t","summary":"s","annotations":[{"path":"a","start_line":1,"end_line":1,"annotation_level":"failure","message":"m"}]}}`, sha), 201).decode(&run)
+	w.do("POST", repo+"/deployments", token, `{"ref":"`+sha+`","environment":"preview","transient_environment":true,"auto_merge":false,"required_contexts":[],"payload":{"a":1},"description":"d"}`, 201).decode(&deployment)
+	if err := w.server.WaitDeliveries(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	deliveries := w.app.Deliveries()
+	var suites struct {
+		Suites []struct{ ID int64 } `json:"check_suites"`
+	}
+	w.do("GET", repo+"/commits/"+sha+"/check-suites", token, "", 200).decode(&suites)
+
+	rows := []struct {
+		method, path, auth, body string
+		status                   int
+	}{
+		{"GET", "/app", app, "", 200},
+		{"GET", "/app/installations", app, "", 200},
+		{"GET", "/app/installations/" + itoa(w.install.ID()), app, "", 200},
+		{"GET", "/app/hook/deliveries?per_page=2", app, "", 200},
+		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},
+		{"POST", "/app/hook/deliveries/" + itoa(deliveries[0].ID) + "/attempts", app, "", 202},
+		{"GET", "/orgs/acme/installation", app, "", 200},
+		{"GET", repo + "/installation", app, "", 200},
+		{"GET", "/installation/repositories", token, "", 200},
+		{"GET", "/rate_limit", token, "", 200},
+		{"GET", "/users/alice", token, "", 200},
+		{"GET", repo, token, "", 200},
+		{"GET", "/repositories/" + itoa(w.repo.ID()), token, "", 200},
+		{"GET", repo + "/branches", token, "", 200},
+		{"GET", repo + "/branches/feature", token, "", 200},
+		{"GET", repo + "/collaborators/alice/permission", token, "", 200},
+		{"GET", repo + "/commits/feature", token, "", 200},
+		{"GET", repo + "/commits/heads/feature/check-runs", token, "", 200},
+		{"GET", repo + "/contents/.idp/deploy.yaml?ref=" + sha, token, "", 200},
+		{"GET", repo + "/contents/src", token, "", 200},
+		{"GET", repo + "/git/ref/heads/feature", token, "", 200},
+		{"GET", repo + "/pulls?state=all&head=acme:feature", token, "", 200},
+		{"GET", repo + "/pulls/1", token, "", 200},
+		{"GET", repo + "/pulls/1/files", token, "", 200},
+		{"GET", repo + "/pulls/1/commits", token, "", 200},
+		{"GET", repo + "/issues/1/comments", token, "", 200},
+		{"POST", repo + "/issues/1/comments", token, `{"body":"b"}`, 201},
+		{"GET", repo + "/issues/comments/" + itoa(comment.ID), token, "", 200},
+		{"PATCH", repo + "/issues/comments/" + itoa(comment.ID), token, `{"body":"c"}`, 200},
+		{"POST", repo + "/issues/comments/" + itoa(comment.ID) + "/reactions", token, `{"content":"eyes"}`, 201},
+		{"POST", repo + "/issues/comments/" + itoa(comment.ID) + "/reactions", token, `{"content":"eyes"}`, 200},
+		{"GET", repo + "/issues/comments/" + itoa(comment.ID) + "/reactions", token, "", 200},
+		{"POST", repo + "/issues/1/reactions", token, `{"content":"rocket"}`, 201},
+		{"GET", repo + "/issues/1/reactions", token, "", 200},
+		{"DELETE", repo + "/issues/comments/" + itoa(comment.ID), token, "", 204},
+		{"GET", repo + "/check-runs/" + itoa(run.ID), token, "", 200},
+		{"GET", repo + "/check-runs/" + itoa(run.ID) + "/annotations", token, "", 200},
+		{"PATCH", repo + "/check-runs/" + itoa(run.ID), token, `{"status":"completed","conclusion":"success"}`, 200},
+		{"GET", repo + "/commits/" + sha + "/check-runs?check_name=idp+%2F+preview&filter=latest", token, "", 200},
+		{"GET", repo + "/check-suites/" + itoa(suites.Suites[0].ID), token, "", 200},
+		{"GET", repo + "/check-suites/" + itoa(suites.Suites[0].ID) + "/check-runs", token, "", 200},
+		{"GET", repo + "/deployments?environment=preview", token, "", 200},
+		{"GET", repo + "/deployments/" + itoa(deployment.ID), token, "", 200},
+		{"POST", repo + "/deployments/" + itoa(deployment.ID) + "/statuses", token, `{"state":"success","environment_url":"https://x.example.com","auto_inactive":false,"description":"d"}`, 201},
+		{"GET", repo + "/deployments/" + itoa(deployment.ID) + "/statuses", token, "", 200},
+		{"DELETE", repo + "/deployments/" + itoa(deployment.ID), token, "", 204},
+		{"DELETE", "/installation/token", token, "", 204},
+		{"GET", repo, token, "", 401},
+		{"GET", repo, "", "", 404},
+	}
+	for _, row := range rows {
+		w.do(row.method, row.path, row.auth, row.body, row.status)
+	}
+	if violations := w.validator.Violations(); len(violations) > 0 {
+		t.Errorf("%d violations:\n%s", len(violations), strings.Join(violations, "\n"))
+	}
+	for _, r := range w.server.Requests() {
+		if r.Route == "" {
+			t.Errorf("%s %s has no route", r.Method, r.Path)
+		}
+	}
+}
+
+// TestRoutesAreDistinct guards the table against a row that can never answer.
+func TestRoutesAreDistinct(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, name := range githubtest.Routes() {
+		if seen[name] {
+			t.Errorf("%s is there twice", name)
+		}
+		seen[name] = true
+	}
+}

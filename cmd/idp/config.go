@@ -109,7 +109,7 @@ type PreviewConfig struct {
 	// PreviewWarnBefore is how long ahead of its end a preview's pull request is told.
 	PreviewWarnBefore time.Duration `key:"preview_warn_before" default:"1h"`
 	// PreviewImage is the template of the image of a service that names none, of {owner} {repo}
-	// {service} {sha} {short_sha} {pr}.
+	// {service} {sha} {short_sha} {pr} {env}.
 	PreviewImage string `key:"preview_image" default:"ghcr.io/{owner}/{repo}:{sha}" check:"image"`
 	// PreviewComment is when the pull request's comment is written.
 	PreviewComment platform.CommentMode `key:"preview_comment" default:"sticky" oneof:"sticky,on-failure,off"`
@@ -158,6 +158,9 @@ type RoutingConfig struct {
 	// such as 0.0.0.0/0 for the internet; private ranges within them stay denied unless listed
 	// themselves.
 	EgressCIDRs []string `key:"egress_cidrs" check:"cidrs"`
+	// EgressDeniedCIDRs are denied even within egress_cidrs, such as the public addresses of
+	// the cluster's API server and of Argo CD.
+	EgressDeniedCIDRs []string `key:"egress_denied_cidrs" check:"cidrs"`
 }
 
 // QuotaConfig bounds one preview.
@@ -212,7 +215,7 @@ func (c *Config) Class() platform.Class {
 			DefaultMemoryRequest: c.QuotaDefaultMemoryRequest, DefaultMem: c.QuotaDefaultMemory,
 			EphemeralStorage: c.QuotaEphemeralStorage, DefaultEphemeral: c.QuotaDefaultEphemeralStorage,
 		},
-		EgressCIDRs: c.EgressCIDRs,
+		EgressCIDRs: c.EgressCIDRs, EgressDeniedCIDRs: c.EgressDeniedCIDRs,
 		BotPreviews: c.PreviewBots == "auto",
 		Comment:     c.PreviewComment,
 	}

@@ -34,9 +34,6 @@ func (l *loading) derive() {
 	if c.StateDir == "" {
 		c.StateDir = filepath.Join(filepath.Dir(strings.TrimPrefix(c.DatabaseURL.Reveal(), sqliteScheme)), "idp-state")
 	}
-	if c.RoutingNamespace == "" && c.Routing == platform.HTTPRoute {
-		c.RoutingNamespace = c.GatewayNamespace
-	}
 }
 
 // check puts the parsed values to the rules that concern more than a text.
@@ -55,6 +52,25 @@ func (l *loading) check(need completeness) {
 		l.checkDockerConfig()
 		l.checkExposure()
 	}
+	l.checkClass()
+}
+
+// checkClass asks the class itself for what no key alone is to blame for.
+func (l *loading) checkClass() {
+	class := l.config.Class()
+	if len(l.problems) > 0 || class.RepoURL == "" {
+		return
+	}
+	for line := range strings.Lines(errorText(class.Validate())) {
+		l.problems = append(l.problems, problem{Origin: "what previews get", mistake: mistake{strings.TrimSpace(line), "correct the key"}})
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // refuse reports a mistake of the key unless it has one already.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/idp-bot/idp/gitops/spec"
 )
 
 // rules are what a value's text is put to, by the name in the field's check tag.
@@ -24,9 +26,7 @@ var rules = map[string]func(text string) error{
 	"quantity": ruleQuantity,
 	"cidrs":    ruleCIDRs,
 	"host":     ruleHost,
-	"image": func(text string) error {
-		return ruleTemplate(text, "owner", "repo", "service", "sha", "short_sha", "pr", "env")
-	},
+	"image":    ruleImage,
 	"natural":  func(text string) error { return ruleAtLeast(text, 0) },
 	"positive": func(text string) error { return ruleAtLeast(text, 1) },
 }
@@ -130,6 +130,15 @@ func ruleHost(text string) error {
 		if !strings.Contains(text, word) {
 			return mistake{"it does without " + word, "hosts would collide: write it like {service}-{env}-{hash}.{zone}"}
 		}
+	}
+	return nil
+}
+
+// ruleImage wants what a spec's image may be.
+func ruleImage(text string) error {
+	if err := spec.CheckImage(text); err != nil {
+		why, expected, _ := strings.Cut(err.Error(), ": expected ")
+		return mistake{why, "use " + orElse(expected, "an image reference such as ghcr.io/{owner}/{repo}:{sha}")}
 	}
 	return nil
 }

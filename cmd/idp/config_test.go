@@ -103,8 +103,20 @@ preview_bots: auto
 	}
 	class := cfg.Class()
 	if class.RepoURL != "https://git.example.com/gitops.git" || class.Zone != "preview.example.com" || !class.BotPreviews ||
-		class.Routing.ControllerNamespace != "gateway" || class.Routing.Kind != platform.HTTPRoute || len(class.EgressCIDRs) != 2 {
+		class.Routing.TrafficNamespace() != "gateway" || class.Routing.Kind != platform.HTTPRoute || len(class.EgressCIDRs) != 2 {
 		t.Errorf("class: %+v", class)
+	}
+}
+
+// TestDefaultClass holds the two places where defaults stand against each other.
+func TestDefaultClass(t *testing.T) {
+	t.Parallel()
+	cfg, _, err := load(t, forReading, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(platform.Default(), cfg.Class()); diff != "" {
+		t.Errorf("the class of an empty configuration is not the default one (-default +configuration):\n%s", diff)
 	}
 }
 
@@ -147,7 +159,10 @@ func TestMistakes(t *testing.T) {
 		{"preview_domain", "*.example.com", `"*.example.com" is not a domain`},
 		{"preview_host", "{env}.{zone}", "it does without {service}"},
 		{"preview_host", "{service}-{env}.{zon}", "unknown placeholder {zon}"},
-		{"preview_image", "x/{sha", "a brace stands alone"},
+		{"preview_image", "x/{sha", "image template \"x/{sha\""},
+		{"preview_host", "{service}-{env}.{zone", "a brace stands alone"},
+		{"preview_host", "x.{service}.{env}.{zone}x", "host template"},
+		{"egress_cidrs", "169.254.169.254/32", "hands out credentials"},
 		{"preview_ttl", "0s", "it must be longer than nothing"},
 		{"preview_ttl", "15d", "it is longer than preview_max_ttl"},
 		{"preview_ttl", "3 fortnights", `"3 fortnights" is not a duration`},

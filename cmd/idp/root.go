@@ -16,6 +16,8 @@ import (
 func commands() []func(*program) *cobra.Command {
 	return []func(*program) *cobra.Command{
 		newServe,
+		newValidate,
+		newSchema,
 		newHealthcheck,
 		newVersion,
 	}

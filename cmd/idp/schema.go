@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/spec"
+)
+
+// schemas are what "idp schema" prints, by name.
+func schemas() map[string]func() ([]byte, error) {
+	return map[string]func() ([]byte, error){
+		"deploy": func() ([]byte, error) { return spec.Schema(), nil },
+		"config": configSchema,
+	}
+}
+
+var schemaNames = []string{"deploy", "config"}
+
+func newSchema(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "schema [deploy|config]",
+		Short: "Print the JSON Schema of a file, for editors",
+		Long: `Prints the JSON Schema (draft-07) of .idp/deploy.yaml, or of the server's configuration
+file. Editors that know yaml-language-server take it from a comment at the file's top:
+
+  # yaml-language-server: $schema=deploy.schema.json`,
+		Example:   "  idp schema > deploy.schema.json",
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: []cobra.Completion{"deploy", "config"},
+	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		name := schemaNames[0]
+		if len(args) > 0 {
+			name = args[0]
+		}
+		if !slices.Contains(schemaNames, name) {
+			return fault.Newf(fault.Usage, "there is no schema of %q", name).WithHint("use %s", strings.Join(schemaNames, " or "))
+		}
+		text, err := schemas()[name]()
+		if err != nil {
+			return fmt.Errorf("schema of %s: %w", name, err)
+		}
+		_, err = p.stdout.Write(text)
+		return wrapOutput(err)
+	}
+	return cmd
+}

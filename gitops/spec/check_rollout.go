@@ -89,7 +89,7 @@ func (c *checker) healthcheck(field string, b *healthcheckBlock) *Healthcheck {
 
 // rollback returns when to undo a rollout, nil when nothing is given. An error
 // rate without auto means auto: that is what it is for.
-func (c *checker) rollback(_ string, b *rollbackBlock) *Rollback {
+func (c *checker) rollback(b *rollbackBlock) *Rollback {
 	if b == nil {
 		return nil
 	}

@@ -88,23 +88,28 @@ func (s *Service) inherit(own, defaults shared) {
 	}
 }
 
-// unsuited says for each kind which keys it cannot have, and what to do instead.
-var unsuited = map[Kind][]struct{ key, advice string }{
+// unsuited says for each kind which keys it cannot have, whether they stand at the
+// top of the file too, and what to do instead.
+var unsuited = map[Kind][]struct {
+	key    string
+	shared bool
+	advice string
+}{
 	Web: {
-		{"schedule", "only a cron service has one: remove it, or set kind: cron"},
+		{"schedule", false, "only a cron service has one: remove it, or set kind: cron"},
 	},
 	Worker: {
-		{"schedule", "only a cron service has one: remove it, or set kind: cron"},
-		{"port", "nothing reaches a worker: remove it, or set kind: web"},
-		{"healthcheck", "nothing reaches a worker: remove it, or set kind: web"},
-		{"rollback.on_error_rate", "a worker answers no requests: remove it, or set kind: web"},
+		{"schedule", false, "only a cron service has one: remove it, or set kind: cron"},
+		{"port", false, "nothing reaches a worker: remove it, or set kind: web"},
+		{"healthcheck", true, "nothing reaches a worker: remove it, or set kind: web"},
+		{"rollback.on_error_rate", true, "a worker answers no requests: remove it, or set kind: web"},
 	},
 	Cron: {
-		{"port", "nothing reaches a cron service: remove it, or set kind: web"},
-		{"healthcheck", "nothing reaches a cron service: remove it, or set kind: web"},
-		{"replicas", "a cron service runs once each time: remove it, or set kind: worker"},
-		{"deploy", "a cron service has no rollout, its next run is the new revision: remove it"},
-		{"rollback", "a cron service has no rollout: remove it"},
+		{"port", false, "nothing reaches a cron service: remove it, or set kind: web"},
+		{"healthcheck", true, "nothing reaches a cron service: remove it, or set kind: web"},
+		{"replicas", false, "a cron service runs once each time: remove it, or set kind: worker"},
+		{"deploy", true, "a cron service has no rollout, its next run is the new revision: remove it"},
+		{"rollback", true, "a cron service has no rollout: remove it"},
 	},
 }
 
@@ -116,9 +121,14 @@ func (c *checker) suits(field string, kind Kind, single bool) {
 	}
 	for _, home := range homes {
 		for _, no := range unsuited[kind] {
-			if at := join(home, no.key); home != "" || no.key != "port" && no.key != "replicas" && no.key != "schedule" {
-				c.refuse(at, kind, no.key, no.advice)
+			if home == "" && !no.shared {
+				continue // at the top it is an unknown key
 			}
+			at := home
+			for key := range strings.SplitSeq(no.key, ".") {
+				at = join(at, key)
+			}
+			c.refuse(at, kind, no.advice)
 		}
 		at := join(join(home, "deploy"), "strategy")
 		if kind == Worker && c.ok(at) && c.places[at].value.Value == string(BlueGreen) {
@@ -130,9 +140,9 @@ func (c *checker) suits(field string, kind Kind, single bool) {
 	}
 }
 
-func (c *checker) refuse(at string, kind Kind, key, advice string) {
+func (c *checker) refuse(at string, kind Kind, advice string) {
 	if c.given(at) {
-		c.reportKey(at, KindConflict, "%s does not suit kind %s: %s", fieldName(key), kind, advice)
+		c.reportKey(at, KindConflict, "%s does not suit kind %s: %s", fieldName(at), kind, advice)
 	}
 }
 
@@ -155,7 +165,7 @@ func (c *checker) overrides(field string, s Service, single bool) {
 		for _, env := range sortedKeys(s.Environments) {
 			at := join(join(home, "environments"), env)
 			if s.Kind == Cron {
-				c.refuse(join(at, "replicas"), Cron, "replicas", "a cron service runs once each time: remove it")
+				c.refuse(join(at, "replicas"), Cron, "a cron service runs once each time: remove it")
 			}
 		}
 	}
@@ -231,7 +241,8 @@ func (c *checker) schedule(field, value string) {
 	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 	schedule, err := parser.Parse(value)
 	if err != nil {
-		c.report(field, KindFormat, "schedule %s: %v", quote(value), err)
+		reason, _, _ := strings.Cut(err.Error(), ": strconv")
+		c.report(field, KindFormat, "schedule %s: %s", quote(value), strings.Replace(reason, "failed to parse int from", "neither a number nor a name:", 1))
 		return
 	}
 	if schedule.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {

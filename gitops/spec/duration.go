@@ -79,11 +79,9 @@ func looseDuration(s string) time.Duration {
 // rounded towards zero: "1d12h", "90s" as "1m30s", "0s". A negative duration,
 // which ParseDuration refuses, starts with "-".
 func FormatDuration(d time.Duration) string {
+	d = d.Truncate(time.Second)
 	if d < 0 {
-		if s := FormatDuration(-(d + 1)); s != "0s" || d <= -time.Second {
-			return "-" + FormatDuration(-d.Truncate(time.Second))
-		}
-		return "0s"
+		return "-" + FormatDuration(-d)
 	}
 	var b strings.Builder
 	for _, u := range []struct {

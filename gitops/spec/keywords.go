@@ -45,6 +45,15 @@ func keywordsOf(f reflect.StructField) keywords {
 	return k
 }
 
+func anyRequired(t reflect.Type) bool {
+	for i := range t.NumField() {
+		if keywordsOf(t.Field(i)).required {
+			return true
+		}
+	}
+	return false
+}
+
 // fieldsOf returns the index of each key that a block has.
 func fieldsOf(t reflect.Type) map[string]int {
 	out := make(map[string]int, t.NumField())

@@ -151,7 +151,7 @@ func (c *checker) blocks(field string, deploy *deployBlock, health *healthcheckB
 	return shared{
 		deploy:       c.deploy(join(field, "deploy"), deploy),
 		healthcheck:  c.healthcheck(join(field, "healthcheck"), health),
-		rollback:     c.rollback(join(field, "rollback"), rollback),
+		rollback:     c.rollback(rollback),
 		environments: c.environments(join(field, "environments"), environments),
 	}
 }

@@ -26,9 +26,9 @@ type Vars struct {
 // placeholders are the names that image and env values may hold in braces.
 var placeholders = []string{"sha", "short_sha", "pr", "env", "host", "owner", "repo", "service"}
 
-// token finds a word in braces with the character before it that changes what it
+// tokenForm finds a word in braces with the character before it that changes what it
 // means. Braces around anything else (JSON, "{{ .Go }}", "{2,3}") are text.
-var token = regexp.MustCompile(`[\\${]?\{([A-Za-z][A-Za-z0-9_-]*)\}`)
+var tokenForm = regexp.MustCompile(`[\\${]?\{([A-Za-z][A-Za-z0-9_-]*)\}`)
 
 // Expand replaces the placeholders of a template:
 //
@@ -39,7 +39,7 @@ var token = regexp.MustCompile(`[\\${]?\{([A-Za-z][A-Za-z0-9_-]*)\}`)
 //
 // A {word} that is no placeholder stays as it is; Parse refuses such a template.
 func (v Vars) Expand(template string) string {
-	return token.ReplaceAllStringFunc(template, func(match string) string {
+	return tokenForm.ReplaceAllStringFunc(template, func(match string) string {
 		switch match[0] {
 		case '\\':
 			return match[1:]
@@ -102,7 +102,7 @@ type braced struct {
 
 func tokens(template string) []braced {
 	var out []braced
-	for _, m := range token.FindAllStringSubmatchIndex(template, -1) {
+	for _, m := range tokenForm.FindAllStringSubmatchIndex(template, -1) {
 		t := braced{name: template[m[2]:m[3]], at: m[2] - 1}
 		if m[0] != t.at {
 			t.guard = template[m[0]]

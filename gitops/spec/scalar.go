@@ -88,8 +88,7 @@ func readText(n *yaml.Node) (string, *problem) {
 	case aNull:
 		return "", &problem{KindType, `expected text, got nothing: write "" for empty text`, `""`}
 	}
-	quoted := quote(n.Value)
-	return "", &problem{KindNotation, fmt.Sprintf("YAML readers print %s in different ways: put it in quotes: %s", n.Value, quoted), quoted}
+	return "", notText(n)
 }
 
 // readString returns a scalar that must be a string.
@@ -103,21 +102,31 @@ func readString(n *yaml.Node) (string, *problem) {
 	case aNull:
 		return "", &problem{KindType, "expected a string, got nothing: give it a value or remove the key", ""}
 	}
-	return "", &problem{KindNotation, fmt.Sprintf("expected a string, but some YAML readers take %s for something else: put it in quotes: %s", n.Value, quoted), quoted}
+	return "", notText(n)
 }
 
-var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+// notText explains an unquoted scalar that is text in one reader only.
+func notText(n *yaml.Node) *problem {
+	quoted := quote(n.Value)
+	taken := "something else"
+	if seen := string(kubernetesReading(n.Value)); seen != "" && seen != quoted {
+		taken = seen
+	}
+	return &problem{KindNotation, fmt.Sprintf("expected text, but without quotes %s reads as %s: write %s", n.Value, cut(taken), quoted), quoted}
+}
+
+var wholeNumber = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
 // readWhole returns the digits of a scalar that must be a whole number.
 func readWhole(n *yaml.Node) (string, *problem) {
 	kind := reading(n)
 	switch {
-	case kind == aNumber && wholeNumber.MatchString(n.Value):
-		return n.Value, nil
+	case plain(n) && wholeNumber.MatchString(n.Value):
+		return n.Value, nil // too many digits for one reader are too many for any use here
 	case kind == aString && !plain(n) && wholeNumber.MatchString(n.Value):
 		return "", &problem{KindType, fmt.Sprintf("expected a whole number, got %s: remove the quotes", describe(n)), n.Value}
 	case kind == disputed && plain(n) && (n.Tag == "!!int" || n.Tag == "!!float"):
-		return "", &problem{KindNotation, fmt.Sprintf("expected a whole number in plain decimal, got %s, which YAML readers print in different ways", n.Value), ""}
+		return "", &problem{KindNotation, fmt.Sprintf("expected a whole number in plain decimal, got %s", n.Value), ""}
 	}
 	return "", &problem{KindType, "expected a whole number, got " + describe(n), ""}
 }

@@ -35,7 +35,7 @@ func (s *source) load(data []byte) *yaml.Node {
 		return nil
 	}
 	s.lines = splitLines(string(data))
-	if !s.checkText(data) || !s.checkDirectives() {
+	if !s.checkText() || !s.checkDirectives() {
 		return nil
 	}
 	loader, err := yaml.NewLoader(bytes.NewReader(data))
@@ -93,25 +93,32 @@ func splitLines(text string) []string {
 
 // checkText refuses what is no text, and characters that readers take for
 // different things or that hide what a line says.
-func (s *source) checkText(data []byte) bool {
+func (s *source) checkText() bool {
 	for i, line := range s.lines {
 		column := 0
 		for at, r := range line {
 			column++
-			if msg := refusedRune(r, line[at:], i == 0 && at == 0); msg != "" {
-				s.add(Error{Line: i + 1, Column: column, Kind: KindSyntax, Message: msg})
-				break
+			msg := refusedRune(r, line[at:], i == 0 && at == 0)
+			if msg == "" {
+				continue
 			}
+			s.add(Error{Line: i + 1, Column: column, Kind: KindSyntax, Message: msg})
+			if msg == isUTF16 {
+				return false
+			}
+			break // one for each line is enough
 		}
 	}
 	return len(s.errs) == 0
 }
 
+const isUTF16 = "the file is UTF-16: save it as UTF-8"
+
 // refusedRune says what is wrong with r, the first rune of rest; "" for nothing.
 func refusedRune(r rune, rest string, first bool) string {
 	switch {
 	case first && (strings.HasPrefix(rest, "\xff\xfe") || strings.HasPrefix(rest, "\xfe\xff")):
-		return "the file is UTF-16: save it as UTF-8"
+		return isUTF16
 	case r == '\uFEFF' && first:
 		return "the file starts with a byte order mark: save it as UTF-8 without one"
 	case r == utf8.RuneError && !strings.HasPrefix(rest, "\uFFFD"):

@@ -11,7 +11,7 @@ import (
 
 const (
 	// maxAttempts bounds the pushes of one Commit on a branch that keeps moving.
-	maxAttempts = 30
+	maxAttempts = 200
 	// maxUnmoved is how often a push may be refused, or fail, on one tip.
 	maxUnmoved = 3
 	// backoff is the pause after a push that failed with the tip unmoved; it

@@ -33,7 +33,7 @@ func (r *Repo) push(ctx context.Context, sha string) pushOutcome {
 	start := time.Now()
 	_, err = r.git.Run(ctx, gitexec.Command{
 		Args: []string{
-			"push", "--porcelain", "--quiet", "--no-verify", "--no-recurse-submodules",
+			"push", "--porcelain", "--no-progress", "--no-verify", "--no-recurse-submodules",
 			"--force-with-lease=" + r.branchRef() + ":" + r.tip.sha,
 			"--", "origin", sha + ":" + r.branchRef(),
 		},

@@ -1,9 +1,10 @@
 package repo
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
@@ -63,18 +64,13 @@ func (r *Repo) lsRemote(ctx context.Context) (string, error) {
 // refresh reads the tip and fetches it when it moved, and returns what arrived
 // since the tip known before, newest first. The caller holds the writer's turn.
 func (r *Repo) refresh(ctx context.Context) (moved bool, arrived []arrival, err error) {
-	sha, err := r.lsRemote(ctx)
+	old := r.tip
+	sha, err := r.readTip(ctx)
 	if err != nil {
 		return false, nil, err
 	}
-	old := r.tip
-	if old.known && old.sha == sha {
+	if r.tip.known && old.sha == sha {
 		return false, nil, nil
-	}
-	if sha != "" {
-		if sha, err = r.fetch(ctx); err != nil {
-			return false, nil, err
-		}
 	}
 	if old.known && sha != "" {
 		since := old.sha
@@ -88,6 +84,22 @@ func (r *Repo) refresh(ctx context.Context) (moved bool, arrived []arrival, err 
 	r.tip = tipState{sha: sha, known: true}
 	r.noticeTakeover(arrived)
 	return true, arrived, nil
+}
+
+// readTip brings the branch into the clone and returns its tip, "" when the
+// remote has no such branch. One process is enough where the branch was there
+// before, which matters to a writer that others are ahead of.
+func (r *Repo) readTip(ctx context.Context) (string, error) {
+	if r.tip.sha != "" {
+		if sha, err := r.tryFetch(ctx); err == nil || ctx.Err() != nil {
+			return sha, err
+		}
+	}
+	sha, err := r.lsRemote(ctx)
+	if err != nil || sha == "" {
+		return "", err
+	}
+	return r.fetch(ctx)
 }
 
 // fetch brings the branch's commits and trees, no blobs, into the clone and
@@ -119,11 +131,15 @@ func (r *Repo) tryFetch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := r.local(ctx, gitexec.Command{Args: []string{"rev-parse", "--verify", "--quiet", tipRef + "^{commit}"}})
+	// The clone keeps its refs as files: nothing ever packs them.
+	sha, err := os.ReadFile(filepath.Join(r.git.Dir, filepath.FromSlash(tipRef)))
+	if err == nil {
+		err = validSHA(strings.TrimSpace(string(sha)))
+	}
 	if err != nil {
 		return "", fmt.Errorf("read fetched tip: %w", err)
 	}
-	return string(bytes.TrimSpace(out)), nil
+	return strings.TrimSpace(string(sha)), nil
 }
 
 // arrival is a commit that came to the branch, with idp's trailers.

@@ -66,14 +66,15 @@ type Error struct {
 	ExitCode int
 	// Stdout and Stderr are what it wrote, neither scrubbed nor to be trusted.
 	Stdout, Stderr string
-	// Err is the context's error when the process was killed for it.
+	// Err is nil for a process that ended by itself: else the context's error, or
+	// why it could not be started or read from.
 	Err error
 }
 
 // Error tells the operation and how it ended, without what git wrote: that may
 // hold anything the remote sent.
 func (e *Error) Error() string {
-	if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
+	if e.Err != nil {
 		return fmt.Sprintf("git %s: %v", e.Op, e.Err)
 	}
 	return fmt.Sprintf("git %s: exit status %d", e.Op, e.ExitCode)
@@ -125,15 +126,16 @@ func (g Git) command(ctx context.Context, c Command) *exec.Cmd {
 }
 
 func failure(ctx context.Context, c Command, cmd *exec.Cmd, err error, stdout, stderr string) error {
-	e := &Error{Op: c.Args[0], ExitCode: -1, Stdout: stdout, Stderr: stderr, Err: err}
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("git is not installed: %w", err)
+	}
+	e := &Error{Op: c.Args[0], ExitCode: -1, Stdout: stdout, Stderr: stderr, Err: ctx.Err()}
 	if cmd.ProcessState != nil {
 		e.ExitCode = cmd.ProcessState.ExitCode()
 	}
-	if cause := ctx.Err(); cause != nil {
-		e.Err = cause
-	}
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("git is not installed: %w", err)
+	var exit *exec.ExitError
+	if e.Err == nil && !errors.As(err, &exit) {
+		e.Err = err
 	}
 	return e
 }

@@ -201,13 +201,17 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment)
 		wanted_at, image_check_at, expires_at, report_rank, repository_id, env_id, name)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
 		append(p, e.Ref.RepositoryID, e.Ref.ID, e.Ref.Name())...).Scan(&e.RowID)
-	switch {
-	case violates(err, "environments.name"):
-		return fmt.Errorf("%w: %s would be the namespace of %s", ErrNameTaken, e.Ref.Name(), e.Ref)
-	case violates(err, "environments.env_id"):
+	if !isTaken(err) {
+		return err
+	}
+	var owner string
+	if err := tx.QueryRowContext(ctx, `SELECT repository_id || '/' || env_id FROM environments WHERE name = ?`, e.Ref.Name()).Scan(&owner); err != nil {
+		return fmt.Errorf("look for the environment that has the name %s: %w", e.Ref.Name(), err)
+	}
+	if owner == fmt.Sprintf("%d/%s", e.Ref.RepositoryID, e.Ref.ID) {
 		return previews.ErrStale
 	}
-	return err
+	return fmt.Errorf("%w: %s, wanted by %s, belongs to environment %s (repository id/environment)", ErrNameTaken, e.Ref.Name(), e.Ref, owner)
 }
 
 // project returns the columns of an environment, in the order that replace and

@@ -114,10 +114,13 @@ func (s *Store) StartJobs(ctx context.Context, j Jobs) error {
 	if s.jobs != nil {
 		return errors.New("start jobs: they are running already")
 	}
+	j.Periodic = append([]Periodic{s.pruning()}, j.Periodic...)
+	if err := checkNames(j.Periodic); err != nil {
+		return fmt.Errorf("start jobs: %w", err)
+	}
 	if err := s.inTx(ctx, "recover_jobs", func(tx *sql.Tx) error { return recoverJobs(ctx, tx) }); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	j.Periodic = append([]Periodic{s.pruning()}, j.Periodic...)
 	running := &jobs{}
 	client, err := river.NewClient(newDriver(s.write, s.bell), s.config(j, running))
 	if err != nil {
@@ -128,6 +131,17 @@ func (s *Store) StartJobs(ctx context.Context, j Jobs) error {
 		return fmt.Errorf("start jobs: %w", err)
 	}
 	running.client, s.jobs = client, running
+	return nil
+}
+
+func checkNames(periodic []Periodic) error {
+	seen := map[string]bool{}
+	for _, p := range periodic {
+		if seen[p.Name] {
+			return fmt.Errorf("two schedules are named %q", p.Name)
+		}
+		seen[p.Name] = true
+	}
 	return nil
 }
 
@@ -166,7 +180,7 @@ func (s *Store) config(j Jobs, running *jobs) *river.Config {
 		periodic.tasks[p.Name] = &task{run: p.Run}
 		schedules = append(schedules, river.NewPeriodicJob(p.Schedule, func() (river.JobArgs, *river.InsertOpts) {
 			return periodicJob{Name: p.Name}, &river.InsertOpts{Queue: periodicQueue, MaxAttempts: 1}
-		}, &river.PeriodicJobOpts{ID: p.Name, RunOnStart: p.RunOnStart}))
+		}, &river.PeriodicJobOpts{RunOnStart: p.RunOnStart}))
 	}
 	parallel := j.Workers
 	if parallel == 0 {

@@ -117,9 +117,10 @@ func sqliteCode(err error) int {
 	return failure.Code() & 0xff
 }
 
-// violates says whether err is about a unique index over table.column.
-func violates(err error, column string) bool {
-	return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT && strings.Contains(err.Error(), column)
+// isTaken says whether err refuses a row because of another one's key.
+func isTaken(err error) bool {
+	failure, ok := errors.AsType[*sqlite.Error](err)
+	return ok && failure.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
 }
 
 // olderVersion compares dotted versions by their numbers.

@@ -1,0 +1,288 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/previews"
+)
+
+func TestSQLitePath(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"sqlite://idp.db": "idp.db", "sqlite:///var/lib/idp.db": "/var/lib/idp.db", "sqlite://./a/b.db": "./a/b.db",
+		"sqlite://": "", "sqlite://dir/": "", "idp.db": "", "postgres://u:secret@h/db": "", "sqlite://a.db?mode=memory": "", "": "",
+	} {
+		got, err := sqlitePath(url)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", url, got, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: the error shows what may be a password: %v", url, err)
+		}
+	}
+}
+
+// What acknowledges a webhook must be synced, and a write transaction must take
+// its lock as it begins.
+func TestPragmas(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil)
+	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "5000"} {
+		var got string
+		if err := s.write.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %s, want %s (%v)", pragma, got, want, err)
+		}
+	}
+	if _, err := s.read.Exec("DELETE FROM deliveries"); err == nil {
+		t.Error("the read pool writes")
+	}
+}
+
+func TestOddPath(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a b%20c&d=e.db")
+	s := open(t, func(o *Options) { o.URL = "sqlite://" + path })
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		version, than string
+		older         bool
+	}{{"3.51.2", "3.51.3", true}, {"3.51.3", "3.51.3", false}, {"3.9.0", "3.51.3", true}, {"4.0.0", "3.51.3", false}, {"3.54", "3.51.3", false}} {
+		if olderVersion(test.version, test.than) != test.older {
+			t.Errorf("%s older than %s: want %v", test.version, test.than, test.older)
+		}
+	}
+}
+
+func TestReopen(t *testing.T) {
+	t.Parallel()
+	url := "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
+	_, err := Open(t.Context(), Options{URL: url, Existing: true})
+	if !errors.Is(err, ErrAbsent) {
+		t.Errorf("nothing there: %v", err)
+	}
+	s := open(t, func(o *Options) { o.URL = url })
+	if _, err := s.AddDelivery(t.Context(), Delivery{GUID: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	beside := open(t, func(o *Options) { o.URL, o.Existing = url, true })
+	if d, err := beside.Delivery(t.Context(), "one"); err != nil || d.GUID != "one" {
+		t.Errorf("beside: %+v, %v", d, err)
+	}
+	if _, err := s.write.Exec(`INSERT INTO schema_migrations (version) VALUES (9999)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Options{URL: url}); !errors.Is(err, ErrNewer) {
+		t.Errorf("a newer schema: %v", err)
+	}
+}
+
+// A damaged file is told apart from every other trouble, wherever the damage is.
+func TestCorrupt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "idp.db")
+	s, err := Open(t.Context(), Options{URL: "sqlite://" + path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		if _, err := s.AddDelivery(t.Context(), Delivery{GUID: fmt.Sprint("guid-", i), Payload: make([]byte, 2000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	healthy, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"header":    func(b []byte) []byte { copy(b, "not a database at all"); return b },
+		"truncated": func(b []byte) []byte { return b[:len(b)/2] },
+		"pages": func(b []byte) []byte {
+			for page := 4; page < len(b)/4096; page += 5 {
+				for i := range 64 {
+					b[page*4096+i] ^= 0xff
+				}
+			}
+			return b
+		},
+	} {
+		broken := filepath.Join(t.TempDir(), "broken.db")
+		if err := os.WriteFile(broken, damage(append([]byte{}, healthy...)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(t.Context(), Options{URL: "sqlite://" + broken})
+		if err == nil {
+			_ = s.Close()
+		}
+		if !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A full disk refuses deliveries and decisions whole, and when there is room
+// again both go through, without a restart.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil)
+	var pages int
+	if err := s.write.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(n int) {
+		if _, err := s.write.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(pages + 8)
+	var stored, refused []string
+	for i := range 30 {
+		guid := fmt.Sprint("guid-", i)
+		switch _, err := s.AddDelivery(t.Context(), Delivery{GUID: guid, RepositoryID: 1, Payload: make([]byte, 4000)}); {
+		case err == nil:
+			stored = append(stored, guid)
+		default:
+			refused = append(refused, guid)
+		}
+	}
+	if len(stored) == 0 || len(refused) == 0 {
+		t.Fatalf("%d stored and %d refused: the limit was not met", len(stored), len(refused))
+	}
+	big := previews.Environment{Ref: gitops.EnvironmentRef{RepositoryID: 1, Owner: "a", Repo: "b", ID: "pr-1"}, Spec: make([]byte, 64<<10)}
+	if err := s.Apply(t.Context(), Outcome{Delivery: stored[0], Environment: &big}); err == nil {
+		t.Error("a decision was stored on a full disk")
+	}
+	if pending, err := s.PendingDeliveries(t.Context(), 1, 0); err != nil || len(pending) != len(stored) {
+		t.Errorf("%d pending, want the %d that were acknowledged (%v)", len(pending), len(stored), err)
+	}
+	limit(pages + 10_000)
+	for _, guid := range refused {
+		if again, err := s.AddDelivery(t.Context(), Delivery{GUID: guid, RepositoryID: 1}); err != nil || !again {
+			t.Fatalf("with room again: stored %v, error %v", again, err)
+		}
+	}
+	if err := s.Apply(t.Context(), Outcome{Delivery: stored[0], Environment: &big}); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
+
+// Another process that holds the write lock makes deliveries wait, and then fail;
+// when it lets go they work again.
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "idp.db")
+	s := open(t, func(o *Options) { o.URL = "sqlite://" + path })
+	if _, err := s.write.Exec("PRAGMA busy_timeout = 20"); err != nil {
+		t.Fatal(err)
+	}
+	other, err := openPool(path, "rw", 1, []string{"busy_timeout(5000)"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddDelivery(t.Context(), Delivery{GUID: "one"}); err == nil {
+		t.Error("stored in spite of the lock")
+	}
+	if _, err := s.Environments(t.Context(), Filter{}); err != nil {
+		t.Errorf("reading waits for the lock: %v", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := s.AddDelivery(t.Context(), Delivery{GUID: "one"}); err != nil || !stored {
+		t.Errorf("after the lock: stored %v, error %v", stored, err)
+	}
+}
+
+// Two environments whose names collide are refused with the reason; it takes two
+// ids with one hash, so the collision is made by hand.
+func TestNameTaken(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil)
+	create := func(pr int) (previews.Environment, error) {
+		e := previews.Environment{Ref: gitops.EnvironmentRef{RepositoryID: 1, Owner: "acme", Repo: "web", ID: gitops.PreviewID(pr)}}
+		guid := fmt.Sprint("guid-", pr)
+		if _, err := s.AddDelivery(t.Context(), Delivery{GUID: guid}); err != nil {
+			t.Fatal(err)
+		}
+		return e, s.Apply(t.Context(), Outcome{Delivery: guid, Environment: &e})
+	}
+	first, err := create(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := gitops.EnvironmentRef{RepositoryID: 1, Owner: "acme", Repo: "web", ID: "pr-2"}
+	if _, err := s.write.Exec(`UPDATE environments SET name = ? WHERE id = ?`, second.Name(), first.RowID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := create(2); !errors.Is(err, ErrNameTaken) || !strings.Contains(err.Error(), "1/pr-1") {
+		t.Errorf("colliding names: %v", err)
+	}
+}
+
+// A process that ended in the middle of its jobs leaves them "running"; the next
+// one takes them over at once, with their attempts, so that a delivery that brings
+// the process down dies in the end.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(o *Options) { o.Retry = []time.Duration{time.Millisecond} })
+	for _, guid := range []string{"held", "deadly"} {
+		if _, err := s.AddDelivery(t.Context(), Delivery{GUID: guid}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, statement := range []string{
+		`UPDATE river_job SET state = 'running', attempt = 1, attempted_at = datetime('now'), attempted_by = '["gone"]'`,
+		`UPDATE river_job SET attempt = 2 WHERE json_extract(args, '$.guid') = 'deadly'`,
+		`INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (datetime('now'), datetime('now', '+1 hour'), 'gone', 'default')`,
+	} {
+		if _, err := s.write.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handled := make(chan string, 10)
+	err := s.StartJobs(t.Context(), Jobs{Handle: func(_ context.Context, d Delivery) error {
+		handled <- d.GUID
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case guid := <-handled:
+		if guid != "held" {
+			t.Errorf("%s was handled", guid)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("timed out waiting for the job of the process that ended")
+	}
+	if err := s.StopJobs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := s.Delivery(t.Context(), "deadly"); err != nil || d.State != DeliveryDead || !strings.Contains(d.Error, "the server ended") {
+		t.Errorf("deadly: %+v, %v", d, err)
+	}
+}

@@ -1,0 +1,147 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+func testDeliveries(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	want := store.Delivery{
+		GUID: "one", Event: "pull_request", Action: "opened", InstallationID: 5, RepositoryID: 7, PR: 42,
+		Payload: []byte(`{"a":"\u0000"}`), ReceivedAt: clock.Now(), State: store.DeliveryPending, Seq: 1,
+	}
+	Deliver(t, s, want)
+	Deliver(t, s, store.Delivery{GUID: "two", RepositoryID: 7, PR: 43})
+	Deliver(t, s, store.Delivery{GUID: "three", RepositoryID: 7, PR: 42})
+	if stored, err := s.AddDelivery(t.Context(), store.Delivery{GUID: "one"}); err != nil || stored {
+		t.Errorf("the same GUID again: stored %v, error %v", stored, err)
+	}
+	got, err := s.Delivery(t.Context(), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("delivery (-want +got):\n%s", diff)
+	}
+	pending, err := s.PendingDeliveries(t.Context(), 7, 42)
+	if err != nil || len(pending) != 2 || pending[0].GUID != "one" || pending[1].GUID != "three" {
+		t.Errorf("pending: %v, %v", pending, err)
+	}
+	if _, err := s.Delivery(t.Context(), "none"); !errors.Is(err, previews.ErrNotFound) {
+		t.Errorf("unknown GUID: %v", err)
+	}
+}
+
+// Many at once share transactions; each is stored once, and its caller knows.
+func testDeliveriesTogether(t *testing.T, open Open) {
+	s := open(t, store.Options{})
+	const guids, copies = 200, 3
+	stored := make([]bool, guids*copies)
+	var group errgroup.Group
+	for i := range stored {
+		group.Go(func() (err error) {
+			stored[i], err = s.AddDelivery(t.Context(), store.Delivery{GUID: fmt.Sprint("guid-", i%guids), RepositoryID: 1, PR: 1})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	first := map[int]int{}
+	for i, fresh := range stored {
+		if fresh {
+			first[i%guids]++
+		}
+	}
+	pending, err := s.PendingDeliveries(t.Context(), 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(first) != guids || len(pending) != guids {
+		t.Errorf("%d GUIDs were told to be stored and %d are, want %d", len(first), len(pending), guids)
+	}
+	for guid, n := range first {
+		if n != 1 {
+			t.Errorf("guid-%d was told to be stored %d times", guid, n)
+		}
+	}
+}
+
+func testPrune(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	Deliver(t, s, store.Delivery{GUID: "done", Payload: []byte("{}")})
+	Deliver(t, s, store.Delivery{GUID: "pending", Payload: []byte("{}")})
+	if err := s.Apply(t.Context(), store.Outcome{Delivery: "done", Effects: []store.Effect{{Kind: "reply"}}}); err != nil {
+		t.Fatal(err)
+	}
+	effects, err := s.PendingEffects(t.Context(), clock.Now(), 10)
+	if err != nil || len(effects) != 1 {
+		t.Fatalf("effects: %v, %v", effects, err)
+	}
+	if err := s.FinishEffect(t.Context(), effects[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	steps := []struct {
+		after time.Duration
+		want  store.Pruned
+	}{
+		{48 * time.Hour, store.Pruned{}},
+		{25 * time.Hour, store.Pruned{Payloads: 1}},
+		{26 * 24 * time.Hour, store.Pruned{}},
+		{25 * time.Hour, store.Pruned{Deliveries: 1, Effects: 1}},
+	}
+	for _, step := range steps {
+		clock.Advance(step.after)
+		if got, err := s.Prune(t.Context()); err != nil || got != step.want {
+			t.Errorf("at %s: pruned %+v, want %+v (error %v)", clock.Now(), got, step.want, err)
+		}
+		d, err := s.Delivery(t.Context(), "pending")
+		if err != nil || string(d.Payload) != "{}" {
+			t.Errorf("the pending delivery lost something: %+v, %v", d, err)
+		}
+	}
+}
+
+func testMetrics(t *testing.T, open Open) {
+	registry := prometheus.NewRegistry()
+	s := open(t, store.Options{Registerer: registry})
+	Deliver(t, s, store.Delivery{GUID: "waits"})
+	Add(t, s, Preview(1, 1, time.Now()))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.Metric {
+			name := family.GetName()
+			for _, label := range metric.Label {
+				name += "/" + label.GetValue()
+			}
+			got[name] = metric.GetGauge().GetValue()
+		}
+	}
+	for name, want := range map[string]float64{
+		"idp_queue_depth": 1, "idp_deliveries_dead": 0, "idp_effects_pending": 0, "idp_breaker_latched": 0,
+		"idp_environments/waiting": 1, "idp_environments/ready": 0,
+	} {
+		if value, ok := got[name]; !ok || value != want {
+			t.Errorf("%s is %v (there: %v), want %v", name, value, ok, want)
+		}
+	}
+	if _, ok := got["idp_store_seconds/apply"]; !ok {
+		t.Error("idp_store_seconds does not time apply")
+	}
+}

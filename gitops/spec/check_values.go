@@ -34,30 +34,59 @@ func (c *checker) env(field string, values map[string]word) []EnvVar {
 	return out
 }
 
-// placeholders reports words in braces that are no placeholders, at their place.
+// placeholders reports words in braces that are no placeholders, each word once and
+// where it stands.
 func (c *checker) placeholders(field, value string) {
-	for _, t := range tokens(value) {
+	c.eachToken(field, value, func(t braced) *problem {
 		known := slices.Contains(placeholders, t.name)
 		switch {
 		case t.guard == '$' && known:
-			c.reportInside(field, t.at-1, KindPlaceholder, "{"+t.name+"}",
-				fmt.Sprintf("placeholder ${%s}: did you mean %q, without the dollar sign?", t.name, "{"+t.name+"}"))
-		case t.guard != 0 || known:
-			continue
-		default:
-			c.unknownPlaceholder(field, t)
+			meant := "{" + t.name + "}"
+			return &problem{KindPlaceholder, fmt.Sprintf("placeholder $%s: did you mean %q, without the dollar sign?", meant, meant), meant}
+		case t.guard == 0 && !known:
+			return unknownPlaceholder(t.name)
 		}
-	}
+		return nil
+	})
 }
 
-func (c *checker) unknownPlaceholder(field string, t braced) {
-	msg := fmt.Sprintf("unknown placeholder {%s}", cut(t.name))
-	if meant := near(t.name, placeholders); meant != "" {
-		c.reportInside(field, t.at, KindPlaceholder, "{"+meant+"}", fmt.Sprintf(`%s: did you mean "{%s}"?`, msg, meant))
-		return
+func unknownPlaceholder(word string) *problem {
+	msg := fmt.Sprintf("unknown placeholder {%s}", cut(word))
+	if meant := near(word, placeholders); meant != "" {
+		return &problem{KindPlaceholder, fmt.Sprintf(`%s: did you mean "{%s}"?`, msg, meant), "{" + meant + "}"}
 	}
-	c.reportInside(field, t.at, KindPlaceholder, "",
-		fmt.Sprintf(`%s: expected one of %s, or \{%s} for the text itself`, msg, allPlaceholders(), cut(t.name)))
+	return &problem{KindPlaceholder, fmt.Sprintf(`%s: expected one of %s, or \{%s} for the text itself`, msg, allPlaceholders(), cut(word)), ""}
+}
+
+// noPlaceholders reports placeholders where they are not replaced.
+func (c *checker) noPlaceholders(field, value string) {
+	c.eachToken(field, value, func(t braced) *problem {
+		if t.guard != 0 || !slices.Contains(placeholders, t.name) {
+			return nil
+		}
+		return &problem{KindPlaceholder, fmt.Sprintf("placeholder {%s} is only replaced in image and env: put it in env, and write $(NAME) here", t.name), ""}
+	})
+}
+
+// eachToken reports what judge says about each different {word} of a text.
+func (c *checker) eachToken(field, text string, judge func(braced) *problem) {
+	n, columns := c.places[field].value, c.columns(field)
+	seen := map[string]bool{}
+	for _, t := range tokens(text) {
+		word := string(t.guard) + t.name
+		if seen[word] {
+			continue
+		}
+		seen[word] = true
+		at := t.at
+		if t.guard == '$' {
+			at-- // what is wrong is the dollar sign
+		}
+		if p := judge(t); p != nil {
+			c.bad[field] = true
+			c.add(Error{Line: n.Line, Column: columns(at), Kind: p.kind, Field: field, Message: p.msg, Suggestion: p.meant})
+		}
+	}
 }
 
 // words returns a command, which takes no placeholders.
@@ -75,12 +104,7 @@ func (c *checker) words(field string, list []word) []string {
 		case strings.ContainsRune(string(w), 0):
 			c.report(at, KindFormat, "%s holds a NUL byte, which no argument can", fieldName(at))
 		}
-		for _, t := range tokens(string(w)) {
-			if t.guard == 0 && slices.Contains(placeholders, t.name) {
-				c.reportInside(at, t.at, KindPlaceholder, "",
-					fmt.Sprintf("placeholder {%s} is only replaced in image and env: put it in env, and write $(NAME) here", t.name))
-			}
-		}
+		c.noPlaceholders(at, string(w))
 	}
 	return out
 }

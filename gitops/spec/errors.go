@@ -66,7 +66,8 @@ func (e Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.Path, e.Line, e.Column, e.Message)
 }
 
-// Errors are all mistakes of a file by position. It is deliberately no error
+// Errors are all mistakes of a file by position, the first 200 with a last one
+// that counts the rest. It is deliberately no error
 // itself, so that an empty list cannot become a non-nil error; see Err.
 type Errors []Error
 
@@ -99,10 +100,20 @@ func (e *InvalidError) Unwrap() []error {
 	return out
 }
 
-// sorted returns the errors by position, each once.
+// maxErrors bounds what a hostile file can make others store and show.
+const maxErrors = 200
+
+// sorted returns the errors by position, each once; of more than maxErrors it
+// keeps the first and says how many follow.
 func (es Errors) sorted() Errors {
 	slices.SortStableFunc(es, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
 	})
-	return slices.Compact(es)
+	es = slices.Compact(es)
+	if more := len(es) - maxErrors; more > 0 {
+		next := es[maxErrors]
+		es = append(es[:maxErrors:maxErrors], Error{Path: next.Path, Line: next.Line, Column: next.Column, EndLine: next.EndLine,
+			Kind: KindLimit, Message: fmt.Sprintf("%d more errors from here on", more)})
+	}
+	return es
 }

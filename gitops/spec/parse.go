@@ -79,21 +79,32 @@ func (c *checker) reportKey(field string, kind ErrorKind, format string, args ..
 	c.add(Error{Line: at.key.Line, Column: at.key.Column, EndLine: lastLine(at.value), Kind: kind, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// reportInside records an error at a byte offset of a field's text, at its start
-// where the text is not written out on one line.
-func (c *checker) reportInside(field string, offset int, kind ErrorKind, meant, msg string) {
+// columns returns the column of each byte offset of a field's text; it is that of
+// the text's start where the text is not written out on one line. Offsets must
+// not fall from call to call, which makes long texts cheap.
+func (c *checker) columns(field string) func(offset int) int {
 	n := c.places[field].value
-	column := n.Column
-	line := []rune(c.lines[min(n.Line, len(c.lines))-1])
-	start := n.Column - 1
+	line, start := c.lines[min(n.Line, len(c.lines))-1], n.Column
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
 		start++
 	}
-	if start <= len(line) && strings.HasPrefix(string(line[start:]), n.Value) {
-		column = start + 1 + utf8.RuneCountInString(n.Value[:offset])
+	skipped := 1
+	for at := range line {
+		if skipped == start {
+			line = line[at:]
+			break
+		}
+		skipped++
 	}
-	c.bad[field] = true
-	c.add(Error{Line: n.Line, Column: column, Kind: kind, Field: field, Message: msg, Suggestion: meant})
+	if skipped != start || !strings.HasPrefix(line, n.Value) {
+		return func(int) int { return n.Column }
+	}
+	last := 0
+	return func(offset int) int {
+		start += utf8.RuneCountInString(n.Value[last:offset])
+		last = offset
+		return start
+	}
 }
 
 // document returns the normalised spec.

@@ -120,6 +120,28 @@ func TestParseLimitsServices(t *testing.T) {
 	}
 }
 
+// Files made to be slow or to fill the database: the first took 11 s, as each error
+// read its line anew.
+func TestParseBoundsHostileFiles(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string]string{
+		"placeholders": `service: {name: a, env: {A: "` + strings.Repeat("{x}", 20000) + `"}}`,
+		"args":         "service: {name: a, args: [" + strings.Repeat("y,", 32000) + "]}",
+		"repeated":     "service:\n" + strings.Repeat("  aaaaaaaaaaa:\n", 4000),
+		"flow":         strings.Repeat("[", 65000),
+		"controls":     strings.Repeat("\x01\n", 32000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, errs := Parse(Path, []byte(data))
+			if got != nil || len(errs) == 0 || len(errs) > maxErrors+1 {
+				t.Errorf("%d errors", len(errs))
+			}
+			wellPlaced(t, []byte(data), errs)
+		})
+	}
+}
+
 func TestErrorsAreNoTypedNil(t *testing.T) {
 	t.Parallel()
 	_, errs := Parse(Path, []byte("service: {name: api}"))

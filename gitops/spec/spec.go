@@ -4,7 +4,16 @@
 // Parse is strict and reports every error at once with its line and column. What
 // it returns is normalised: "service:" and "services:" become one list in which
 // every service carries its own deploy, healthcheck, rollback and environments,
-// so that no consumer needs to know of the two forms or of defaults.
+// so that no consumer needs to know of the two forms or of defaults. A service's
+// own deploy, healthcheck or rollback replaces the file's whole block, and its own
+// entry of an environment the file's whole entry of that name; a default that does
+// not suit a service's kind (a healthcheck and a worker) passes it by, while one of
+// its own is a mistake.
+//
+// Values mean what every YAML reader says they mean or are refused (scalar.go), and
+// no value is replaced by a default because it did not parse. The package does no
+// input or output, keeps no state, and is safe for concurrent use. It never looks
+// at a registry, a cluster or the platform's limits.
 package spec
 
 import "time"

@@ -1,0 +1,151 @@
+package bot
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/bot/report"
+)
+
+// maxCommands is how many commands of one comment are run.
+const maxCommands = 10
+
+// The reactions that a comment with commands gets once they were decided.
+const (
+	reactionDone  = "rocket"
+	reactionSorry = "confused"
+)
+
+// comment runs the commands of a comment, in order, on the working copy of the
+// row. A comment gets one reaction and, where there is something to say, one reply.
+func (d *deciding) comment() {
+	c := d.event.Comment
+	switch {
+	case c == nil:
+		d.because("the event has no comment")
+		return
+	case d.event.Actor.Bot || c.ViaApp != 0:
+		d.because("comments of bots and Apps are not read for commands")
+		return
+	}
+	invocations := Parse(c.Body)
+	if len(invocations) == 0 {
+		d.because("the comment has no command")
+		return
+	}
+	var answers []answer
+	for i, invocation := range invocations {
+		if i == maxCommands {
+			answers = append(answers, tooMany(len(invocations)-maxCommands))
+			break
+		}
+		answers = append(answers, d.invoke(invocation))
+	}
+	d.answer(c.ID, answers)
+}
+
+// invoke authorises and runs one command, and writes it down.
+func (d *deciding) invoke(i Invocation) answer {
+	if i.Name == "" {
+		i.Name = "help"
+	}
+	command, known := lookUp(i.Name)
+	needs := access.Write
+	if known {
+		needs = command.Needs
+	}
+	verdict := access.Authorize(access.Request{
+		ActorID: d.event.Actor.ID, Login: d.event.Actor.Login, Bot: d.event.Actor.Bot,
+		Permission: d.Permission, PermissionErr: d.PermissionErr, Action: "/idp " + i.Name, Needed: needs,
+	})
+	var a answer
+	switch {
+	case !verdict.Allowed:
+		a = refused(d.event.Actor, i.Name, verdict)
+	case !known:
+		a = unknown(i.Name)
+	default:
+		a = command.run(&run{deciding: d, command: command, args: i.Args})
+	}
+	d.because("%s by %s: %s", cut("/idp "+i.String()), d.event.Actor.Login, a.reason)
+	d.audit(cut(i.String()), !a.failed, a.reason)
+	return a
+}
+
+// refused says why somebody's command was not run, and who may run it.
+func refused(actor Actor, name string, v access.Verdict) answer {
+	return sorry(v.Reason, fmt.Sprintf("%s, %s was not run: %s. %s can run it.",
+		mention(actor), report.Code("/idp "+name), report.Text(v.Reason), capitalised(report.Text(v.WhoMay))))
+}
+
+func tooMany(rest int) answer {
+	return sorry("too many commands", fmt.Sprintf("At most %d commands of one comment are run; the last %d were left out.", maxCommands, rest))
+}
+
+// answer turns the commands' answers into effects.
+func (d *deciding) answer(commentID int64, answers []answer) {
+	reaction := reactionDone
+	var texts []string
+	for _, a := range answers {
+		mark := ""
+		if a.failed {
+			reaction, mark = reactionSorry, "😕 "
+		}
+		if a.text != "" && !contains(texts, mark+a.text) {
+			texts = append(texts, mark+a.text)
+		}
+	}
+	d.out.Effects = append(d.out.Effects, Effect{Kind: EffectReaction, CommentID: commentID, Content: reaction})
+	if len(texts) > 0 {
+		d.out.Effects = append(d.out.Effects, Effect{Kind: EffectReply, Content: fitting(texts)})
+	}
+}
+
+// fitting joins the texts as paragraphs, as many as a comment holds.
+func fitting(texts []string) string {
+	const most = 60_000
+	for n := len(texts); n > 1; n-- {
+		if body := strings.Join(texts[:n], "\n\n"); len(body) <= most {
+			return body
+		}
+	}
+	return texts[0]
+}
+
+func contains(texts []string, text string) bool {
+	for _, t := range texts {
+		if t == text {
+			return true
+		}
+	}
+	return false
+}
+
+// loginPattern is what GitHub lets a user be called.
+var loginPattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$`)
+
+// mention addresses whoever wrote the command, and only them.
+func mention(actor Actor) string {
+	if loginPattern.MatchString(actor.Login) {
+		return "@" + actor.Login
+	}
+	return report.Text(or(actor.Login, "whoever you are"))
+}
+
+func capitalised(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// cut keeps the audit and the log readable, whatever was written after a command.
+func cut(s string) string {
+	const most = 120
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

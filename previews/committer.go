@@ -45,8 +45,9 @@ type Committer struct {
 	Git   Writer
 	// Render returns every file below the environment's folder.
 	Render func(Environment) ([]gitops.File, error)
-	// List returns the ApplicationSet that lists a repository's previews.
-	List func(repositoryID int64, repo string, refs []gitops.EnvironmentRef) (gitops.File, error)
+	// List returns the ApplicationSet that lists a repository's previews: those of
+	// the rows. repo is the repository's name in paths.
+	List func(repositoryID int64, repo string, rows []Environment) (gitops.File, error)
 	// Latency, when set, observes the seconds from wanting a revision to having it
 	// pushed, waiting for its images included.
 	Latency interface{ Observe(float64) }
@@ -210,11 +211,11 @@ func (c *Committer) listAll(ctx context.Context, b *batch) error {
 			continue
 		}
 		done[id] = true
-		refs, err := c.listed(ctx, b, id)
+		listed, err := c.listed(ctx, b, id)
 		if err != nil {
 			return err
 		}
-		file, err := c.List(id, row.Ref.Repo, refs)
+		file, err := c.List(id, row.Ref.Repo, listed)
 		if err != nil {
 			return fmt.Errorf("list previews of %s/%s: %w", row.Ref.Owner, row.Ref.Repo, err)
 		}
@@ -223,27 +224,27 @@ func (c *Committer) listAll(ctx context.Context, b *batch) error {
 	return nil
 }
 
-func (c *Committer) listed(ctx context.Context, b *batch, repositoryID int64) ([]gitops.EnvironmentRef, error) {
+func (c *Committer) listed(ctx context.Context, b *batch, repositoryID int64) ([]Environment, error) {
 	committed, err := c.Store.CommittedIn(ctx, repositoryID)
 	if err != nil {
 		return nil, fmt.Errorf("read committed environments of repository %d: %w", repositoryID, err)
 	}
-	var refs []gitops.EnvironmentRef
+	var listed []Environment
 	changing := make(map[int64]bool, len(b.rows))
 	for _, row := range b.rows {
 		changing[row.RowID] = true
 	}
 	for _, row := range committed {
 		if !changing[row.RowID] {
-			refs = append(refs, row.Ref)
+			listed = append(listed, row)
 		}
 	}
 	for _, row := range b.rows {
 		if row.Ref.RepositoryID == repositoryID && row.Wanted == Present {
-			refs = append(refs, row.Ref)
+			listed = append(listed, row)
 		}
 	}
-	return refs, nil
+	return listed, nil
 }
 
 // record writes what was pushed into the rows, whatever they have come to want

@@ -54,8 +54,8 @@ type Commit struct {
 type Prepared struct {
 	// SHA is the commit, Parent the tip it was made on ("" in an empty repository).
 	SHA, Parent string
-	// Trees are the new tree ids of the folders that the commit changes, by
-	// Change.Key; "" for a folder that it removes.
+	// Trees are the tree ids that the changes' folders have in the commit, by
+	// Change.Key; "" for a folder that is removed. Changes in conflict are absent.
 	Trees map[string]string
 }
 

@@ -81,10 +81,28 @@ type landing struct {
 	unmoved int
 }
 
-// made is a plan and the commit that carries it out.
+// made is a plan and the commit that carries it out; sha is "" when the plan
+// needs none.
 type made struct {
-	plan plan
-	Prepared
+	plan        plan
+	sha, parent string
+}
+
+// prepared tells the caller of the commit, and of every change that will count
+// as applied once it is pushed: also of those that need nothing to be written.
+func (l *landing) prepared() Prepared {
+	p := Prepared{SHA: l.made.sha, Parent: l.made.parent, Trees: map[string]string{}}
+	for _, changes := range [][]wanted{l.made.plan.write, l.made.plan.unchanged} {
+		for _, w := range changes {
+			if w.Dir != "" {
+				p.Trees[w.Key] = w.tree
+			}
+		}
+	}
+	for _, found := range l.result.Applied {
+		p.Trees[found.Key] = found.Tree
+	}
+	return p
 }
 
 // land repeats: plan on the tip, prepare, push, and on refusal read the tip.
@@ -122,19 +140,19 @@ func (r *Repo) attempt(ctx context.Context, l *landing) (done bool, err error) {
 	if l.batch.whole && l.conflicts() {
 		return r.confirmConflicts(ctx, l)
 	}
-	if l.made.SHA == "" {
+	if l.made.sha == "" {
 		return r.confirmNoOp(ctx, l)
 	}
 	if err := r.takeTurn(ctx, l.pushed); err != nil {
 		return false, err
 	}
 	if l.intent != nil {
-		if err := l.intent(l.made.Prepared); err != nil {
+		if err := l.intent(l.prepared()); err != nil {
 			return false, fmt.Errorf("record intent: %w", err)
 		}
 	}
 	l.pushed = true
-	outcome := r.push(ctx, l.made.SHA)
+	outcome := r.push(ctx, l.made.sha)
 	if outcome.err != nil {
 		return r.afterFailure(ctx, l, outcome)
 	}
@@ -144,10 +162,10 @@ func (r *Repo) attempt(ctx context.Context, l *landing) (done bool, err error) {
 
 // landed takes the commit that was just pushed as the tip and as the result.
 func (r *Repo) landed(l *landing) {
-	r.tip.sha = l.made.SHA
-	l.result.Commit = l.made.SHA
-	l.apply(l.made.plan.write, l.made.SHA, false)
-	l.apply(l.made.plan.unchanged, l.made.SHA, true)
+	r.tip.sha = l.made.sha
+	l.result.Commit = l.made.sha
+	l.apply(l.made.plan.write, l.made.sha, false)
+	l.apply(l.made.plan.unchanged, l.made.sha, true)
 	l.result.Conflicts = append(l.result.Conflicts, l.made.plan.conflicts...)
 	r.metrics.commits.Inc()
 	r.metrics.changes.Observe(float64(len(l.made.plan.write)))
@@ -233,7 +251,7 @@ func (r *Repo) catchUp(ctx context.Context, l *landing) error {
 		return nil
 	}
 	for _, a := range arrived {
-		if l.made != nil && a.sha == l.made.SHA {
+		if l.made != nil && a.sha == l.made.sha {
 			tip := r.tip
 			r.landed(l)
 			r.tip = tip // others may have come after it
@@ -298,15 +316,10 @@ func (r *Repo) tryPrepare(ctx context.Context, b batch) (*made, error) {
 	if err != nil {
 		return nil, i.abort(err)
 	}
-	m := &made{plan: p, Prepared: Prepared{Parent: r.tip.sha, Trees: map[string]string{}}}
+	m := &made{plan: p, parent: r.tip.sha}
 	if !p.empty() || b.epoch != "" {
-		if m.SHA, err = i.commit(p, b.message(p.write), r.opts.Author, r.opts.Now()); err != nil {
+		if m.sha, err = i.commit(p, b.message(p.write), r.opts.Author, r.opts.Now()); err != nil {
 			return nil, i.abort(err)
-		}
-	}
-	for _, w := range p.write {
-		if w.Dir != "" {
-			m.Trees[w.Key] = w.tree
 		}
 	}
 	return m, i.finish()

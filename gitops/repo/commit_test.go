@@ -134,6 +134,34 @@ func TestCommitConflict(t *testing.T) {
 	equal(t, "accepted", len(mustCommit(t, r, next1).Applied), 1)
 }
 
+func TestCommitWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	r, remote := setup(t)
+	theirs, ours := deploy("pr-1", "v1"), deploy("pr-2", "v1")
+	mustEdit(t, remote, gittest.Edit{Put: theirs.Files})
+	next := deploy("pr-1", "v2")
+	c := Commit{
+		Whole: true, Changes: []Change{next, ours},
+		Shared: []gitops.File{{Path: "applicationsets/web.yaml", Content: []byte("pr-1, pr-2\n")}},
+	}
+	result, err := r.Commit(t.Context(), c, func(Prepared) error { return errors.New("asked for nothing") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "applied", len(result.Applied), 0)
+	equal(t, "conflicts", len(result.Conflicts), 1)
+	equal(t, "who", result.Conflicts[0].Author, "somebody else")
+	equal(t, "pushes", remote.Pushes(), 0)
+
+	c.Changes[0].Accept = []string{AnyTree}
+	result, err = r.Commit(t.Context(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "applied", len(result.Applied), 2)
+	equal(t, "files", len(paths(t, remote)), 5)
+}
+
 func TestCommitRemovesFolderAndNothingElse(t *testing.T) {
 	t.Parallel()
 	r, remote := setup(t)
@@ -186,12 +214,20 @@ func TestForeignWriterBetween(t *testing.T) {
 			mustEdit(t, remote, gittest.Edit{Put: []gitops.File{{Path: "platform/x.yaml", Content: []byte("x\n")}}})
 		})
 	})
-	calls := 0
-	result, err := r.Commit(t.Context(), Commit{Changes: []Change{deploy("pr-2", "v1")}}, func(Prepared) error { calls++; return nil })
+	same, change := deploy("pr-1", "v1"), deploy("pr-2", "v1")
+	var intents []Prepared
+	result, err := r.Commit(t.Context(), Commit{Changes: []Change{same, change}}, func(p Prepared) error {
+		intents = append(intents, p)
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "intents", calls, 2)
+	equal(t, "intents", len(intents), 2)
+	equal(t, "intended", intents[1].SHA, result.Commit)
+	for _, c := range []Change{same, change} {
+		equal(t, "intended tree", intents[1].Trees[c.Key], treeOf(c))
+	}
 	equal(t, "commit", result.Commit, tipOf(t, remote))
 	equal(t, "files", len(paths(t, remote)), 5)
 	equal(t, "commits", len(messages(t, remote)), 3)
@@ -301,22 +337,25 @@ func TestFaultyRemoteIsTriedAgain(t *testing.T) {
 func TestConcurrentWriters(t *testing.T) {
 	t.Parallel()
 	_, remote := serve(t)
-	const writers, each = 4, 25
+	const writers, commits, changes = 4, 5, 5
 	var all sync.WaitGroup
 	for w := range writers {
 		r := open(t, remote)
 		all.Go(func() {
-			for i := range each {
-				c := deploy(fmt.Sprintf("pr-%d", w*each+i+1), "v1")
-				if _, err := r.Commit(t.Context(), Commit{Changes: []Change{c}}, nil); err != nil {
-					t.Errorf("%s: %v", c.Key, err)
+			for i := range commits {
+				var batch []Change
+				for j := range changes {
+					batch = append(batch, deploy(fmt.Sprintf("pr-%d%d%d", w+1, i+1, j+1), "v1"))
+				}
+				if _, err := r.Commit(t.Context(), Commit{Changes: batch}, nil); err != nil {
+					t.Errorf("writer %d: %v", w, err)
 				}
 			}
 		})
 	}
 	all.Wait()
-	equal(t, "files", len(paths(t, remote)), 2*writers*each)
-	equal(t, "commits", len(messages(t, remote)), writers*each)
+	equal(t, "files", len(paths(t, remote)), 2*writers*commits*changes)
+	equal(t, "commits", len(messages(t, remote)), writers*commits)
 }
 
 func TestTakeover(t *testing.T) {

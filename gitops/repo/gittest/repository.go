@@ -170,3 +170,9 @@ func lines(out []byte) []string {
 	}
 	return strings.Split(text, "\n")
 }
+
+// Delete deletes a branch.
+func (r *Repository) Delete(ctx context.Context, branch string) error {
+	_, err := r.git.Run(ctx, gitexec.Command{Args: []string{"update-ref", "-d", "refs/heads/" + branch}})
+	return err
+}

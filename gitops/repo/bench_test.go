@@ -1,0 +1,66 @@
+package repo
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
+)
+
+// environments is how many the benchmarks' repository holds beforehand.
+const environments = 2000
+
+func filled(b *testing.B) *gittest.Repository {
+	_, remote := serve(b)
+	var files []gitops.File
+	for i := range environments {
+		files = append(files, deploy(fmt.Sprintf("pr-%d", i+1), "v0").Files...)
+	}
+	mustEdit(b, remote, gittest.Edit{Put: files})
+	return remote
+}
+
+// BenchmarkCommit is one changed environment, committed and pushed over HTTP.
+func BenchmarkCommit(b *testing.B) {
+	remote := filled(b)
+	r := open(b, remote)
+	last := deploy("pr-1", "v0")
+	for i := 0; b.Loop(); i++ {
+		next := deploy("pr-1", fmt.Sprintf("v%d", i+1), treeOf(last))
+		if result := mustCommit(b, r, next); len(result.Conflicts) > 0 {
+			b.Fatal(result.Conflicts[0].Err)
+		}
+		last = next
+	}
+}
+
+// BenchmarkFloor is the least that can be done for the same: git fast-import and
+// git push, without a look at what is there or a word to anybody.
+func BenchmarkFloor(b *testing.B) {
+	remote := filled(b)
+	r := open(b, remote)
+	tip, err := r.Tip(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		content := fmt.Sprintf("v%d\n", i+1)
+		var in bytes.Buffer
+		fmt.Fprintf(&in, "commit refs/heads/work\ncommitter f <f@x> 1700000000 +0000\ndata 1\n.\nfrom %s\n", tip)
+		fmt.Fprintf(&in, "M 100644 inline environments/acme/web/pr-1/manifests/deployment.yaml\ndata %d\n%s\n", len(content), content)
+		if _, err := r.git.Run(b.Context(), gitexec.Command{Args: []string{"fast-import", "--quiet", "--force"}, Stdin: &in}); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := r.git.Run(b.Context(), gitexec.Command{Args: []string{"push", "--quiet", "origin", "refs/heads/work:refs/heads/main"}, Network: true}); err != nil {
+			b.Fatal(err)
+		}
+		out, err := r.git.Run(b.Context(), gitexec.Command{Args: []string{"rev-parse", "refs/heads/work"}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		tip = string(bytes.TrimSpace(out))
+	}
+}

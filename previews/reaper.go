@@ -13,9 +13,7 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 )
 
-// reapBatch is how many environments one transaction changes, so that the
-// committer takes their removals in as few commits.
-const reapBatch = 500
+const defaultReapBatch = 500
 
 // ReapStore is what the reaper needs of the store.
 type ReapStore interface {
@@ -31,6 +29,9 @@ type ReaperOptions struct {
 	// request is told; environments that live shorter than four times that are told
 	// a quarter of their life ahead.
 	Class platform.Class
+	// Batch is how many environments one transaction changes, so that the committer
+	// takes their removals in as few commits; 0 means 500.
+	Batch int
 	// Removed, when set, is called after rows changed, to wake who acts on them.
 	Removed func()
 	Now     func() time.Time
@@ -53,6 +54,9 @@ type Reaper struct {
 
 // NewReaper returns a Reaper. It panics when its metrics are registered already.
 func NewReaper(o ReaperOptions) *Reaper {
+	if o.Batch == 0 {
+		o.Batch = defaultReapBatch
+	}
 	metrics := promauto.With(o.Registerer)
 	return &Reaper{
 		o: o,
@@ -127,7 +131,7 @@ func (r *Reaper) pages(ctx context.Context, fn func([]Reaping) error) error {
 	now := r.o.Now()
 	var last Environment
 	for {
-		page, err := r.o.Store.Expiring(ctx, now.Add(r.o.Class.WarnBefore), last, reapBatch)
+		page, err := r.o.Store.Expiring(ctx, now.Add(r.o.Class.WarnBefore), last, r.o.Batch)
 		if err != nil {
 			return fmt.Errorf("reap: %w", err)
 		}
@@ -142,7 +146,7 @@ func (r *Reaper) pages(ctx context.Context, fn func([]Reaping) error) error {
 				return fmt.Errorf("reap: %w", err)
 			}
 		}
-		if len(page) < reapBatch {
+		if len(page) < r.o.Batch {
 			return nil
 		}
 		last = page[len(page)-1]

@@ -177,3 +177,12 @@ func (s *Store) count(ctx context.Context) (gauges, error) {
 	}
 	return g, rows.Err()
 }
+
+// QueueDepth returns how many deliveries are stored and not done yet.
+func (s *Store) QueueDepth(ctx context.Context) (int, error) {
+	var depth int
+	if err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE state = 'pending'`).Scan(&depth); err != nil {
+		return 0, fmt.Errorf("count pending deliveries: %w", err)
+	}
+	return depth, nil
+}

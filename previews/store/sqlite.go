@@ -39,18 +39,22 @@ func sqlitePath(raw string) (string, error) {
 // openSQLite returns one connection to write with and a pool to read with. Every
 // write transaction takes the write lock as it begins, so that none fails halfway
 // because another one was first; busy_timeout waits for other processes.
-func openSQLite(ctx context.Context, path string, existing bool) (write, read *sql.DB, err error) {
-	if err := checkFile(path, existing); err != nil {
+func openSQLite(ctx context.Context, path string, o Options) (write, read *sql.DB, err error) {
+	if err := checkFile(path, o.Existing); err != nil {
 		return nil, nil, err
 	}
-	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}
+	sync := "synchronous(FULL)"
+	if o.NoSync {
+		sync = "synchronous(OFF)"
+	}
+	pragmas := []string{"busy_timeout(5000)", "journal_mode(WAL)", sync, "foreign_keys(1)"}
 	if write, err = openPool(path, "rwc", 1, pragmas); err != nil {
 		return nil, nil, err
 	}
 	if read, err = openPool(path, "rw", readers, []string{"busy_timeout(5000)", "query_only(1)"}); err != nil {
 		return nil, nil, errors.Join(err, write.Close())
 	}
-	if err := checkDatabase(ctx, write, existing); err != nil {
+	if err := checkDatabase(ctx, write, o.Existing); err != nil {
 		return nil, nil, errors.Join(err, read.Close(), write.Close())
 	}
 	return write, read, nil

@@ -63,6 +63,9 @@ type Options struct {
 	Log *slog.Logger
 	// Registerer gets the store's metrics; nil means none.
 	Registerer prometheus.Registerer
+	// NoSync leaves syncing to the operating system: faster, but a power cut loses
+	// what was acknowledged. For tests.
+	NoSync bool
 	// Retry are the pauses between the attempts at a delivery; after the last one
 	// the delivery is dead. nil means 1 s, 5 s, 30 s and 2 min: five attempts.
 	Retry []time.Duration
@@ -104,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.retry == nil {
 		s.retry = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
 	}
-	if s.write, s.read, err = openSQLite(ctx, path, o.Existing); err != nil {
+	if s.write, s.read, err = openSQLite(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	if err := s.start(ctx, o); err != nil {

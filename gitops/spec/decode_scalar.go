@@ -116,7 +116,7 @@ func spanInto(n *yaml.Node, v reflect.Value, name string) *problem {
 	return nil
 }
 
-var errorRateForm = regexp.MustCompile(`^>\s*([0-9]{1,3}(?:\.[0-9]{1,4})?)\s*%$`)
+var errorRateForm = regexp.MustCompile(`^>\s*((?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,4})?)\s*%$`)
 
 func rateInto(n *yaml.Node, v reflect.Value, name string) *problem {
 	text, p := readString(n)

@@ -37,6 +37,9 @@ func Parse(name string, data []byte) (*Spec, Errors) {
 	var doc document
 	d.decode("", root, reflect.ValueOf(&doc).Elem(), keywords{})
 	out := (&checker{decoder: d}).document(&doc)
+	if len(src.errs) == 0 {
+		src.agree(data, root)
+	}
 	if len(src.errs) > 0 {
 		return nil, src.errs.sorted()
 	}

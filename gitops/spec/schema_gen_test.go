@@ -60,7 +60,7 @@ func leaf(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[span]():
 		return &jsonschema.Schema{Type: "string", MinLength: new(uint64(2)), Pattern: `^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`}
 	case reflect.TypeFor[errorRate]():
-		return &jsonschema.Schema{Type: "string", Pattern: `^>\s*[0-9]{1,2}(\.[0-9]{1,4})?\s*%$`}
+		return &jsonschema.Schema{Type: "string", Pattern: `^>\s*(0|[1-9][0-9]?)(\.[0-9]{1,4})?\s*%$`}
 	}
 	return nil
 }

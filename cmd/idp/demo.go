@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/idp-bot/idp/gitops/fault"
+)
+
+// demoTimeout is how long the story may take before it has failed.
+const demoTimeout = time.Minute
+
+// newDemo tells the story of a preview.
+func newDemo(p *program) *cobra.Command {
+	var serve, verbose bool
+	var address string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See a pull request get its preview and lose it again, on this machine",
+		Long: `Runs the bot against a stand-in for GitHub, a GitOps repository behind git's own
+smart-HTTP server and an image registry, all on loopback: no account, cluster or
+configuration is needed, only git. It opens a pull request and shows what happens:
+the commit in the GitOps repository, the comment, the check and the deployment,
+from the first webhook until the preview is reaped.
+
+With --serve it stays up after that, with the pull requests as pages to comment on.`,
+		Example: "  idp demo\n  idp demo --serve",
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&serve, "serve", false, "stay up, with the stand-in's pages, until interrupted")
+	cmd.Flags().StringVar(&address, "address", "127.0.0.1:0", "where the stand-in GitHub listens")
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the bot's log on standard error")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log := slog.New(slog.DiscardHandler)
+		if verbose {
+			log = slog.New(slog.NewTextHandler(p.stderr, nil))
+		}
+		return p.demo(cmd.Context(), demoOptions{serve: serve, address: address, log: log})
+	}
+	return cmd
+}
+
+type demoOptions struct {
+	serve   bool
+	address string
+	log     *slog.Logger
+}
+
+func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
+	started := time.Now()
+	dir, err := os.MkdirTemp("", "idp-demo-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the demo: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	w, err := newWorld(ctx, worldOptions{dir: dir, log: o.log, address: o.address, env: map[string]string{
+		"IDP_REAP_SCHEDULE": "@every 1s",
+		// The story changes Git more often in half a minute than GitHub recommends
+		// for a whole one.
+		"IDP_GITOPS_PUSHES_PER_MINUTE": "0",
+	}})
+	if err != nil {
+		return fault.Wrap(err, fault.Failure, "the demo's parts did not start: "+err.Error(), "it needs git with http-backend, and free ports on 127.0.0.1")
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	w.run(ctx)
+	s := newStory(w, p.stdout, p.styled(p.stdout), started)
+	if err := s.tell(ctx); err != nil {
+		return err
+	}
+	if !o.serve {
+		return nil
+	}
+	return p.keepServing(ctx, w, s.style)
+}
+
+// keepServing leaves the world up, with a CI that builds every commit's image,
+// until ctx ends.
+func (p *program) keepServing(ctx context.Context, w *world, style style) error {
+	r := w.github.Repository("acme/payments-api")
+	if _, err := openExample(r, "try-it", "Try it yourself"); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "\n%s  %s\n", style.bold("Open pull requests and comment on them:"), r.PullRequests()[len(r.PullRequests())-1].HTMLURL())
+	fmt.Fprintf(p.stdout, "GitOps repository: git clone %s   Metrics: http://%s/metrics\nCtrl-C ends it.\n", w.gitops.Path, w.main.MetricsAddr())
+	return buildImages(ctx, w, p.stderr)
+}
+
+// buildImages is the demo's CI: every second it pushes the image of each open
+// pull request's head that has none yet.
+func buildImages(ctx context.Context, w *world, progress io.Writer) error {
+	built := map[string]bool{}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		r := w.github.Repository("acme/payments-api")
+		for _, pr := range r.PullRequests() {
+			sha := pr.HeadSHA()
+			if built[sha] || pr.State() != "open" {
+				continue
+			}
+			if err := w.pushImage(ctx, r.FullName(), sha); err != nil {
+				fmt.Fprintln(progress, err)
+				continue
+			}
+			built[sha] = true
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/bot/github"
+	"github.com/idp-bot/idp/gitops/argocd"
+	"github.com/idp-bot/idp/gitops/repo"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/images"
+	"github.com/idp-bot/idp/previews/store"
+	"github.com/idp-bot/idp/webhooks"
+)
+
+// Main is the bot: everything that "idp serve" runs. Tests and the demo start the
+// same value on port 0.
+//
+// Open opens the database and prepares the rest without needing any peer; Run
+// serves until its context ends, then drains; Close lets go of what Open opened.
+type Main struct {
+	cfg      *Config
+	log      *slog.Logger
+	now      func() time.Time
+	registry *prometheus.Registry
+
+	store  *store.Store
+	github *github.App
+	gitops *repo.Repo
+	argocd *argocd.Client // nil where Argo CD is not configured
+	images *images.Resolver
+
+	handler *bot.Handler
+	reaper  *previews.Reaper
+	sweeper *bot.Sweeper
+	// loops run until the bot stops; wake lets those run that act on rows.
+	loops []previews.Loop
+	wake  wakes
+
+	public, metrics net.Listener
+	peers           *peers
+	// refreshing are the calls to Argo CD after a commit.
+	refreshing sync.WaitGroup
+}
+
+// wakes are the signals of the loops that act on rows.
+type wakes struct{ images, commits, reports, replies previews.Signal }
+
+func newWakes() wakes {
+	return wakes{previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal()}
+}
+
+// all wakes every loop: a row changed, and any of them may have work.
+func (w wakes) all() {
+	for _, signal := range []previews.Signal{w.images, w.commits, w.reports, w.replies} {
+		signal.Wake()
+	}
+}
+
+// NewMain returns a bot for a valid configuration.
+func NewMain(cfg *Config, log *slog.Logger, now func() time.Time) *Main {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &Main{cfg: cfg, log: log, now: now, registry: registry, wake: newWakes()}
+}
+
+// Open opens the store, prepares the peers' clients and listens. It fails only
+// for what this machine lacks: an unreachable peer is told in /readyz and the log.
+func (m *Main) Open(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	if m.store, err = store.Open(ctx, store.Options{URL: m.cfg.DatabaseURL.Reveal(), Now: m.now, Log: m.log, Registerer: m.registry}); err != nil {
+		return err
+	}
+	if err := m.openPeers(ctx); err != nil {
+		return err
+	}
+	m.wire()
+	return m.listen()
+}
+
+func (m *Main) openPeers(ctx context.Context) (err error) {
+	if m.github, err = newGitHub(m.cfg, m.now, m.log, m.registry); err != nil {
+		return err
+	}
+	if m.gitops, err = openGitOps(ctx, m.cfg, m.github, m.now, m.log, m.registry); err != nil {
+		return err
+	}
+	if m.cfg.ArgoCDURL != "" {
+		if m.argocd, err = newArgoCD(m.cfg, m.registry); err != nil {
+			return err
+		}
+	}
+	if m.cfg.ImageCheck == "wait" {
+		m.images = images.New(images.Options{DockerConfigFile: m.cfg.ImagesDockerConfigFile})
+	}
+	m.peers = newPeers(m)
+	return nil
+}
+
+func (m *Main) listen() (err error) {
+	if m.public, err = webhooks.Listen(m.cfg.Listen); err != nil {
+		return fmt.Errorf("listen for webhooks: %w", err)
+	}
+	if m.metrics, err = net.Listen("tcp", m.cfg.MetricsListen); err != nil {
+		return fmt.Errorf("listen for metrics: %w", err)
+	}
+	return nil
+}
+
+// Addr is where webhooks are served, MetricsAddr where metrics are; both are known
+// once Open returned.
+func (m *Main) Addr() string        { return m.public.Addr().String() }
+func (m *Main) MetricsAddr() string { return m.metrics.Addr().String() }
+
+// Close lets go of what Open opened. It is safe to call at any point, twice too.
+func (m *Main) Close() error {
+	var errs []error
+	for _, listener := range []net.Listener{m.public, m.metrics} {
+		if listener != nil {
+			if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if m.gitops != nil {
+		errs = append(errs, m.gitops.Close())
+		m.gitops = nil
+	}
+	if m.store != nil {
+		errs = append(errs, m.store.Close())
+		m.store = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends, then drains: no new webhooks, what is being handled
+// is finished, and the loops stop at the end of their step, all within
+// drain_timeout. What remains is in the database and goes on at the next start.
+func (m *Main) Run(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	if err := m.startJobs(work); err != nil {
+		return err
+	}
+	var running sync.WaitGroup
+	for _, loop := range append(m.loops, m.peers.loop()) {
+		running.Go(func() { loop.Run(work) })
+	}
+	edge, err := m.edge()
+	if err != nil {
+		return err
+	}
+	servers := []*http.Server{webhooks.NewServer(edge), webhooks.NewServer(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))}
+	failed := make(chan error, len(servers))
+	for i, listener := range []net.Listener{m.public, m.metrics} {
+		running.Go(func() {
+			if err := servers[i].Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", listener.Addr(), err)
+			}
+		})
+	}
+	m.log.Info("idp is serving", "webhooks", "http://"+m.Addr()+"/webhooks/github", "metrics", "http://"+m.MetricsAddr()+"/metrics", "version", buildVersion())
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	err = errors.Join(err, m.drain(servers))
+	stopWork()
+	running.Wait()
+	m.refreshing.Wait()
+	return err
+}
+
+// drain stops taking webhooks, then lets the jobs under way finish.
+func (m *Main) drain(servers []*http.Server) error {
+	m.log.Info("draining", "at_most", m.cfg.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.DrainTimeout)
+	defer cancel()
+	var errs []error
+	for _, server := range servers {
+		errs = append(errs, server.Shutdown(ctx))
+	}
+	errs = append(errs, m.store.StopJobs(ctx))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	return nil
+}
+
+// edge is the public HTTP surface.
+func (m *Main) edge() (http.Handler, error) {
+	hook, err := webhooks.New(webhooks.Options{Secrets: m.cfg.GitHubWebhookSecret, Inbox: m.store, Now: m.now, Log: m.log, Registerer: m.registry})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/webhooks/github", hook)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.Handle("GET /readyz", m.peers)
+	return mux, nil
+}
+
+// gitDir is the folder of the GitOps clone.
+func gitDir(cfg *Config) string { return filepath.Join(cfg.StateDir, "gitops") }

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/robfig/cron/v3"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/bot/github"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/argocd"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/render"
+	"github.com/idp-bot/idp/gitops/repo"
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/images"
+	"github.com/idp-bot/idp/previews/store"
+	"github.com/idp-bot/idp/webhooks"
+)
+
+func newGitHub(cfg *Config, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*github.App, error) {
+	key, err := os.ReadFile(cfg.GitHubPrivateKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the App's private key: %w", err)
+	}
+	return github.New(github.Options{APIURL: cfg.GitHubAPIURL, AppID: cfg.GitHubAppID, PrivateKey: key, Now: now, Log: log, Registerer: registry})
+}
+
+func openGitOps(ctx context.Context, cfg *Config, app *github.App, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*repo.Repo, error) {
+	return repo.Open(ctx, repo.Options{
+		URL: cfg.GitOpsURL, Branch: cfg.GitOpsBranch, Dir: gitDir(cfg),
+		Credentials: gitCredentials(cfg, app), PushesPerMinute: cfg.GitOpsPushesPerMinute,
+		Now: now, Log: log, Registerer: registry,
+	})
+}
+
+// gitCredentials are the token file's content, read at each use so that it may be
+// rotated, or else a token of the App for that one repository.
+func gitCredentials(cfg *Config, app *github.App) func(context.Context) (repo.Credentials, error) {
+	if cfg.GitOpsTokenFile != "" {
+		return func(context.Context) (repo.Credentials, error) {
+			token, err := os.ReadFile(cfg.GitOpsTokenFile)
+			if err != nil {
+				return repo.Credentials{}, fmt.Errorf("read the GitOps token: %w", err)
+			}
+			return repo.Credentials{Username: "x-access-token", Password: strings.TrimSpace(string(token))}, nil
+		}
+	}
+	if !strings.HasPrefix(cfg.GitOpsURL, "http") {
+		return nil // ssh brings its own keys, a file needs none
+	}
+	return func(ctx context.Context) (repo.Credentials, error) {
+		token, err := app.GitToken(ctx, cfg.GitOpsURL)
+		return repo.Credentials{Username: "x-access-token", Password: token.Reveal()}, err
+	}
+}
+
+func newArgoCD(cfg *Config, registry prometheus.Registerer) (*argocd.Client, error) {
+	return argocd.New(argocd.Options{URL: cfg.ArgoCDURL, Token: cfg.ArgoCDToken, Registerer: registry})
+}
+
+// wire makes the parts that act on rows.
+func (m *Main) wire() {
+	class := m.cfg.Class()
+	appID := m.cfg.GitHubAppID
+	m.handler = &bot.Handler{
+		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
+		Class: class, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,
+	}
+	m.sweeper = &bot.Sweeper{Store: m.store, GitHub: func(id int64) bot.Lister { return m.github.Installation(id) }, Now: m.now, Log: m.log}
+	m.reaper = previews.NewReaper(previews.ReaperOptions{Store: m.store, Class: class, Removed: m.wake.all, Now: m.now, Log: m.log, Registerer: m.registry})
+	watcher := &previews.ImageWatcher{
+		Store: m.store, Reference: imageReference(class), NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,
+		Describe: describeImageError, Changed: m.wake.all, Now: m.now, Log: m.log,
+	}
+	if m.images != nil {
+		watcher.Resolver = m.images
+	}
+	committer := &previews.Committer{
+		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(class), List: lister(class, htmlURL(m.cfg.GitHubAPIURL)),
+		Pushed: m.pushed, Now: m.now, Log: m.log,
+	}
+	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, AppID: appID, Now: m.now, Log: m.log}
+	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Now: m.now, Log: m.log}
+	m.loops = []previews.Loop{
+		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits),
+		reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies),
+	}
+}
+
+// startJobs starts the queue: deliveries, and what runs on a schedule.
+func (m *Main) startJobs(ctx context.Context) error {
+	consumer := webhooks.NewConsumer(m.store, m.handler.Handle)
+	reap, err := cron.ParseStandard(m.cfg.ReapSchedule)
+	if err != nil {
+		return fmt.Errorf("reap_schedule: %w", err)
+	}
+	sweep, err := cron.ParseStandard(m.cfg.SweepSchedule)
+	if err != nil {
+		return fmt.Errorf("sweep_schedule: %w", err)
+	}
+	return m.store.StartJobs(ctx, store.Jobs{
+		Handle: consumer.Handle,
+		Periodic: []store.Periodic{
+			{Name: "reap", Schedule: reap, Run: func(ctx context.Context) error { _, err := m.reaper.Sweep(ctx); return err }},
+			{Name: "sweep", Schedule: sweep, Run: m.sweeper.Sweep},
+		},
+	})
+}
+
+// pushed refreshes in Argo CD what a commit changed, and lets the rest act on the
+// rows. Argo CD finds out by itself as well, only later: a refresh that fails is
+// logged and forgotten.
+func (m *Main) pushed(changed []previews.Environment) {
+	m.wake.all()
+	if m.argocd == nil || len(changed) == 0 {
+		return
+	}
+	m.refreshing.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
+		defer cancel()
+		for _, application := range toRefresh(m.cfg.ArgoCDRoot, changed) {
+			if err := m.argocd.Refresh(ctx, application); err != nil && !errors.Is(err, argocd.ErrNotFound) {
+				m.log.Warn("Argo CD was not told of a commit", "application", application, "error", err)
+			}
+		}
+	})
+}
+
+// refreshTimeout bounds the refreshes after one commit.
+const refreshTimeout = 30 * time.Second
+
+// toRefresh names the Applications that a commit concerns: the root, where a
+// preview comes or goes, and the Applications of those that stay.
+func toRefresh(root string, changed []previews.Environment) []string {
+	var names []string
+	listChanged := false
+	for _, env := range changed {
+		if env.Wanted == previews.Present && env.Live() {
+			names = append(names, env.Ref.Name())
+		} else {
+			listChanged = true
+		}
+	}
+	if listChanged {
+		names = append([]string{root}, names...)
+	}
+	return names
+}
+
+// renderInput is what an environment's files are rendered from.
+func renderInput(env previews.Environment, class platform.Class) (render.Input, error) {
+	parsed, errs := spec.Parse(spec.Path, env.Spec)
+	if err := errs.Err(); err != nil {
+		return render.Input{}, err
+	}
+	in := render.Input{
+		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author,
+		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
+	}
+	for _, image := range env.Images {
+		reference := image.Reference
+		if image.Digest != "" {
+			pinned, err := images.Pinned(image.Reference, image.Digest)
+			if err != nil {
+				return render.Input{}, err
+			}
+			reference = pinned
+		}
+		in.Images[image.Service] = reference
+	}
+	return in, nil
+}
+
+func renderer(class platform.Class) func(previews.Environment) ([]gitops.File, error) {
+	return func(env previews.Environment) ([]gitops.File, error) {
+		in, err := renderInput(env, class)
+		if err != nil {
+			return nil, err
+		}
+		return render.Environment(in)
+	}
+}
+
+func imageReference(class platform.Class) func(previews.Environment, spec.Service) (string, error) {
+	return func(env previews.Environment, service spec.Service) (string, error) {
+		in, err := renderInput(env, class)
+		if err != nil {
+			return "", err
+		}
+		return render.ImageReference(in, service)
+	}
+}
+
+func lister(class platform.Class, page string) func(int64, string, []previews.Environment) (gitops.File, error) {
+	return func(repositoryID int64, repo string, rows []previews.Environment) (gitops.File, error) {
+		elements := make([]argocd.Element, 0, len(rows))
+		for _, row := range rows {
+			elements = append(elements, argocd.Element{Ref: row.Ref, URL: fmt.Sprintf("%s/%s/%s/pull/%d", page, row.Owner, row.Repo, row.PR)})
+		}
+		return argocd.ApplicationSet(repositoryID, repo, class, elements)
+	}
+}
+
+// describeImageError says in a few words why an image cannot be had. What the
+// registry answered in full is in the log.
+func describeImageError(err error) string {
+	switch {
+	case errors.Is(err, images.ErrNotFound):
+		return "not in the registry"
+	case errors.Is(err, images.ErrUnauthorized):
+		return "the registry does not let idp see it; the platform team has to give idp credentials for it"
+	case errors.Is(err, images.ErrInvalid):
+		return "not an image reference that can be used"
+	default:
+		return "the registry cannot be reached"
+	}
+}
+
+// htmlURL returns the root of GitHub's pages, without a slash at its end, for the
+// root of its API: https://github.com for https://api.github.com/, https://HOST
+// for https://HOST/api/v3/.
+func htmlURL(apiURL string) string {
+	root := strings.TrimSuffix(strings.TrimSuffix(strings.TrimRight(apiURL, "/"), "/api/v3"), "/api")
+	return strings.Replace(root, "://api.", "://", 1)
+}

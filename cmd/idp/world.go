@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/repo/gittest"
+)
+
+// world is all that idp works with, on loopback: a stand-in GitHub with the App
+// installed, a GitOps repository behind git's own smart-HTTP server, an image
+// registry, and the bot itself, configured as anybody would. The demo tells its
+// story in one; tests play their scenarios in one each.
+type world struct {
+	github       *githubtest.Server
+	app          *githubtest.App
+	installation *githubtest.Installation
+	git          *gittest.Server
+	gitops       *gittest.Repository
+	registry     *http.Server
+	registryAddr string
+	main         *Main
+	stopped      chan error
+	stop         context.CancelFunc
+}
+
+// worldOptions vary a world.
+type worldOptions struct {
+	// dir holds its files; the caller removes it.
+	dir string
+	log *slog.Logger
+	// now is the bot's clock.
+	now func() time.Time
+	// address is where the stand-in GitHub listens; any free port by default.
+	address string
+	// github wraps the stand-in's API, for validation.
+	github func(http.Handler) http.Handler
+	// env is further configuration, as IDP_… variables.
+	env map[string]string
+}
+
+// newWorld starts everything but the bot.
+func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
+	w = &world{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	key, pem, err := githubtest.GenerateKey()
+	if err != nil {
+		return w, err
+	}
+	keyFile := filepath.Join(o.dir, "app.pem")
+	if err := os.WriteFile(keyFile, pem, 0o600); err != nil {
+		return w, fmt.Errorf("write the App's key: %w", err)
+	}
+	w.github = githubtest.New(githubtest.Options{Address: o.address, Middleware: o.github})
+	if err := w.github.Start(); err != nil {
+		return w, err
+	}
+	permissions := githubtest.DefaultPermissions()
+	permissions["contents"] = "write" // the App writes the GitOps repository too
+	w.app = w.github.AddApp(githubtest.AppOptions{Key: &key.PublicKey, Permissions: permissions})
+	w.github.AddOrganization("acme")
+	w.installation = w.app.Install("acme", githubtest.InstallOptions{})
+	w.github.AddRepository("acme/gitops", githubtest.RepositoryOptions{Private: true})
+	if err := w.startGit(ctx, o.dir); err != nil {
+		return w, err
+	}
+	if err := w.startRegistry(); err != nil {
+		return w, err
+	}
+	return w, w.openBot(ctx, o, keyFile)
+}
+
+// startGit serves the GitOps repository to whoever holds a token of the App that
+// may write it.
+func (w *world) startGit(ctx context.Context, dir string) (err error) {
+	if w.git, err = gittest.Start(ctx, filepath.Join(dir, "git")); err != nil {
+		return err
+	}
+	w.git.RequireAuth(func(_, password string) bool {
+		return w.github.TokenAllows(password, "acme/gitops", "contents", "write")
+	})
+	w.gitops, err = w.git.Create(ctx, "acme/gitops")
+	return err
+}
+
+func (w *world) startRegistry() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("start the image registry: %w", err)
+	}
+	w.registryAddr = listener.Addr().String()
+	w.registry = &http.Server{
+		Handler:           registry.New(registry.Logger(log.New(io.Discard, "", 0))),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	go func() { _ = w.registry.Serve(listener) }() // it ends with close
+	return nil
+}
+
+// openBot configures the bot through its environment, as an operator would, and
+// opens it.
+func (w *world) openBot(ctx context.Context, o worldOptions, keyFile string) error {
+	webhookSecret := randomHex(32)
+	env := map[string]string{
+		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0",
+		"IDP_DATABASE_URL":            "sqlite://" + filepath.Join(o.dir, "idp.db"),
+		"IDP_STATE_DIR":               filepath.Join(o.dir, "state"),
+		"IDP_GITHUB_API_URL":          w.github.URL(),
+		"IDP_GITHUB_APP_ID":           fmt.Sprint(w.app.ID()),
+		"IDP_GITHUB_PRIVATE_KEY_FILE": keyFile,
+		"IDP_GITHUB_WEBHOOK_SECRET":   webhookSecret,
+		"IDP_GITOPS_URL":              w.gitops.URL,
+		"IDP_PREVIEW_DOMAIN":          "preview.example.com",
+		"IDP_PREVIEW_IMAGE":           w.registryAddr + "/{owner}/{repo}:{sha}",
+	}
+	for key, value := range o.env {
+		env[key] = value
+	}
+	p := &program{stdout: io.Discard, stderr: io.Discard, env: env}
+	cfg, err := p.loadConfig(&configFlags{}, forServing)
+	if err != nil {
+		return fmt.Errorf("configure idp: %w", err)
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	w.main = NewMain(cfg, o.log, o.now)
+	if err := w.main.Open(ctx); err != nil {
+		return err
+	}
+	w.app.SetWebhook("http://"+w.main.Addr()+"/webhooks/github", webhookSecret)
+	return nil
+}
+
+// run lets the bot run until close.
+func (w *world) run(ctx context.Context) {
+	ctx, w.stop = context.WithCancel(ctx)
+	w.stopped = make(chan error, 1)
+	go func() { w.stopped <- w.main.Run(ctx) }()
+}
+
+// close stops the bot, then the rest.
+func (w *world) close() error {
+	var errs []error
+	if w.stop != nil {
+		w.stop()
+		errs = append(errs, <-w.stopped)
+	}
+	if w.main != nil {
+		errs = append(errs, w.main.Close())
+	}
+	if w.registry != nil {
+		errs = append(errs, w.registry.Close())
+	}
+	if w.git != nil {
+		errs = append(errs, w.git.Close())
+	}
+	if w.github != nil {
+		errs = append(errs, w.github.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// pushImage does what CI would: it pushes an image, of random content, that the
+// template names for the commit.
+func (w *world) pushImage(ctx context.Context, repository, sha string) error {
+	ref, err := name.ParseReference(fmt.Sprintf("%s/%s:%s", w.registryAddr, repository, sha), name.Insecure)
+	if err != nil {
+		return fmt.Errorf("push an image: %w", err)
+	}
+	image, err := random.Image(256, 1)
+	if err != nil {
+		return fmt.Errorf("make an image: %w", err)
+	}
+	if err := remote.Write(ref, image, remote.WithContext(ctx)); err != nil {
+		return fmt.Errorf("push an image: %w", err)
+	}
+	return nil
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // it never fails
+	return hex.EncodeToString(b)
+}

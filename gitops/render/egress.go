@@ -25,8 +25,7 @@ var notPublic = prefixes(
 	"198.18.0.0/15",  // benchmarks
 	"224.0.0.0/4",    // multicast
 	"240.0.0.0/4",    // reserved, broadcast
-	"::/96",          // unspecified, loopback, IPv4-compatible
-	"::ffff:0:0/96",  // IPv4-mapped
+	"::/80",          // unspecified, loopback, IPv4-compatible and IPv4-mapped
 	"64:ff9b::/96",   // NAT64
 	"64:ff9b:1::/48", // local NAT64
 	"100::/64",       // discard

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
 )
@@ -27,16 +29,25 @@ func marshal(object any) ([]byte, error) {
 	if raw, err = json.Marshal(tree); err != nil {
 		return nil, fmt.Errorf("marshal object: %w", err)
 	}
-	out, err := yaml.JSONToYAML(raw)
+	out, err := yaml.JSONToYAML(unprintable.ReplaceAllFunc(raw, escape))
 	if err != nil {
 		return nil, fmt.Errorf("write object as yaml: %w", err)
 	}
 	return out, nil
 }
 
+// unprintable are the characters that JSON takes as they are and YAML does not
+// (YAML 1.2, rule c-printable). In JSON they can only stand in strings.
+var unprintable = regexp.MustCompile(`[\x{7f}-\x{9f}\x{fffe}\x{ffff}]`)
+
+func escape(char []byte) []byte {
+	r, _ := utf8.DecodeRune(char)
+	return fmt.Appendf(nil, `\u%04x`, r)
+}
+
 // emptyByDefault are the structs without omitempty that are noise when empty.
 // Others mean something when empty, such as podSelector and emptyDir.
-var emptyByDefault = map[string]bool{"resources": true, "strategy": true, "metadata": true}
+var emptyByDefault = map[string]bool{"resources": true, "strategy": true, "metadata": true, "spec": true}
 
 func prune(value any) {
 	switch value := value.(type) {

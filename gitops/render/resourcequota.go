@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/idp-bot/idp/gitops/fault"
@@ -58,13 +57,13 @@ func (l *limits) add(other limits, times int64) {
 func (l *limits) exceeds(bound limits) (asked, allowed string) {
 	switch {
 	case l.pods > bound.pods:
-		return fmt.Sprintf("%d pods", l.pods), strconv.FormatInt(bound.pods, 10)
+		return fmt.Sprintf("%d pods", l.pods), fmt.Sprintf("%d pods", bound.pods)
 	case l.cpu.Cmp(bound.cpu) > 0:
-		return l.cpu.String() + " CPU", bound.cpu.String()
+		return l.cpu.String() + " CPU", bound.cpu.String() + " CPU"
 	case l.memory.Cmp(bound.memory) > 0:
-		return l.memory.String() + " of memory", bound.memory.String()
+		return l.memory.String() + " of memory", bound.memory.String() + " of memory"
 	case l.ephemeral.Cmp(bound.ephemeral) > 0:
-		return l.ephemeral.String() + " of scratch space", bound.ephemeral.String()
+		return l.ephemeral.String() + " of scratch space", bound.ephemeral.String() + " of scratch space"
 	}
 	return "", ""
 }
@@ -92,7 +91,7 @@ func (e *environment) checkQuota() error {
 		}
 	}
 	if asked, allowed := steady.exceeds(bound); asked != "" {
-		return fault.Newf(fault.Denied, "%s may use %s in all: %s would need %s", e.Ref.ID, allowed, e.serviceNames(), asked).
+		return fault.Newf(fault.Denied, "%s may have %s in all, and needs %s for %s", e.Ref.ID, allowed, asked, e.serviceNames()).
 			WithHint("lower replicas or resources.limits")
 	}
 	surge.add(steady, 1)

@@ -1,0 +1,154 @@
+package webhooks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/bot/report"
+)
+
+// decoders says what each of GitHub's events is to idp. What is not in it, and
+// every action that a decoder does not name, is bot.EventIgnored. To handle an
+// event, add a row; its examples are under testdata/payloads already.
+var decoders = map[string]func(message) bot.EventKind{
+	"pull_request":              pullRequest,
+	"issue_comment":             issueComment,
+	"check_run":                 checkRun,
+	"check_suite":               checkSuite,
+	"workflow_run":              workflowRun,
+	"repository":                repository,
+	"installation":              ignored,
+	"installation_repositories": ignored,
+	"ping":                      ignored,
+}
+
+func ignored(message) bot.EventKind { return bot.EventIgnored }
+
+// pullRequest: what the action changed is read live; the rest cannot change what
+// is wanted.
+func pullRequest(m message) bot.EventKind {
+	switch m.Action {
+	case "opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft", "labeled", "unlabeled", "edited", "closed":
+		return bot.EventPullRequest
+	}
+	return bot.EventIgnored
+}
+
+// issueComment: comments on pull requests arrive as comments on issues. An edited
+// comment is never a command, for somebody else may have edited it.
+func issueComment(m message) bot.EventKind {
+	if m.Action == "created" && m.Issue != nil && m.Issue.PullRequest != nil && m.Comment != nil {
+		return bot.EventComment
+	}
+	return bot.EventIgnored
+}
+
+// checkRun: GitHub sends "rerequested" only to the App whose check run it is,
+// and "completed" of everybody's, idp's own among them.
+func checkRun(m message) bot.EventKind {
+	switch {
+	case m.CheckRun == nil:
+		return bot.EventIgnored
+	case m.Action == "rerequested":
+		return bot.EventRerequest
+	case m.Action == "completed" && m.CheckRun.Name != report.CheckName:
+		return bot.EventBuild
+	}
+	return bot.EventIgnored
+}
+
+func checkSuite(m message) bot.EventKind {
+	switch {
+	case m.CheckSuite == nil:
+		return bot.EventIgnored
+	case m.Action == "rerequested":
+		return bot.EventRerequest
+	case m.Action == "completed":
+		return bot.EventBuild
+	}
+	return bot.EventIgnored
+}
+
+func workflowRun(m message) bot.EventKind {
+	if m.Action == "completed" && m.WorkflowRun != nil {
+		return bot.EventBuild
+	}
+	return bot.EventIgnored
+}
+
+func repository(m message) bot.EventKind {
+	switch m.Action {
+	case "renamed", "transferred", "deleted", "archived":
+		return bot.EventRepository
+	}
+	return bot.EventIgnored
+}
+
+// Decode returns what a delivery says, GitHub's or the sweep's. It fails only for
+// a payload that is not what GitHub documents of an event that idp acts on.
+func Decode(event, guid string, payload []byte) (bot.Event, error) {
+	decode := decodeGitHub
+	if event == bot.SweepEvent {
+		decode = decodeSwept
+	}
+	out, err := decode(event, guid, payload)
+	if err != nil {
+		return bot.Event{}, fmt.Errorf("decode %s %s: %w", event, guid, err)
+	}
+	return out, nil
+}
+
+func decodeGitHub(event, guid string, payload []byte) (bot.Event, error) {
+	e, err := openEnvelope(payload)
+	if err != nil {
+		return bot.Event{}, err
+	}
+	out := bot.Event{
+		Kind: bot.EventIgnored, Delivery: guid, Name: event, Action: e.Action, InstallationID: e.Installation.ID,
+		Repository: bot.RepositoryRef{ID: e.Repository.ID}, PR: e.pullRequest(),
+	}
+	kind, ok := decoders[event]
+	if !ok {
+		return out, nil
+	}
+	var m message
+	err = json.Unmarshal(payload, &m)
+	m.fill(&out)
+	if out.Kind = kind(m); out.Kind == bot.EventIgnored {
+		return out, nil
+	}
+	if err != nil {
+		return bot.Event{}, err
+	}
+	return out, complete(out)
+}
+
+// decodeSwept reads an event that the sweep made: it is stored as it is. The edge
+// lets nothing in that calls itself the sweep's.
+func decodeSwept(_, guid string, payload []byte) (bot.Event, error) {
+	var event bot.Event
+	if err := json.Unmarshal(payload, &event); err != nil {
+		return bot.Event{}, err
+	}
+	if event.Delivery != guid || !event.Swept {
+		return bot.Event{}, errors.New("it is not the sweep's")
+	}
+	return event, nil
+}
+
+// complete holds an event that is acted on to what acting on it needs.
+func complete(e bot.Event) error {
+	switch {
+	case e.Repository.ID <= 0 || e.Repository.Owner == "" || e.Repository.Name == "":
+		return fmt.Errorf("%s.%s names no repository", e.Name, e.Action)
+	case (e.Kind == bot.EventPullRequest || e.Kind == bot.EventComment) && e.PR <= 0:
+		return fmt.Errorf("%s.%s names no pull request", e.Name, e.Action)
+	case e.Kind == bot.EventComment && (e.Comment.ID <= 0 || e.Actor.Login == ""):
+		return fmt.Errorf("%s.%s names no comment or author", e.Name, e.Action)
+	case (e.Kind == bot.EventBuild || e.Kind == bot.EventRerequest) && e.HeadSHA == "":
+		return fmt.Errorf("%s.%s names no commit", e.Name, e.Action)
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package webhooks
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// Every example goes signed through the edge into a real store, and from there
+// through its decoder.
+func TestEveryExample(t *testing.T) {
+	t.Parallel()
+	rows, err := store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(t.TempDir(), "idp.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	h, err := New(Options{Secrets: []secret.String{secret.New(newSecret)}, Inbox: rows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := examples(t)
+	events := make([]bot.Event, len(all))
+	var group errgroup.Group
+	group.SetLimit(64) // as many as there are, for the store to commit them together
+	for i, one := range all {
+		group.Go(func() (err error) {
+			guid := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Append(nil, i)).String()
+			if w := send(h, delivery(one.event, guid, one.payload)); w.Code != http.StatusAccepted {
+				return fmt.Errorf("%s %s: answered %d %q", one.source, one.event, w.Code, w.Body)
+			}
+			kept, err := rows.Delivery(t.Context(), guid)
+			if err != nil || !bytes.Equal(kept.Payload, one.payload) {
+				return fmt.Errorf("%s %s: stored %d bytes of %d: %w", one.source, one.event, len(kept.Payload), len(one.payload), err)
+			}
+			events[i], err = Decode(kept.Event, kept.GUID, kept.Payload)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	decoded := map[string]int{}
+	for _, event := range events {
+		decoded[describe(event)]++
+	}
+	var text strings.Builder
+	for _, line := range slices.Sorted(maps.Keys(decoded)) {
+		fmt.Fprintf(&text, "%3d  %s\n", decoded[line], line)
+	}
+	golden(t, "testdata/examples.golden", text.String())
+	t.Logf("%d examples: none refused, none broke anything", len(all))
+}
+
+// describe is an event in one line, without what differs for no reason.
+func describe(e bot.Event) string {
+	name := e.Name
+	if e.Action != "" {
+		name += "." + e.Action
+	}
+	if e.Kind == bot.EventIgnored {
+		return name + " is ignored"
+	}
+	text := fmt.Sprintf("%s is %s of %s/%s", name, e.Kind, e.Repository.Owner, e.Repository.Name)
+	if e.PR != 0 {
+		text += fmt.Sprintf("#%d", e.PR)
+	}
+	if e.HeadSHA != "" {
+		text += fmt.Sprintf(" at %.7s", e.HeadSHA)
+	}
+	if e.Comment != nil {
+		text += fmt.Sprintf(", comment %d", e.Comment.ID)
+	}
+	return text + " by " + e.Actor.Login
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (run with -update to accept):\n%s", file, got)
+	}
+}
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	const repo = `"repository":{"id":9,"name":"web","private":true,"owner":{"login":"acme"}},"installation":{"id":7},"sender":{"id":1,"login":"ann","type":"User"}`
+	for name, test := range map[string]struct {
+		event, payload string
+		want           string
+	}{
+		"push":                    {"pull_request", `{"action":"synchronize","number":3,"pull_request":{"number":3},` + repo + `}`, "pull_request.synchronize is pull_request of acme/web#3 by ann"},
+		"nothing changes":         {"pull_request", `{"action":"assigned","number":3,"pull_request":{"number":3},` + repo + `}`, "pull_request.assigned is ignored"},
+		"comment":                 {"issue_comment", `{"action":"created","issue":{"number":3,"pull_request":{}},"comment":{"id":5,"body":"/idp help","user":{"id":2,"login":"bob"}},` + repo + `}`, "issue_comment.created is comment of acme/web#3, comment 5 by bob"},
+		"comment on an issue":     {"issue_comment", `{"action":"created","issue":{"number":3},"comment":{"id":5,"body":"/idp help","user":{"login":"bob"}},` + repo + `}`, "issue_comment.created is ignored"},
+		"edited comment":          {"issue_comment", `{"action":"edited","issue":{"number":3,"pull_request":{}},"comment":{"id":5,"user":{"login":"bob"}},` + repo + `}`, "issue_comment.edited is ignored"},
+		"re-run":                  {"check_run", `{"action":"rerequested","check_run":{"name":"idp / preview","head_sha":"abcdef0123","pull_requests":[{"number":3}]},` + repo + `}`, "check_run.rerequested is rerequest of acme/web#3 at abcdef0 by ann"},
+		"re-run of a fork's":      {"check_run", `{"action":"rerequested","check_run":{"name":"idp / preview","head_sha":"abcdef0123","pull_requests":[]},` + repo + `}`, "check_run.rerequested is rerequest of acme/web at abcdef0 by ann"},
+		"re-run of two":           {"check_suite", `{"action":"rerequested","check_suite":{"head_sha":"abcdef0123","pull_requests":[{"number":3},{"number":4}]},` + repo + `}`, "check_suite.rerequested is rerequest of acme/web at abcdef0 by ann"},
+		"a build":                 {"check_run", `{"action":"completed","check_run":{"name":"build","head_sha":"abcdef0123"},` + repo + `}`, "check_run.completed is build of acme/web at abcdef0 by ann"},
+		"our own check":           {"check_run", `{"action":"completed","check_run":{"name":"idp / preview","head_sha":"abcdef0123"},` + repo + `}`, "check_run.completed is ignored"},
+		"a workflow":              {"workflow_run", `{"action":"completed","workflow_run":{"name":"CI","head_sha":"abcdef0123"},` + repo + `}`, "workflow_run.completed is build of acme/web at abcdef0 by ann"},
+		"rename":                  {"repository", `{"action":"renamed",` + repo + `}`, "repository.renamed is repository of acme/web by ann"},
+		"unknown":                 {"some_new_event", `{"action":{},"number":[]}`, "some_new_event is ignored"},
+		"odd types where ignored": {"installation", `{"action":"created","comment":7}`, "installation.created is ignored"},
+	} {
+		event, err := Decode(test.event, someGUID, []byte(test.payload))
+		if err != nil || describe(event) != test.want || event.Delivery != someGUID {
+			t.Errorf("%s: %q, %v, want %q", name, describe(event), err, test.want)
+		}
+	}
+	for name, test := range map[string][2]string{
+		"no repository":   {"pull_request", `{"action":"opened","number":3}`},
+		"no number":       {"pull_request", `{"action":"opened",` + repo + `}`},
+		"no commit":       {"workflow_run", `{"action":"completed","workflow_run":{},` + repo + `}`},
+		"no author":       {"issue_comment", `{"action":"created","issue":{"number":3,"pull_request":{}},"comment":{"id":5},` + repo + `}`},
+		"odd type":        {"workflow_run", `{"action":"completed","workflow_run":{"head_sha":7},` + repo + `}`},
+		"not JSON":        {"pull_request", `{`},
+		"not the sweep's": {bot.SweepEvent, `{"Kind":"pull_request","Delivery":"other","Swept":true}`},
+	} {
+		if event, err := Decode(test[0], someGUID, []byte(test[1])); err == nil {
+			t.Errorf("%s: decoded as %q", name, describe(event))
+		}
+	}
+}
+
+// The actor of a comment is its author, and who wrote it through which App is
+// kept, for idp never to answer a bot.
+func TestCommentsActor(t *testing.T) {
+	t.Parallel()
+	const body = `{"action":"created","issue":{"number":3,"pull_request":{}},"repository":{"id":9,"name":"web","owner":{"login":"acme"}},"sender":{"login":"ann"},
+		"comment":{"id":5,"body":"hi","user":{"id":2,"login":"idp[bot]","type":"Bot"},"performed_via_github_app":{"id":77}}}`
+	event, err := Decode("issue_comment", someGUID, []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (bot.Actor{ID: 2, Login: "idp[bot]", Bot: true}); event.Actor != want || event.Comment.ViaApp != 77 {
+		t.Errorf("actor %+v, via %d", event.Actor, event.Comment.ViaApp)
+	}
+}
+
+func TestDecodeSwept(t *testing.T) {
+	t.Parallel()
+	want := bot.Event{Kind: bot.EventPullRequest, Name: bot.SweepEvent, Delivery: "sweep-9-3-1", PR: 3, Swept: true, Repository: bot.RepositoryRef{ID: 9, Owner: "acme", Name: "web"}}
+	payload, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(bot.SweepEvent, want.Delivery, payload)
+	if err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if !strings.HasPrefix(bot.SweepEvent, ownEvents) {
+		t.Errorf("%s would be let in from outside", bot.SweepEvent)
+	}
+}
+
+// FuzzDecode feeds every decoder with what the examples grow into.
+func FuzzDecode(f *testing.F) {
+	events := slices.Sorted(maps.Keys(decoders))
+	for _, one := range examples(f) {
+		if at, ok := slices.BinarySearch(events, one.event); ok && len(one.payload) < 24<<10 {
+			f.Add(at, one.payload)
+		}
+	}
+	f.Fuzz(func(t *testing.T, at int, payload []byte) {
+		name := events[uint(at)%uint(len(events))]
+		event, err := Decode(name, someGUID, payload)
+		if err != nil {
+			return
+		}
+		if event.Kind != bot.EventIgnored && complete(event) != nil || event.PR < 0 || event.Name != name {
+			t.Errorf("decoded %+v", event)
+		}
+	})
+}

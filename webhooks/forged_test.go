@@ -1,0 +1,111 @@
+package webhooks
+
+import (
+	"bytes"
+	"encoding/hex"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// forgeries is how many mutated requests the counted run sends.
+const forgeries = 100_000
+
+// mutations take a good request's body and signature and spoil one of them.
+var mutations = []func(*rand.Rand, []byte, string) ([]byte, string){
+	func(r *rand.Rand, body []byte, signature string) ([]byte, string) { // a bit of the body
+		body = bytes.Clone(body)
+		body[r.IntN(len(body))] ^= 1 << r.IntN(8)
+		return body, signature
+	},
+	func(r *rand.Rand, body []byte, signature string) ([]byte, string) { // a bit of the MAC
+		mac, _ := hex.DecodeString(signature[7:])
+		mac[r.IntN(len(mac))] ^= 1 << r.IntN(8)
+		return body, "sha256=" + hex.EncodeToString(mac)
+	},
+	func(r *rand.Rand, body []byte, signature string) ([]byte, string) { // cut the body
+		return body[:r.IntN(len(body))], signature
+	},
+	func(r *rand.Rand, body []byte, signature string) ([]byte, string) { // add to the body
+		return append(bytes.Clone(body), byte(r.Uint32())), signature
+	},
+	func(r *rand.Rand, body []byte, signature string) ([]byte, string) { // cut the signature
+		return body, signature[:r.IntN(len(signature))]
+	},
+	func(r *rand.Rand, body []byte, signature string) ([]byte, string) { // another algorithm
+		return body, []string{"sha1=", "sha512=", "SHA256=", "sha256:", "md5=", " sha256="}[r.IntN(6)] + signature[7:]
+	},
+	func(r *rand.Rand, body []byte, signature string) ([]byte, string) { // another key
+		key := make([]byte, r.IntN(64))
+		for i := range key {
+			key[i] = byte(r.Uint32())
+		}
+		return body, sign(string(key), body)
+	},
+	func(r *rand.Rand, body []byte, signature string) ([]byte, string) { // a character that is no digit
+		at := 7 + r.IntN(64)
+		return body, signature[:at] + string(rune('g'+r.IntN(20))) + signature[at+1:]
+	},
+}
+
+func TestForgedAreRefused(t *testing.T) {
+	t.Parallel()
+	h, rows := setup(t, Options{})
+	random := rand.New(rand.NewPCG(1, 2))
+	good := sign(newSecret, opened)
+	r := delivery("pull_request", someGUID, opened)
+	for i := range forgeries {
+		body, signature := mutations[i%len(mutations)](random, opened, good)
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		r.Header.Set("X-Hub-Signature-256", signature)
+		if w := send(h, r); w.Code != http.StatusUnauthorized {
+			t.Fatalf("answered %d to %q with %q", w.Code, body, signature)
+		}
+	}
+	if len(rows.rows) != 0 {
+		t.Fatalf("%d rows after %d forgeries", len(rows.rows), forgeries)
+	}
+	t.Logf("%d forged requests: 0 accepted, 0 rows", forgeries)
+}
+
+// FuzzSignature sends arbitrary bodies under arbitrary signatures: only what was
+// signed with a live secret is stored, and nothing panics.
+func FuzzSignature(f *testing.F) {
+	f.Add(opened, sign(newSecret, opened), "pull_request", someGUID)
+	f.Add(opened, sign(oldSecret, opened), "issue_comment", someGUID)
+	f.Add([]byte(`{`), sign(newSecret, []byte(`{`)), "push", "x")
+	f.Add([]byte(`null`), "sha256=", "", "")
+	f.Fuzz(func(t *testing.T, body []byte, signature, event, guid string) {
+		rows := &inbox{rows: map[string]store.Delivery{}}
+		h, err := New(Options{Secrets: []secret.String{secret.New(newSecret), secret.New(oldSecret)}, Inbox: rows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := delivery(event, guid, body)
+		r.Header["X-Hub-Signature-256"] = []string{signature}
+		code := send(h, r).Code
+		lower := strings.ToLower(signature)
+		signed := lower == sign(newSecret, body) || lower == sign(oldSecret, body)
+		if !signed && code != http.StatusUnauthorized || (code == http.StatusAccepted) != (len(rows.rows) == 1) {
+			t.Errorf("answered %d, stored %d, signed %v", code, len(rows.rows), signed)
+		}
+	})
+}
+
+// FuzzEnvelope holds that opening any bytes is safe, and that what opens decodes
+// or is refused, whatever the event.
+func FuzzEnvelope(f *testing.F) {
+	f.Add(opened)
+	f.Add([]byte(`{"number":"x","issue":[],"pull_request":null}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		e, err := openEnvelope(payload)
+		if err == nil && e.pullRequest() < 0 {
+			t.Errorf("pull request %d", e.pullRequest())
+		}
+	})
+}

@@ -1,0 +1,79 @@
+package webhooks
+
+import (
+	"strings"
+
+	"github.com/idp-bot/idp/bot"
+)
+
+// message is what is read of the payloads of the events that have a decoder.
+// Source: docs.github.com/webhooks/webhook-events-and-payloads.
+type message struct {
+	Action     string `json:"action"`
+	Repository *struct {
+		ID      int64  `json:"id"`
+		Name    string `json:"name"`
+		Private bool   `json:"private"`
+		Owner   user   `json:"owner"`
+	} `json:"repository"`
+	Sender user `json:"sender"`
+	Issue  *struct {
+		PullRequest *struct{} `json:"pull_request"`
+	} `json:"issue"`
+	Comment *struct {
+		ID   int64  `json:"id"`
+		Body string `json:"body"`
+		User user   `json:"user"`
+		App  *struct {
+			ID int64 `json:"id"`
+		} `json:"performed_via_github_app"`
+	} `json:"comment"`
+	CheckRun    *commitWork `json:"check_run"`
+	CheckSuite  *commitWork `json:"check_suite"`
+	WorkflowRun *commitWork `json:"workflow_run"`
+}
+
+type user struct {
+	ID    int64  `json:"id"`
+	Login string `json:"login"`
+	Type  string `json:"type"`
+}
+
+func (u user) actor() bot.Actor {
+	return bot.Actor{ID: u.ID, Login: u.Login, Bot: u.Type == "Bot" || strings.HasSuffix(u.Login, "[bot]")}
+}
+
+// commitWork is a check run, a check suite or a workflow run: something that
+// belongs to a commit. PullRequests is empty where the commit is a fork's.
+type commitWork struct {
+	Name         string `json:"name"`
+	HeadSHA      string `json:"head_sha"`
+	PullRequests []struct {
+		Number int `json:"number"`
+	} `json:"pull_requests"`
+}
+
+// fill adds the message's facts to the event.
+func (m message) fill(e *bot.Event) {
+	e.Actor = m.Sender.actor()
+	if r := m.Repository; r != nil {
+		e.Repository = bot.RepositoryRef{ID: r.ID, Owner: r.Owner.Login, Name: r.Name, Private: r.Private}
+	}
+	if c := m.Comment; c != nil {
+		e.Actor = c.User.actor()
+		e.Comment = &bot.Comment{ID: c.ID, Body: c.Body}
+		if c.App != nil {
+			e.Comment.ViaApp = c.App.ID
+		}
+	}
+	for _, work := range []*commitWork{m.CheckRun, m.CheckSuite, m.WorkflowRun} {
+		if work == nil {
+			continue
+		}
+		e.HeadSHA = work.HeadSHA
+		// With several, all of them are found by the commit.
+		if len(work.PullRequests) == 1 {
+			e.PR = work.PullRequests[0].Number
+		}
+	}
+}

@@ -178,6 +178,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(data)
 		}
 	}
+	schema := compileSchema(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, errs := Parse(Path, data)
 		if (got == nil) == (len(errs) == 0) {
@@ -194,6 +195,13 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("not the same twice: %s, %s, %v", first, second, errs)
 		}
 		sameValues(t, data)
+		var doc any
+		if err := k8syaml.Unmarshal(data, &doc); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(doc); err != nil {
+			t.Fatalf("Parse takes it, the schema does not: %v", err)
+		}
 	})
 }
 

@@ -67,6 +67,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(out.status)
 	if out.fault != nil && out.fault.Truncate {
 		_, _ = w.Write(out.body[:len(out.body)/2])
+		_ = http.NewResponseController(w).Flush() // else the abort takes the half along
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = w.Write(out.body)

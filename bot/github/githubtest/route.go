@@ -207,8 +207,7 @@ func (c *call) findRepository() *reply {
 		return nil
 	}
 	moved := c.s.repositories[c.s.renamed[strings.ToLower(owner+"/"+name)]]
-	visible := moved != nil && (!moved.private || c.cred.token != nil && c.cred.token.covers(moved))
-	if !visible {
+	if moved == nil || moved.private && !c.cred.reaches(moved) {
 		return notFound()
 	}
 	rest := strings.TrimPrefix(c.path, "/repos/"+url.PathEscape(owner)+"/"+url.PathEscape(name))

@@ -71,6 +71,11 @@ func (c credential) String() string {
 	return "anonymous"
 }
 
+// reaches reports whether the credential's installation covers the repository.
+func (c credential) reaches(r *Repository) bool {
+	return c.token != nil && c.token.covers(r) || c.app != nil && c.app.covering(r) != nil
+}
+
 // TokenAllows reports whether an installation token is live, reaches the
 // repository "owner/name" and has the permission at the level, for a git server
 // that stands beside this one.

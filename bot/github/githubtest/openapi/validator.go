@@ -196,3 +196,6 @@ func (w *teeWriter) Write(p []byte) (int, error) {
 	w.body.Write(p)
 	return w.ResponseWriter.Write(p)
 }
+
+// Unwrap gives http.ResponseController what lies below.
+func (w *teeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

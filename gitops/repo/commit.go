@@ -16,7 +16,7 @@ const (
 	maxUnmoved = 3
 	// backoff is the pause after a push that failed with the tip unmoved; it
 	// doubles.
-	backoff = 200 * time.Millisecond
+	backoff = 100 * time.Millisecond
 )
 
 // Commit makes one commit of c on the branch's tip and pushes it.
@@ -231,7 +231,7 @@ func (r *Repo) afterFailure(ctx context.Context, l *landing, outcome pushOutcome
 	}
 	if r.tip.sha != tip {
 		l.unmoved = 0
-		return false, pause(ctx, rand.N(backoff/4))
+		return false, pause(ctx, rand.N(backoff/2))
 	}
 	if l.unmoved++; l.unmoved >= maxUnmoved {
 		return false, outcome.failure(r.opts.Branch)

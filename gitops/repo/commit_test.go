@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -337,25 +338,25 @@ func TestFaultyRemoteIsTriedAgain(t *testing.T) {
 func TestConcurrentWriters(t *testing.T) {
 	t.Parallel()
 	_, remote := serve(t)
-	const writers, commits, changes = 4, 5, 5
+	const writers, each, batch = 4, 25, 9 // three commits each
 	var all sync.WaitGroup
 	for w := range writers {
 		r := open(t, remote)
 		all.Go(func() {
-			for i := range commits {
-				var batch []Change
-				for j := range changes {
-					batch = append(batch, deploy(fmt.Sprintf("pr-%d%d%d", w+1, i+1, j+1), "v1"))
-				}
-				if _, err := r.Commit(t.Context(), Commit{Changes: batch}, nil); err != nil {
+			var changes []Change
+			for i := range each {
+				changes = append(changes, deploy(fmt.Sprintf("pr-%d", w*each+i+1), "v1"))
+			}
+			for some := range slices.Chunk(changes, batch) {
+				if _, err := r.Commit(t.Context(), Commit{Changes: some}, nil); err != nil {
 					t.Errorf("writer %d: %v", w, err)
 				}
 			}
 		})
 	}
 	all.Wait()
-	equal(t, "files", len(paths(t, remote)), 2*writers*commits*changes)
-	equal(t, "commits", len(messages(t, remote)), writers*commits)
+	equal(t, "files", len(paths(t, remote)), 2*writers*each)
+	equal(t, "commits", len(messages(t, remote)), 3*writers)
 }
 
 func TestTakeover(t *testing.T) {

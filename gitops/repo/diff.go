@@ -20,31 +20,33 @@ const (
 // Diff returns the unified diff of the folder dir ("" for all) between two
 // commits; from may be "" for an empty repository. Text beyond maxBytes is cut
 // between two files, and a last line says which files were left out; with
-// maxBytes 0 nothing is cut. The text is of the repository's content and is not
-// to be trusted.
+// maxBytes 0 nothing is cut below 8 MiB. The text is of the repository's content
+// and is not to be trusted.
 func (r *Repo) Diff(ctx context.Context, from, to, dir string, maxBytes int) (string, error) {
-	if err := r.readable(ctx, to, dir); err != nil {
+	if err := readable(dir, to); err != nil {
 		return "", err
 	}
 	if from == "" {
 		from = emptyTree
-	} else if err := r.ensure(ctx, from); err != nil {
+	} else if err := validSHA(from); err != nil {
 		return "", err
 	}
-	if err := r.fetchChanged(ctx, from, to, dir); err != nil {
-		return "", err
-	}
-	out, err := r.local(ctx, gitexec.Command{
-		Args: diffArgs(from, to, dir, "--unified=3"), MaxStdout: maxDiff,
-	})
+	text, err := r.diff(ctx, from, to, dir)
 	if err != nil {
-		return "", fmt.Errorf("diff of %s to %s: %w", dir, to, err)
+		// The clone may lack a commit, or the blobs of somebody else's.
+		if err := r.fetchChanged(ctx, from, to, dir); err != nil {
+			return "", err
+		}
+		if text, err = r.diff(ctx, from, to, dir); err != nil {
+			return "", fmt.Errorf("diff of %s to %s: %w", dir, to, err)
+		}
 	}
-	names, err := r.local(ctx, gitexec.Command{Args: diffArgs(from, to, dir, "--name-only", "-z")})
-	if err != nil {
-		return "", fmt.Errorf("diff of %s to %s: %w", dir, to, err)
-	}
-	return cutDiff(string(out), splitNUL(names), maxBytes), nil
+	return cutDiff(text, maxBytes), nil
+}
+
+func (r *Repo) diff(ctx context.Context, from, to, dir string) (string, error) {
+	out, err := r.local(ctx, gitexec.Command{Args: diffArgs(from, to, dir, "--unified=3"), MaxStdout: maxDiff})
+	return string(out), err
 }
 
 func diffArgs(from, to, dir string, more ...string) []string {
@@ -58,8 +60,17 @@ func diffArgs(from, to, dir string, more ...string) []string {
 	return args
 }
 
-// fetchChanged fetches the blobs on both sides of the diff that are missing.
+// fetchChanged fetches the commits, and the blobs on both sides of the diff, that
+// are missing.
 func (r *Repo) fetchChanged(ctx context.Context, from, to, dir string) error {
+	for _, commit := range []string{from, to} {
+		if commit == emptyTree {
+			continue
+		}
+		if err := r.ensure(ctx, commit); err != nil {
+			return err
+		}
+	}
 	out, err := r.local(ctx, gitexec.Command{Args: diffArgs(from, to, dir, "--raw", "-z", "--no-abbrev")})
 	if err != nil {
 		return fmt.Errorf("diff of %s to %s: %w", dir, to, err)
@@ -92,24 +103,25 @@ func splitNUL(out []byte) []string {
 
 // cutDiff keeps whole files of a diff, at most maxBytes with the line that names
 // the files left out.
-func cutDiff(diff string, names []string, maxBytes int) string {
-	if maxBytes <= 0 && len(diff) < maxDiff || len(diff) <= maxBytes && len(diff) < maxDiff {
+func cutDiff(diff string, maxBytes int) string {
+	full := len(diff) < maxDiff
+	if full && (maxBytes <= 0 || len(diff) <= maxBytes) {
 		return diff
 	}
 	if maxBytes <= 0 {
 		maxBytes = maxDiff
 	}
 	sections := splitDiff(diff)
-	if len(diff) >= maxDiff && len(sections) > 0 { // the last one may be incomplete
-		sections = sections[:len(sections)-1]
+	last := len(sections)
+	if !full { // the last one may be incomplete
+		last--
 	}
-	for n := len(sections); n >= 0; n-- {
-		text := strings.Join(sections[:n], "") + leftOut(names, n)
-		if len(text) <= maxBytes || n == 0 {
+	for n := last; n > 0; n-- {
+		if text := strings.Join(sections[:n], "") + leftOut(sections, n, full); len(text) <= maxBytes {
 			return text
 		}
 	}
-	return ""
+	return leftOut(sections, 0, full)
 }
 
 // splitDiff splits at the lines that begin a file; no other line of a diff starts
@@ -134,20 +146,31 @@ func splitDiff(diff string) []string {
 	return sections
 }
 
-// leftOut names the files of names from the nth on.
-func leftOut(names []string, n int) string {
-	if n >= len(names) {
-		return ""
+// leftOut names the files of the sections from the nth on; full says that these
+// are all there are.
+func leftOut(sections []string, n int, full bool) string {
+	var names []string
+	for _, section := range sections[n:] {
+		if len(names) < maxNamed {
+			names = append(names, fileOf(section))
+		}
 	}
-	rest := names[n:]
-	more := ""
-	if len(rest) > maxNamed {
-		more = fmt.Sprintf(" and %d more", len(rest)-maxNamed)
-		rest = rest[:maxNamed]
+	list, total := strings.Join(names, ", "), fmt.Sprint(len(sections))
+	if more := len(sections) - n - len(names); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
 	}
-	shown := make([]string, len(rest))
-	for i, name := range rest {
-		shown[i] = oneLine(name)
+	if !full {
+		total = "more than " + total
+		list += " and others"
 	}
-	return fmt.Sprintf("# %d of %d files not shown: %s%s\n", len(names)-n, len(names), strings.Join(shown, ", "), more)
+	return fmt.Sprintf("# %d of %s files shown; not shown: %s\n", n, total, list)
+}
+
+// fileOf reads a section's first line, "diff --git a/X b/X", in which both halves
+// name the same file since renames are not looked for.
+func fileOf(section string) string {
+	line, _, _ := strings.Cut(section, "\n")
+	names := strings.TrimPrefix(line, "diff --git ")
+	first := strings.Trim(names[:len(names)/2], `"`)
+	return oneLine(strings.TrimPrefix(first, "a/"))
 }

@@ -20,57 +20,58 @@ const maxFiles = 64 << 20
 
 // Contains reports whether the commit ancestor is descendant or an ancestor of
 // it. Both are full SHAs; a commit that the clone does not hold, after fetching
-// the branch, gives an error.
+// the branch, gives an error that wraps ErrInvalid.
 func (r *Repo) Contains(ctx context.Context, descendant, ancestor string) (bool, error) {
-	for _, sha := range []string{descendant, ancestor} {
-		if err := r.ensure(ctx, sha); err != nil {
+	if err := errors.Join(validSHA(descendant), validSHA(ancestor)); err != nil {
+		return false, err
+	}
+	if known, ok := r.ancestry.get(descendant, ancestor); ok {
+		return known, nil
+	}
+	contains, err := r.isAncestor(ctx, descendant, ancestor)
+	if err != nil { // perhaps the clone lacks one of them
+		if err := errors.Join(r.ensure(ctx, descendant), r.ensure(ctx, ancestor)); err != nil {
 			return false, err
 		}
+		if contains, err = r.isAncestor(ctx, descendant, ancestor); err != nil {
+			return false, fmt.Errorf("ancestry of %s: %w", descendant, err)
+		}
 	}
-	if descendant == ancestor {
-		return true, nil
-	}
+	r.ancestry.put(descendant, ancestor, contains)
+	return contains, nil
+}
+
+func (r *Repo) isAncestor(ctx context.Context, descendant, ancestor string) (bool, error) {
 	_, err := r.local(ctx, gitexec.Command{Args: []string{"merge-base", "--is-ancestor", ancestor, descendant}})
 	var e *gitexec.Error
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.As(err, &e) && e.ExitCode == 1:
+	if errors.As(err, &e) && e.ExitCode == 1 {
 		return false, nil
 	}
-	return false, fmt.Errorf("ancestry of %s: %w", descendant, err)
+	return err == nil, err
 }
 
 // Files returns the regular files that the folder dir ("" for all) has in the
 // commit, sorted by path. A symbolic link or submodule among them is an error
 // that wraps ErrIrregular; a folder that does not exist has no files.
 func (r *Repo) Files(ctx context.Context, commit, dir string) ([]gitops.File, error) {
-	if err := r.readable(ctx, commit, dir); err != nil {
+	if err := readable(dir, commit); err != nil {
 		return nil, err
 	}
-	args := []string{"ls-tree", "-r", "-z", "--full-tree", commit, "--"}
-	if dir != "" {
-		args = append(args, dir+"/")
-	}
-	out, err := r.local(ctx, gitexec.Command{Args: args})
+	list, err := r.list(ctx, commit, dir)
 	if err != nil {
-		return nil, fmt.Errorf("list %s in %s: %w", dir, commit, err)
-	}
-	var files []gitops.File
-	var blobs []string
-	for record := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		facts, path, _ := strings.Cut(record, "\t")
-		fields := strings.Fields(facts) // mode, kind, id
-		if len(fields) != 3 {
-			continue
+		if err := r.ensure(ctx, commit); err != nil {
+			return nil, err
 		}
-		if e := (entry{fields[0], fields[1], fields[2]}); !strings.HasPrefix(e.mode, "100") {
-			return nil, fmt.Errorf("%s in %s: %w: %s", path, commit, ErrIrregular, describe(e))
+		if list, err = r.list(ctx, commit, dir); err != nil {
+			return nil, fmt.Errorf("list %s in %s: %w", dir, commit, err)
 		}
-		files, blobs = append(files, gitops.File{Path: path}), append(blobs, fields[2])
 	}
-	if len(files) == 0 {
-		return nil, nil
+	files, blobs, err := regular(list)
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	if err := r.fill(ctx, files, blobs); err == nil {
+		return files, nil
 	}
 	if err := r.fetchBlobs(ctx, dir, []string{commit}, blobs); err != nil {
 		return nil, err
@@ -79,6 +80,31 @@ func (r *Repo) Files(ctx context.Context, commit, dir string) ([]gitops.File, er
 		return nil, err
 	}
 	return files, nil
+}
+
+func (r *Repo) list(ctx context.Context, commit, dir string) (string, error) {
+	args := []string{"ls-tree", "-r", "-z", "--full-tree", commit, "--"}
+	if dir != "" {
+		args = append(args, dir+"/")
+	}
+	out, err := r.local(ctx, gitexec.Command{Args: args})
+	return string(out), err
+}
+
+// regular reads ls-tree's records "<mode> <kind> <id> TAB <path>".
+func regular(list string) (files []gitops.File, blobs []string, err error) {
+	for record := range strings.SplitSeq(strings.TrimSuffix(list, "\x00"), "\x00") {
+		facts, path, _ := strings.Cut(record, "\t")
+		fields := strings.Fields(facts)
+		if len(fields) != 3 {
+			continue
+		}
+		if e := (entry{fields[0], fields[1], fields[2]}); !strings.HasPrefix(e.mode, "100") {
+			return nil, nil, fmt.Errorf("%s: %w: %s", path, ErrIrregular, describe(e))
+		}
+		files, blobs = append(files, gitops.File{Path: path}), append(blobs, fields[2])
+	}
+	return files, blobs, nil
 }
 
 // fill reads the blobs into the files.
@@ -165,13 +191,13 @@ func (r *Repo) treesAt(ctx context.Context, dir string, commits []string) ([]str
 	return trees, nil
 }
 
-func (r *Repo) readable(ctx context.Context, commit, dir string) error {
+func readable(dir, commit string) error {
 	if dir != "" {
 		if err := ValidPath(dir); err != nil {
 			return err
 		}
 	}
-	return r.ensure(ctx, commit)
+	return validSHA(commit)
 }
 
 // ensure fetches the branch when the clone does not hold the commit.

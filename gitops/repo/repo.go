@@ -67,6 +67,8 @@ type Repo struct {
 	// packs is held shared by processes that read the clone, whole while its
 	// packs are merged or it is made anew.
 	packs sync.RWMutex
+
+	ancestry ancestry
 }
 
 // tipState is the tip as last read from the remote. An empty sha with known set

@@ -70,7 +70,9 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 		return fault.Wrap(err, fault.Failure, "the demo's parts did not start: "+err.Error(), "it needs git with http-backend, and free ports on 127.0.0.1")
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	w.run(ctx)
+	if err := w.start(ctx); err != nil {
+		return err
+	}
 	s := newStory(w, p.stdout, p.styled(p.stdout), started)
 	if err := s.tell(ctx); err != nil {
 		return err

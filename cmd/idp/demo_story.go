@@ -140,13 +140,14 @@ func (s *story) deployed(ctx context.Context) error {
 }
 
 func (s *story) extends(ctx context.Context) error {
-	before := s.comment().Body
+	before, commit := s.comment().Body, s.shown.commit
 	comment, err := s.pr.Comment("alice", "/idp extend 24h")
 	if err != nil {
 		return err
 	}
-	err = s.until(ctx, "the command gets its 🚀 and the comment its new expiry", func() bool {
-		return s.reaction(comment.ID, "rocket") && s.comment().Body != before
+	err = s.until(ctx, "the command gets its 🚀, and comment and commit the new expiry", func() bool {
+		tip, err := s.w.gitops.Tip(ctx, branch)
+		return err == nil && tip != commit && s.reaction(comment.ID, "rocket") && s.comment().Body != before
 	})
 	if err == nil {
 		fmt.Fprintln(s.out, "  alice's comment has got 👀 and 🚀.")

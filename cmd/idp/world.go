@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -36,6 +37,8 @@ type world struct {
 	gitops       *gittest.Repository
 	registry     *http.Server
 	registryAddr string
+	options      worldOptions
+	cfg          *Config
 	main         *Main
 	stopped      chan error
 	stop         context.CancelFunc
@@ -58,7 +61,10 @@ type worldOptions struct {
 
 // newWorld starts everything but the bot.
 func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
-	w = &world{}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	w = &world{options: o}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -72,7 +78,7 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 	if err := os.WriteFile(keyFile, pem, 0o600); err != nil {
 		return w, fmt.Errorf("write the App's key: %w", err)
 	}
-	w.github = githubtest.New(githubtest.Options{Address: o.address, Middleware: o.github})
+	w.github = githubtest.New(githubtest.Options{Address: o.address, Now: o.now, Middleware: o.github})
 	if err := w.github.Start(); err != nil {
 		return w, err
 	}
@@ -88,7 +94,7 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 	if err := w.startRegistry(); err != nil {
 		return w, err
 	}
-	return w, w.openBot(ctx, o, keyFile)
+	return w, w.configure(keyFile)
 }
 
 // startGit serves the GitOps repository to whoever holds a token of the App that
@@ -118,58 +124,62 @@ func (w *world) startRegistry() error {
 	return nil
 }
 
-// openBot configures the bot through its environment, as an operator would, and
-// opens it.
-func (w *world) openBot(ctx context.Context, o worldOptions, keyFile string) error {
-	webhookSecret := randomHex(32)
+// configure configures the bot through its environment, as an operator would.
+func (w *world) configure(keyFile string) (err error) {
+	dir := w.options.dir
 	env := map[string]string{
 		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0",
-		"IDP_DATABASE_URL":            "sqlite://" + filepath.Join(o.dir, "idp.db"),
-		"IDP_STATE_DIR":               filepath.Join(o.dir, "state"),
+		"IDP_DATABASE_URL":            "sqlite://" + filepath.Join(dir, "idp.db"),
+		"IDP_STATE_DIR":               filepath.Join(dir, "state"),
 		"IDP_GITHUB_API_URL":          w.github.URL(),
 		"IDP_GITHUB_APP_ID":           fmt.Sprint(w.app.ID()),
 		"IDP_GITHUB_PRIVATE_KEY_FILE": keyFile,
-		"IDP_GITHUB_WEBHOOK_SECRET":   webhookSecret,
+		"IDP_GITHUB_WEBHOOK_SECRET":   randomHex(32),
 		"IDP_GITOPS_URL":              w.gitops.URL,
 		"IDP_PREVIEW_DOMAIN":          "preview.example.com",
 		"IDP_PREVIEW_IMAGE":           w.registryAddr + "/{owner}/{repo}:{sha}",
 	}
-	for key, value := range o.env {
-		env[key] = value
+	for key, value := range w.options.env {
+		env[key] = strings.ReplaceAll(value, "$REGISTRY", w.registryAddr)
 	}
 	p := &program{stdout: io.Discard, stderr: io.Discard, env: env}
-	cfg, err := p.loadConfig(&configFlags{}, forServing)
-	if err != nil {
+	if w.cfg, err = p.loadConfig(&configFlags{}, forServing); err != nil {
 		return fmt.Errorf("configure idp: %w", err)
 	}
-	if o.now == nil {
-		o.now = time.Now
-	}
-	w.main = NewMain(cfg, o.log, o.now)
-	if err := w.main.Open(ctx); err != nil {
-		return err
-	}
-	w.app.SetWebhook("http://"+w.main.Addr()+"/webhooks/github", webhookSecret)
 	return nil
 }
 
-// run lets the bot run until close.
-func (w *world) run(ctx context.Context) {
+// start opens the bot, lets it run until stopBot, and points the App's webhook at it.
+func (w *world) start(ctx context.Context) error {
+	w.main = NewMain(w.cfg, w.options.log, w.options.now)
+	if err := w.main.Open(ctx); err != nil {
+		return err
+	}
+	w.app.SetWebhook("http://"+w.main.Addr()+"/webhooks/github", w.cfg.GitHubWebhookSecret[0].Reveal())
 	ctx, w.stop = context.WithCancel(ctx)
 	w.stopped = make(chan error, 1)
 	go func() { w.stopped <- w.main.Run(ctx) }()
+	return nil
+}
+
+// stopBot stops the bot as SIGTERM would.
+func (w *world) stopBot() error {
+	if w.main == nil {
+		return nil
+	}
+	var err error
+	if w.stop != nil {
+		w.stop()
+		err = <-w.stopped
+	}
+	err = errors.Join(err, w.main.Close())
+	w.main, w.stop = nil, nil
+	return err
 }
 
 // close stops the bot, then the rest.
 func (w *world) close() error {
-	var errs []error
-	if w.stop != nil {
-		w.stop()
-		errs = append(errs, <-w.stopped)
-	}
-	if w.main != nil {
-		errs = append(errs, w.main.Close())
-	}
+	errs := []error{w.stopBot()}
 	if w.registry != nil {
 		errs = append(errs, w.registry.Close())
 	}

@@ -9,22 +9,18 @@ import (
 
 // chain tells how long each step took, from the push to the preview that serves:
 // "Ready 1m52s after the push: image 1m31s · committed 0.4s · rolled out 20s". It is
-// "" before the first step is done, and once the expiry was moved: the commit
+// "" before the revision is committed, and once the expiry was moved: the commit
 // that the row remembers is then a later one than that which brought the revision.
 func chain(in Input) string {
 	e := &in.Environment
-	if e.Wanted != previews.Present || e.ResolvedGeneration != e.Generation || e.SHA != e.HeadSHA || renewed(e) {
+	if e.Wanted != previews.Present || e.AppliedGeneration != e.Generation || e.SHA != e.HeadSHA || renewed(e) {
 		return ""
 	}
-	steps := []string{imageStep(e)}
-	last, done := e.ResolvedAt, "Images found"
-	if e.AppliedGeneration == e.Generation {
-		steps = append(steps, "committed "+Elapsed(e.AppliedAt.Sub(last)))
-		last, done = e.AppliedAt, "Committed"
-		if e.State() == previews.StateReady {
-			steps = append(steps, "rolled out "+Elapsed(e.Observed.At.Sub(last)))
-			last, done = e.Observed.At, "Ready"
-		}
+	steps := []string{imageStep(e), "committed " + Elapsed(e.AppliedAt.Sub(e.ResolvedAt))}
+	last, done := e.AppliedAt, "Committed"
+	if e.State() == previews.StateReady {
+		steps = append(steps, "rolled out "+Elapsed(e.Observed.At.Sub(last)))
+		last, done = e.Observed.At, "Ready"
 	}
 	start := "it was asked for"
 	if e.WantedAt.Equal(e.PushedAt) {

@@ -26,7 +26,8 @@ type Check struct {
 	Status, Conclusion   string
 	Title, Summary, Text string
 	Annotations          []Annotation
-	// DetailsURL is the preview itself once it is deployed, else "".
+	// DetailsURL is the preview itself once the commit is deployed; "" leads people
+	// to the check run's own page, which says what is wrong.
 	DetailsURL string
 	// ExternalID is the environment's name, and when the check was last asked for
 	// again, so that a repeated verdict is still written.
@@ -59,7 +60,10 @@ func CheckOf(in Input) Check {
 	c := Check{
 		Name: CheckName, HeadSHA: e.HeadSHA, Status: v.status, Conclusion: v.conclusion,
 		Title: plain(title, maxCheckTitle), Summary: summary(in, v),
-		Annotations: annotations(e), DetailsURL: previewURL(in), ExternalID: externalID(e), StartedAt: started(e),
+		Annotations: annotations(e), ExternalID: externalID(e), StartedAt: started(e),
+	}
+	if v.settled() {
+		c.DetailsURL = previewURL(in)
 	}
 	if v.status == completed {
 		c.CompletedAt = ended(e)
@@ -84,7 +88,7 @@ func Superseded(in Input, sha string) Check {
 
 func summary(in Input, v verdict) string {
 	e := &in.Environment
-	expires := expiry(in, v)
+	expires := expiry(in)
 	if expires != "" {
 		expires = Text(capital(expires)) + "."
 	}

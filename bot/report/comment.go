@@ -16,7 +16,7 @@ const maxComment = 64_000
 func Comment(in Input) string {
 	v := verdictOf(in)
 	head := Marker + "env=" + in.Environment.Ref.Name() + " -->\n" + heading(in, v)
-	return join(maxComment, head, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, details(in))
+	return join(maxComment, head, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, details(in, v))
 }
 
 // Status returns the same as Comment for a reply to somebody who asked: without
@@ -49,13 +49,17 @@ func heading(in Input, v verdict) string {
 	if e.HeadSHA != "" {
 		line += " · " + Code(short(e.HeadSHA))
 	}
-	if when := expiry(in, v); when != "" {
+	if when := expiry(in); when != "" && v.settled() {
+		if v.mark == markExpiring {
+			when = Instant(e.ExpiresAt, in.Now)
+		}
 		line += " · " + when
 	}
 	return line
 }
 
-func expiry(in Input, v verdict) string {
+// expiry says when the environment goes; "" where that is not known.
+func expiry(in Input) string {
 	e := &in.Environment
 	switch {
 	case e.Wanted != previews.Present:
@@ -64,8 +68,6 @@ func expiry(in Input, v verdict) string {
 		return "pinned, does not expire"
 	case e.ExpiresAt.IsZero():
 		return ""
-	case v.mark == markExpiring:
-		return Instant(e.ExpiresAt, in.Now)
 	default:
 		return "expires " + Until(e.ExpiresAt, in.Now)
 	}
@@ -91,26 +93,29 @@ func serviceTable(in Input, v verdict) string {
 }
 
 // details is the block that is closed until somebody wants to know.
-func details(in Input) string {
+func details(in Input, v verdict) string {
 	e := &in.Environment
-	parts := []string{strings.Join(offered(e), " · ")}
-	if facts := facts(in); facts != "" {
-		parts = append(parts, facts)
+	block := join(maxComment, strings.Join(offered(e), " · "), facts(in, v), imageList(e))
+	if block == "" {
+		return ""
 	}
-	if images := imageList(e); images != "" {
-		parts = append(parts, images)
-	}
-	return "<details><summary>Commands and details</summary>\n\n" + strings.Join(parts, "\n\n") + "\n\n</details>"
+	return "<details><summary>Commands and details</summary>\n\n" + block + "\n\n</details>"
 }
 
 // offered are the commands that mean something now.
 func offered(e *previews.Environment) []string {
 	commands := []string{"/idp preview", "/idp help"}
-	if e.Wanted == previews.Present {
+	switch {
+	case e.Wanted == previews.Present && e.Pinned:
+		commands = []string{"/idp unpin", "/idp destroy", "/idp status", "/idp help"}
+	case e.Wanted == previews.Present:
 		commands = []string{"/idp extend 24h", "/idp pin", "/idp destroy", "/idp status", "/idp help"}
-		if e.Pinned {
-			commands = []string{"/idp unpin", "/idp destroy", "/idp status", "/idp help"}
-		}
+	case e.State() == previews.StateRemoving && e.Problem != nil:
+		commands = []string{"/idp destroy"}
+	case e.Removal.Reason == previews.RemovedMerged, e.Removal.Reason == previews.RemovedClosed:
+		return nil
+	case e.Problem != nil && e.Problem.Kind == previews.ProblemFork:
+		return nil
 	}
 	for i, c := range commands {
 		commands[i] = Code(c)
@@ -118,7 +123,7 @@ func offered(e *previews.Environment) []string {
 	return commands
 }
 
-func facts(in Input) string {
+func facts(in Input, v verdict) string {
 	e := &in.Environment
 	var facts []string
 	if e.AppliedCommit != "" {
@@ -132,6 +137,9 @@ func facts(in Input) string {
 	}
 	if e.Wanted == previews.Present && e.TTL > 0 && !e.Pinned {
 		facts = append(facts, "lives "+spec.FormatDuration(e.TTL)+" from the last push")
+	}
+	if when := expiry(in); when != "" && !v.settled() {
+		facts = append(facts, when)
 	}
 	return strings.Join(facts, " · ")
 }
@@ -157,7 +165,7 @@ func imageList(e *previews.Environment) string {
 		if i == maxServices {
 			break
 		}
-		line := "- " + Text(image.Service) + ": " + Code(image.Reference)
+		line := "- " + paragraph(image.Service) + ": " + Code(image.Reference)
 		if image.Digest != "" {
 			line += " at " + Code(shortDigest(image.Digest))
 		}

@@ -13,16 +13,15 @@ func diffText(diff string, limit int) string {
 	}
 	files := splitFiles(diff)
 	for n := len(files); n > 0; n-- {
-		if text := join(limit+1, fence("diff", strings.Join(files[:n], "")), leftOut(files[n:])); fits(text, files[n:], limit) {
+		text := fence("diff", strings.Join(files[:n], ""))
+		if rest := leftOut(files[n:]); rest != "" {
+			text += "\n\n" + rest
+		}
+		if len(text) <= limit {
 			return text
 		}
 	}
 	return "The manifest diff is too long to show: " + plural(len(files), "file") + "."
-}
-
-// fits says that text is within limit and names what was left out, if anything was.
-func fits(text string, rest []string, limit int) bool {
-	return text != "" && len(text) <= limit && (len(rest) == 0 || strings.Contains(text, leftOut(rest)))
 }
 
 // splitFiles cuts a diff where files begin. No other line of a diff starts with

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -47,6 +49,16 @@ var textEscapes = strings.NewReplacer(
 // for the middle of a line; at a line's start a number or a dash would still
 // begin a list.
 func Text(s string) string { return breakWWW(textEscapes.Replace(plain(s, maxInline))) }
+
+// paragraph is Text for the start of a line, where what is not a letter could begin
+// a list, a heading or a command.
+func paragraph(s string) string {
+	s = Text(s)
+	if r, _ := utf8.DecodeRuneInString(s); s != "" && !unicode.IsLetter(r) {
+		return breaker + s
+	}
+	return s
+}
 
 // breakWWW keeps "www." and "GH-1" from becoming links.
 func breakWWW(s string) string {
@@ -107,15 +119,31 @@ func fence(language, text string) string {
 	return ticks + language + "\n" + strings.TrimRight(text, "\n") + "\n" + ticks
 }
 
-// link returns a link with plain label text, or just the label where target is
-// not an absolute http or https URL without user information.
+// hostPattern is what a link may lead to: a DNS name or an IPv4 address, and a port.
+var hostPattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?$`)
+
+// link returns a link whose label is Markdown, or just the label where target is
+// not an absolute http or https URL of a plain host without user information.
 func link(label, target string) string {
 	u, err := url.Parse(target)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !hostPattern.MatchString(u.Host) || u.User != nil {
 		return label
 	}
-	safe := strings.NewReplacer("(", "%28", ")", "%29", "<", "%3C", ">", "%3E", "|", "%7C", `\`, "%5C", "`", "%60").Replace(u.String())
-	return "[" + label + "](" + safe + ")"
+	return "[" + label + "](" + escapeTarget(u.String()) + ")"
+}
+
+// escapeTarget percent-encodes whatever could end a link's target or mean something
+// in Markdown.
+func escapeTarget(target string) string {
+	var b strings.Builder
+	for _, c := range []byte(target) {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._/:?=&%+,;", c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "%%%02X", c)
+	}
+	return b.String()
 }
 
 func longestRun(s string, of rune) int {

@@ -12,7 +12,7 @@ func removingVerdict(in Input) verdict {
 	if p := e.Problem; p != nil {
 		v.mark, v.failing, v.conclusion = markWarning, true, failure
 		v.title = "The preview cannot be removed"
-		v.cause, v.next = Text(capital(p.Message))+".", Text(p.Hint)
+		v.cause, v.next = sentence(p.Message), paragraph(p.Hint)
 	}
 	return v
 }
@@ -21,7 +21,7 @@ func goneVerdict(in Input) verdict {
 	e := &in.Environment
 	v := verdict{mark: markGone, title: "Preview removed: " + RemovalReason(e.Removal), status: completed, conclusion: neutral}
 	if e.AppliedAt.After(e.Removal.At) && !e.Removal.At.IsZero() {
-		v.cause = "Its files left the GitOps repository " + Elapsed(e.AppliedAt.Sub(e.Removal.At)) + " later, and with them everything that ran from them."
+		v.cause = "Its files left the GitOps repository after " + Elapsed(e.AppliedAt.Sub(e.Removal.At)) + "; Argo CD takes down what ran from them."
 	}
 	v.next = wayBack(e.Removal)
 	return v

@@ -55,21 +55,21 @@ func previewURL(in Input) string {
 	return ""
 }
 
-// table is one row per service: what it is called, where it answers, how it is,
-// and which image it runs.
+// table is one row per service. The address comes last, because on a phone it is
+// what does not fit.
 func table(in Input, v verdict) string {
 	rows := services(in)
 	if len(rows) == 0 {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("| service | url | state | image |\n|---|---|---|---|\n")
+	b.WriteString("| service | state | image | url |\n|---|---|---|---|\n")
 	for i, s := range rows {
 		if i == maxServices {
 			fmt.Fprintf(&b, "| and %d more | – | – | – |\n", len(rows)-maxServices)
 			break
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", Text(s.name), address(in, s), stateCell(in, v, s), imageCell(s.image))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", Text(s.name), stateCell(in, v, s), imageCell(s.image), address(in, s))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

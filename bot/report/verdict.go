@@ -52,6 +52,10 @@ type verdict struct {
 	services bool
 }
 
+// settled says that what is wanted runs, as far as is known: the time for its
+// expiry to stand in the heading.
+func (v verdict) settled() bool { return v.conclusion == success || v.conclusion == neutral }
+
 // verdictOf judges an environment. A problem with the newest commit comes before
 // the state of what runs: it is what the author has to act on.
 func verdictOf(in Input) verdict {
@@ -91,26 +95,45 @@ func problemVerdict(in Input) verdict {
 		return verdict{mark: markFailed, title: "Not deployed", status: completed, conclusion: failure, failing: true}
 	}
 	v := verdict{
-		mark: markFailed, title: capital(plain(p.Message, 120)), status: completed, conclusion: failure,
+		mark: markFailed, status: completed, conclusion: failure,
 		cell: markFailed + " not deployed", failing: true, services: e.AppliedSHA != "" && e.Wanted == previews.Present,
 	}
+	v.title, v.cause = split(p.Message)
 	if e.HeadSHA != e.SHA {
 		v.cell = "runs `" + short(e.AppliedSHA) + "`"
 	}
-	v.next = Text(p.Hint)
+	v.next = paragraph(p.Hint)
 	switch p.Kind {
 	case previews.ProblemSpec:
 		specVerdict(&v, p)
 	case previews.ProblemFork:
 		v.mark, v.conclusion, v.quiet = markFork, actionRequired, true
-		v.cause = Text(capital(p.Message)) + "."
-		v.title = "No preview: the code of a fork is not deployed"
-	default:
-		if long := plain(p.Message, maxInline); long != plain(p.Message, 120) {
-			v.cause = Text(long) + "."
-		}
+		v.title, v.cause = "No preview: the code of a fork is not deployed", sentence(p.Message)
+	case previews.ProblemChanged:
+		v.title, v.cause = "Somebody else changed the preview's folder", sentence(p.Message)
+	case previews.ProblemImage, previews.ProblemPush:
+		// As it was split.
 	}
 	return v
+}
+
+// split makes a title and a cause of a message such as "the push is refused: the
+// branch is protected".
+func split(message string) (title, cause string) {
+	const most = 120
+	title, rest, _ := strings.Cut(plain(message, maxInline), ": ")
+	if cut := plain(title, most); cut != title {
+		return capital(cut), sentence(message)
+	}
+	return capital(title), sentence(rest)
+}
+
+// sentence makes a message a paragraph of Markdown; "" of none.
+func sentence(message string) string {
+	if message = plain(message, maxInline); message == "" {
+		return ""
+	}
+	return paragraph(capital(strings.TrimSuffix(message, ".")) + ".")
 }
 
 func specVerdict(v *verdict, p *previews.Problem) {
@@ -164,14 +187,13 @@ func waitingVerdict(in Input) verdict {
 		lines[i] = "- " + Code(image.Reference) + ": " + Text(image.Missing)
 	}
 	v.cause = strings.Join(lines, "\n")
-	v.next = "Nothing is committed until every image is there. It is looked up again after each CI run and at growing intervals" +
-		nextCheck(in) + "."
+	v.next = "Looked up again after each CI run" + nextCheck(in) + ". Nothing is committed before."
 	return v
 }
 
 func nextCheck(in Input) string {
 	if e := &in.Environment; e.NextImageCheck.After(in.Now) {
-		return ", next at " + e.NextImageCheck.UTC().Format("15:04:05 UTC")
+		return " and at " + e.NextImageCheck.UTC().Format("15:04:05 UTC")
 	}
 	return ""
 }
@@ -197,7 +219,7 @@ func committedVerdict(in Input) verdict {
 	return verdict{
 		mark: markInGit, title: "Preview is committed", check: "Committed · " + serviceNames(in),
 		status: completed, conclusion: neutral, cell: markInGit + " committed", services: true,
-		cause: "Everything is in the GitOps repository. This server is not connected to Argo CD, so it cannot say when the preview serves; that is why the check is neutral and not green.",
+		cause: "Everything is in the GitOps repository. No Argo CD reports the rollout to this server, so it is not known when the preview serves; that is why the check is neutral and not green.",
 	}
 }
 
@@ -236,10 +258,8 @@ func degradedVerdict(in Input) verdict {
 		next: "Fix and push. The rollout in Argo CD shows which pod or resource it is.",
 	}
 	if o != nil && o.Message != "" {
-		v.title += ": " + plain(o.Message, 120)
-		if long := plain(o.Message, maxInline); long != plain(o.Message, 120) {
-			v.cause = observed(o)
-		}
+		v.cause = observed(o)
+		v.check = v.title + ": " + plain(o.Message, 160)
 	}
 	return v
 }

@@ -1,0 +1,221 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+const (
+	oldSHA = "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432"
+	newSHA = "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334"
+
+	deploySpec = `services:
+  - name: payments-api
+    team: payments
+    port: 8080
+  - name: worker
+    kind: worker
+    image: ghcr.io/acme/worker:{sha}
+`
+)
+
+var pushed = time.Date(2026, 11, 21, 18, 0, 0, 0, time.UTC)
+
+// state is one row in one situation, with a name for its golden.
+type state struct {
+	name string
+	in   Input
+}
+
+// newState returns the row of acme/payments-api#42 that wants newSHA since a push, ago
+// before now, with changes applied in order.
+func newState(name string, ago time.Duration, changes ...func(*Input)) state {
+	now := pushed.Add(ago)
+	in := Input{
+		Now: now,
+		Class: platform.Class{
+			RepoURL: "https://github.com/acme/gitops.git", Zone: "preview.example.com", HostTemplate: "{service}-{env}-{hash}.{zone}",
+			TTL: 72 * time.Hour, MaxTTL: 14 * day, WarnBefore: time.Hour,
+		},
+		Environment: previews.Environment{
+			RowID: 1, Version: 3, PR: 42, Owner: "acme", Repo: "payments-api", Author: "ann",
+			Ref:     gitops.EnvironmentRef{RepositoryID: 1296269, Owner: "acme", Repo: "payments-api", ID: "pr-42"},
+			HeadSHA: newSHA, HeadRef: "faster", SHA: newSHA, Spec: []byte(deploySpec), Team: "payments",
+			Wanted: previews.Present, Generation: 1, WantedAt: pushed, PushedAt: pushed,
+			TTL: 72 * time.Hour, ExpiresAt: pushed.Add(72 * time.Hour), NextImageCheck: pushed,
+		},
+	}
+	for _, change := range changes {
+		change(&in)
+	}
+	return state{name: name, in: in}
+}
+
+func images(digests, missing bool) []previews.Image {
+	out := []previews.Image{
+		{Service: "payments-api", Reference: "ghcr.io/acme/payments-api:" + newSHA[:7]},
+		{Service: "worker", Reference: "ghcr.io/acme/worker:" + newSHA[:7]},
+	}
+	for i := range out {
+		if digests {
+			out[i].Digest = "sha256:" + strings.Repeat(fmt.Sprint(i+1, "f"), 32)
+		}
+	}
+	if missing {
+		out[0].Missing, out[0].Digest = "ghcr.io answers that there is no such tag", ""
+	}
+	return out
+}
+
+func resolved(in *Input) {
+	e := &in.Environment
+	e.Resolve(images(true, false), pushed.Add(91*time.Second))
+}
+
+func applied(in *Input) {
+	e := &in.Environment
+	e.Commit(previews.Applied{
+		Generation: e.Generation, SHA: e.SHA, Commit: "5c0ffee000000000000000000000000000000000",
+		Tree: "77", Diff: sampleDiff, At: pushed.Add(91*time.Second + 400*time.Millisecond),
+	})
+}
+
+func observe(sync, health, message string) func(*Input) {
+	return func(in *Input) {
+		e := &in.Environment
+		e.Observed = &previews.Observation{
+			Generation: e.AppliedGeneration, Revision: e.AppliedCommit, Sync: sync, Health: health, Message: message,
+			At: pushed.Add(112 * time.Second),
+		}
+	}
+}
+
+// older makes the state one where oldSHA runs and newSHA was pushed later.
+func older(in *Input) {
+	e := &in.Environment
+	e.SHA, e.HeadSHA, e.PushedAt, e.WantedAt = oldSHA, oldSHA, pushed.Add(-time.Hour), pushed.Add(-time.Hour)
+	e.ExpiresAt = e.PushedAt.Add(e.TTL)
+	resolved(in)
+	applied(in)
+	observe("Synced", "Healthy", "")(in)
+	e.AppliedAt, e.ResolvedAt, e.Observed.At = pushed.Add(-50*time.Minute), pushed.Add(-51*time.Minute), pushed.Add(-49*time.Minute)
+}
+
+func push(in *Input) {
+	in.Environment.Want(previews.Revision{SHA: newSHA, Ref: "faster", Spec: []byte(deploySpec), Team: "payments", TTL: 72 * time.Hour}, pushed)
+}
+
+func refused(p previews.Problem) func(*Input) {
+	return func(in *Input) {
+		e := &in.Environment
+		in.Environment = previews.Environment{
+			RowID: 1, Version: 1, Ref: e.Ref, PR: e.PR, Owner: e.Owner, Repo: e.Repo, Author: "mallory", Wanted: previews.Absent,
+		}
+		in.Environment.SeeHead(newSHA, "faster", pushed)
+		p.SHA = newSHA
+		in.Environment.Refuse(p, pushed.Add(time.Second))
+	}
+}
+
+func removed(r previews.Removal, gone bool) func(*Input) {
+	return func(in *Input) {
+		e := &in.Environment
+		e.Remove(r, pushed.Add(time.Hour))
+		if gone {
+			e.Commit(previews.Applied{Generation: e.Generation, Commit: "0ddba11000000000000000000000000000000000", At: pushed.Add(time.Hour + 41*time.Second)})
+		}
+	}
+}
+
+func fail(kind previews.ProblemKind, message, hint string) func(*Input) {
+	return func(in *Input) {
+		in.Environment.Fail(previews.Problem{Kind: kind, Message: message, Hint: hint}, pushed.Add(15*time.Minute))
+	}
+}
+
+var specProblem = previews.Problem{
+	Kind: previews.ProblemSpec, Message: "2 errors in .idp/deploy.yaml",
+	Errors: []spec.Error{
+		{Path: ".idp/deploy.yaml", Line: 3, Column: 3, EndLine: 3, Message: `unknown key "taem" in service: did you mean "team"?`},
+		{Path: ".idp/deploy.yaml", Line: 6, Column: 13, EndLine: 8, Message: `unknown strategy "canry": did you mean "canary"? (rolling, canary, blueGreen)`},
+	},
+}
+
+var forkProblem = previews.Problem{
+	Kind: previews.ProblemFork, Message: "this pull request comes from a fork, and the code of forks is not deployed",
+	Hint: "Somebody with write permission can push the branch to this repository and open the pull request from there.",
+}
+
+const sampleDiff = `diff --git a/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml b/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml
+index 1111111..2222222 100644
+--- a/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml
++++ b/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml
+@@ -20,3 +20,3 @@
+     containers:
+-      - image: "ghcr.io/acme/worker:9f8e7d6"
++      - image: "ghcr.io/acme/worker:a1b2c3d"
+         name: worker
+`
+
+// states is every situation that people see.
+func states() []state {
+	ready := func(in *Input) { resolved(in); applied(in); observe("Synced", "Healthy", "")(in) }
+	extended := func(in *Input) {
+		in.Environment.Extend(day, in.Class.MaxTTL, in.Now)
+		in.Environment.AppliedGeneration, in.Environment.Observed.Generation = in.Environment.Generation, in.Environment.Generation
+	}
+	return []state{
+		newState("looking", time.Second),
+		newState("waiting", 190*time.Second, func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(20*time.Second)) }),
+		newState("waiting-previous-serves", 190*time.Second, older, push,
+			func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(20*time.Second)) }),
+		newState("committing", 92*time.Second, resolved),
+		newState("committed", 10*time.Minute, resolved, applied),
+		newState("committed-unchecked-images", time.Minute, func(in *Input) {
+			in.Environment.Resolve(images(false, false), pushed.Add(100*time.Millisecond))
+		}, applied),
+		newState("syncing", 100*time.Second, resolved, applied, observe("OutOfSync", "Progressing", "waiting for rollout to finish: 0 of 1 updated replicas are available")),
+		newState("ready", 10*time.Minute, ready),
+		newState("extended", 10*time.Minute, ready, extended),
+		newState("pinned", 10*time.Minute, ready, func(in *Input) { in.Environment.Pin(in.Now) },
+			func(in *Input) {
+				in.Environment.AppliedGeneration, in.Environment.Observed.Generation = in.Environment.Generation, in.Environment.Generation
+			}),
+		newState("expiring", 71*time.Hour, ready, func(in *Input) { in.Environment.WarnedAt = in.Now }),
+		newState("degraded", 10*time.Minute, resolved, applied, observe("Synced", "Degraded", "Deployment payments-api: pod crashes on start (exit 1, 3 restarts)")),
+		newState("image-never-came", 16*time.Minute, older, push,
+			func(in *Input) { in.Environment.Missing(images(true, true), in.Now) },
+			fail(previews.ProblemImage, "image ghcr.io/acme/payments-api:a1b2c3d did not appear within 15m0s: ghcr.io answers that there is no such tag", "Check that CI builds and pushes this tag, then push again or comment /idp preview.")),
+		newState("folder-changed", 16*time.Minute, resolved,
+			fail(previews.ProblemChanged, "environments/acme/payments-api/pr-42 was changed in the GitOps repository by Eve <eve@example.com> in commit 0123456, so idp left it alone", "Comment /idp preview to go on and replace that change.")),
+		newState("push-refused", 16*time.Minute, resolved,
+			fail(previews.ProblemPush, "the GitOps repository refuses the push: protected branch", "The platform team has to mend that; then comment /idp preview.")),
+		newState("spec-errors", time.Minute, refused(specProblem)),
+		newState("spec-errors-previous-serves", time.Minute, older, func(in *Input) {
+			in.Environment.SeeHead(newSHA, "faster", pushed)
+			p := specProblem
+			p.SHA = newSHA
+			in.Environment.Refuse(p, pushed.Add(time.Second))
+		}),
+		newState("fork", time.Minute, refused(forkProblem)),
+		newState("no-preview", time.Minute, refused(specProblem), func(in *Input) {
+			in.Environment.Problem = nil
+			in.Environment.Removal = previews.Removal{Reason: previews.RemovedUntriggered, Detail: "there is no .idp/deploy.yaml in this commit"}
+		}),
+		newState("removing", 61*time.Minute, ready, removed(previews.Removal{Reason: previews.RemovedMerged}, false)),
+		newState("removal-blocked", 61*time.Minute, ready, removed(previews.Removal{Reason: previews.RemovedClosed}, false),
+			fail(previews.ProblemChanged, "environments/acme/payments-api/pr-42 was changed in the GitOps repository by Eve in commit 0123456, so idp left it alone", "Comment /idp destroy to go on and replace that change.")),
+		newState("gone-merged", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedMerged}, true)),
+		newState("gone-closed", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedClosed}, true)),
+		newState("gone-draft", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedDraft}, true)),
+		newState("gone-command", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedByCommand, By: "ann"}, true)),
+		newState("gone-expired", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedExpired}, true)),
+		newState("gone-untriggered", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedUntriggered, Detail: `it does not have label "preview"`}, true)),
+	}
+}

@@ -245,6 +245,10 @@ func (s *Server) appShape(a *App) any {
 
 // installationShape is GitHub's "installation".
 func (s *Server) installationShape(i *Installation) object {
+	var by *account
+	if !i.suspended.IsZero() {
+		by = i.account
+	}
 	return object{
 		"id": i.id, "account": s.userShape(i.account), "app_id": i.app.id, "app_slug": i.app.slug,
 		"target_id": i.account.id, "target_type": strings.Replace(i.account.kind, "Bot", "User", 1),
@@ -253,6 +257,6 @@ func (s *Server) installationShape(i *Installation) object {
 		"repositories_url":  s.api("/installation/repositories"),
 		"html_url":          fmt.Sprintf("%s/settings/installations/%d", s.HTMLURL(), i.id),
 		"created_at":        stamp(i.created), "updated_at": stamp(i.created), "single_file_name": nil,
-		"suspended_at": stampOrNil(i.suspended), "suspended_by": nil,
+		"suspended_at": stampOrNil(i.suspended), "suspended_by": s.userShape(by),
 	}
 }

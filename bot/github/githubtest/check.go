@@ -276,7 +276,6 @@ func (s *Server) fullSuiteShape(suite *checkSuite) object {
 	return merged(s.hookSuiteShape(suite), object{
 		"latest_check_runs_count": len(suite.latest()), "head_commit": simpleCommitShape(s.commits[suite.sha]),
 		"check_runs_url": suite.repo.api(fmt.Sprintf("/check-suites/%d/check-runs", suite.id)),
-		"rerequestable":  true, "runs_rerequestable": true,
 	})
 }
 

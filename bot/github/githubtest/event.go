@@ -34,7 +34,7 @@ func (s *Server) emit(e event) {
 // payload is the whole body of a repository's event for an installation.
 func (s *Server) payload(i *Installation, e event) object {
 	out := merged(e.body, object{
-		"repository": s.hookRepositoryShape(e.repo), "sender": s.userShape(e.sender),
+		"repository": s.repositoryShape(e.repo), "sender": s.userShape(e.sender),
 		"installation": object{"id": i.id, "node_id": nodeID("I", i.id)},
 	})
 	if e.action != "" {

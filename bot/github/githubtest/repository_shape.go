@@ -69,14 +69,8 @@ func (s *Server) repositoryShape(r *Repository) object {
 		"has_issues": true, "has_projects": false, "has_downloads": true, "has_wiki": false, "has_pages": false,
 		"has_discussions": false, "archived": false, "disabled": false, "license": nil, "allow_forking": true,
 		"is_template": false, "web_commit_signoff_required": false, "topics": []string{}, "visibility": visibility,
-		"default_branch": r.defaultBranch,
+		"default_branch": r.defaultBranch, "custom_properties": object{},
 	})
-}
-
-// hookRepositoryShape is the "repository" of a webhook payload, which is a little
-// more than the API's.
-func (s *Server) hookRepositoryShape(r *Repository) object {
-	return merged(s.repositoryShape(r), object{"custom_properties": object{}})
 }
 
 // fullShape is GitHub's "full-repository".

@@ -7,7 +7,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Exception is a kind of answer that GitHub's description does not cover.
+// Exception is a kind of exchange that GitHub's description does not cover.
 type Exception struct {
 	Name   string
 	Reason string
@@ -16,6 +16,8 @@ type Exception struct {
 	Schemas []string
 
 	applies func(exchange) bool
+	// empty, where given, tells of a request body to be read as none.
+	empty func(body string) bool
 }
 
 // exchange is one request with its answer, as the exceptions see it.
@@ -26,10 +28,16 @@ type exchange struct {
 	header    http.Header
 }
 
-// Exceptions returns the whole list. The first that applies to an answer counts.
+// Exceptions returns the whole list. The first that applies to an exchange counts.
 func Exceptions() []Exception { return append([]Exception(nil), exceptions...) }
 
 var exceptions = []Exception{
+	{
+		Name:    "null for an optional body",
+		Reason:  "ghinstallation asks for a token of the whole installation with the JSON null, which GitHub takes for no body",
+		applies: func(exchange) bool { return false },
+		empty:   func(body string) bool { return body == "null" },
+	},
 	{
 		Name:    "injected fault",
 		Reason:  "a test asked for an answer that GitHub's edge gives when it is ill: HTML, half an answer, a status of its own",
@@ -69,6 +77,16 @@ var exceptions = []Exception{
 		},
 		Schemas: []string{"validation-error", "basic-error"},
 	},
+}
+
+// withoutEmpty returns the body to check.
+func withoutEmpty(body []byte) []byte {
+	for _, e := range exceptions {
+		if e.empty != nil && e.empty(strings.TrimSpace(string(body))) {
+			return nil
+		}
+	}
+	return body
 }
 
 // undocumented maps the one path that GitHub has and does not describe:

@@ -74,6 +74,8 @@ func (v *Validator) checkRequest(r *http.Request, body []byte) *openapi3filter.R
 	v.checked++
 	v.mu.Unlock()
 	copied := r.Clone(r.Context())
+	body = withoutEmpty(body)
+	copied.ContentLength = int64(len(body))
 	copied.Body = io.NopCloser(bytes.NewReader(body))
 	plain, err := url.PathUnescape(undocumented(r.URL.EscapedPath()))
 	if err != nil {

@@ -49,7 +49,7 @@ func TestValidPath(t *testing.T) {
 
 // What a path may not hold is refused by ValidPath, and quoted all the same.
 func FuzzPath(f *testing.F) {
-	for _, s := range []string{"environments/a/b", "a\nM 100644 inline b", `"quoted" \`, "\x00\xff\u200c", "../..", ".git/x"} {
+	for _, s := range []string{"environments/a/b", "a\nM 100644 inline b", `"quoted" \`, "\x00\xff\u200c", "../..", "..000", ".git/x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -65,7 +65,7 @@ func FuzzPath(f *testing.F) {
 		if ValidPath(s) != nil {
 			return
 		}
-		if path.Clean(s) != s || path.IsAbs(s) || strings.HasPrefix(s, "..") || strings.Contains(strings.ToLower(s)+"/", ".git/") && hasGitComponent(s) {
+		if path.Clean(s) != s || path.IsAbs(s) || s == ".." || strings.HasPrefix(s, "../") || hasGitComponent(s) {
 			t.Fatalf("%q is valid", s)
 		}
 	})

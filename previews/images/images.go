@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -119,7 +120,7 @@ func (r *Resolver) Resolve(ctx context.Context, ref string) (string, error) {
 // Pinned returns ref's repository at digest, "registry/repository@sha256:…": the
 // form to commit.
 func Pinned(ref, digest string) (string, error) {
-	parsed, err := name.ParseReference(ref, name.WeakValidation)
+	parsed, err := parseReference(ref)
 	if err == nil {
 		var pinned name.Digest
 		if pinned, err = name.NewDigest(parsed.Context().Name() + "@" + digest); err == nil {
@@ -133,14 +134,27 @@ func (r *Resolver) parse(ref string) (name.Reference, error) {
 	if len(ref) > maxReference {
 		return nil, fmt.Errorf("resolve image %.80q…: %w: longer than %d bytes", ref, ErrInvalid, maxReference)
 	}
-	parsed, err := name.ParseReference(ref, name.WeakValidation)
+	parsed, err := parseReference(ref)
+	if err == nil && r.plainHTTP.allows(parsed.Context().RegistryStr()) {
+		parsed, err = parseReference(ref, name.Insecure)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("resolve image %q: %w: %s", ref, ErrInvalid, err.Error())
 	}
-	if r.plainHTTP.allows(parsed.Context().RegistryStr()) {
-		if parsed, err = name.ParseReference(ref, name.WeakValidation, name.Insecure); err != nil {
-			return nil, fmt.Errorf("resolve image %q: %w: %s", ref, ErrInvalid, err.Error())
-		}
+	return parsed, nil
+}
+
+// validRegistry is a host name or address and perhaps a port. The library takes
+// whatever a URL may have there, quotes included.
+var validRegistry = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+
+func parseReference(ref string, opts ...name.Option) (name.Reference, error) {
+	parsed, err := name.ParseReference(ref, append(opts, name.WeakValidation)...)
+	if err != nil {
+		return nil, err
+	}
+	if registry := parsed.Context().RegistryStr(); !validRegistry.MatchString(registry) {
+		return nil, fmt.Errorf("registry %q is not a host name", registry)
 	}
 	return parsed, nil
 }

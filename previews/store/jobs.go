@@ -54,7 +54,7 @@ type Periodic struct {
 	Name     string
 	Schedule cron.Schedule
 	Run      func(ctx context.Context) error
-	// RunOnStart has it run once, within about a second of StartJobs.
+	// RunOnStart has it run once, within about two seconds of StartJobs.
 	RunOnStart bool
 }
 

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+func newEnv(p *program) *cobra.Command {
+	cmd := &cobra.Command{Use: "env", Short: "Look at environments"}
+	asGroup(cmd)
+	cmd.AddCommand(newEnvList(p))
+	return cmd
+}
+
+// envFilter is what "idp env list" is asked to show.
+type envFilter struct {
+	repo, state string
+	all         bool
+}
+
+func newEnvList(p *program) *cobra.Command {
+	var filter envFilter
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List environments",
+		Long: `Lists the environments that there are, with their state, the commit that is wanted
+and when they expire. It reads the database, beside a running "idp serve" or without
+one, and changes nothing. Environments that are gone are left out unless asked for.`,
+		Example: `  idp env list --repo acme/web
+  idp env list --state failed -o json`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.Flags().StringVar(&filter.repo, "repo", "", "only those of this repository, as OWNER/NAME")
+	cmd.Flags().StringVar(&filter.state, "state", "", "only those in this state: "+strings.Join(stateNames(), ", "))
+	cmd.Flags().BoolVar(&filter.all, "all", false, "those that are gone too")
+	// The flag was just defined: the only error there is cannot be.
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateNames(), cobra.ShellCompDirectiveNoFileComp))
+	output := addOutputFlag(cmd)
+	config := addConfigFlags(cmd, databaseSection)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := filter.check(); err != nil {
+			return err
+		}
+		rows, err := p.listEnvironments(cmd.Context(), config, filter)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		facts := make([]environmentFacts, 0, len(rows))
+		lines := table{header: []string{"NAME", "REPOSITORY", "STATE", "SHA", "EXPIRES", "OWNER", "NOTE"}}
+		for _, row := range rows {
+			f := factsOf(row, now)
+			facts = append(facts, f)
+			lines.rows = append(lines.rows, f.cells(now))
+		}
+		return output.print(p.stdout, p.styled(p.stdout), facts, lines)
+	}
+	return cmd
+}
+
+// databaseSection is the configuration's section that database_url stands in.
+const databaseSection = "Server"
+
+func stateNames() []string {
+	names := make([]string, len(previews.States))
+	for i, state := range previews.States {
+		names[i] = string(state)
+	}
+	return names
+}
+
+func (f envFilter) check() error {
+	if f.state != "" && !slices.Contains(stateNames(), f.state) {
+		err := fault.Newf(fault.Usage, "unknown state %q: expected %s", f.state, strings.Join(stateNames(), ", "))
+		if near := nearest(f.state, stateNames()); near != "" {
+			return err.WithHint("did you mean %q?", near)
+		}
+		return err
+	}
+	if owner, name, ok := strings.Cut(f.repo, "/"); f.repo != "" && (!ok || owner == "" || name == "") {
+		return fault.Newf(fault.Usage, "--repo %s: expected OWNER/NAME", f.repo)
+	}
+	return nil
+}
+
+func (f envFilter) matches(e previews.Environment) bool {
+	if f.repo != "" && !strings.EqualFold(f.repo, e.Owner+"/"+e.Repo) {
+		return false
+	}
+	return f.all || f.state != "" || e.State() != previews.StateGone
+}
+
+// openExisting opens the database that a server made, beside that server.
+func (p *program) openExisting(ctx context.Context, cfg *Config) (*store.Store, error) {
+	s, err := store.Open(ctx, store.Options{
+		URL: cfg.DatabaseURL.Reveal(), Existing: true,
+		Log: slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if errors.Is(err, store.ErrAbsent) {
+		return nil, fault.Wrap(err, fault.NotFound, err.Error(), "set --database-url to the one of idp serve, and run this where its file is")
+	}
+	return s, err
+}
+
+func (p *program) listEnvironments(ctx context.Context, config *configFlags, filter envFilter) (list []previews.Environment, err error) {
+	cfg, err := p.loadConfig(config, forReading)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.openExisting(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	rows, err := s.Environments(ctx, store.Filter{State: previews.State(filter.state)})
+	if err != nil {
+		return nil, err
+	}
+	rows = slices.DeleteFunc(rows, func(e previews.Environment) bool { return !filter.matches(e) })
+	slices.SortFunc(rows, func(a, b previews.Environment) int {
+		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.PR, b.PR), cmp.Compare(a.Ref.ID, b.Ref.ID))
+	})
+	return rows, nil
+}
+
+// environmentFacts is one environment as scripts see it; its names are a contract.
+type environmentFacts struct {
+	Name       string `json:"name"`
+	Repository string `json:"repository"`
+	PR         int    `json:"pr,omitempty"`
+	State      string `json:"state"`
+	SHA        string `json:"sha"`
+	Namespace  string `json:"namespace"`
+	// Expires is missing for what is pinned or gone.
+	Expires *time.Time `json:"expires,omitempty"`
+	Pinned  bool       `json:"pinned,omitempty"`
+	Owner   string     `json:"owner,omitempty"`
+	Note    string     `json:"note,omitempty"`
+}
+
+func factsOf(e previews.Environment, now time.Time) environmentFacts {
+	f := environmentFacts{
+		Name: e.Ref.ID, Repository: e.Owner + "/" + e.Repo, PR: e.PR, State: string(e.State()),
+		SHA: cmp.Or(e.SHA, e.HeadSHA), Namespace: e.Ref.Name(), Pinned: e.Pinned, Owner: e.Team, Note: note(e, now),
+	}
+	if !e.ExpiresAt.IsZero() {
+		expires := e.ExpiresAt
+		f.Expires = &expires
+	}
+	return f
+}
+
+// note says in a few words why an environment is as it is.
+func note(e previews.Environment, now time.Time) string {
+	switch {
+	case e.Problem != nil:
+		return strings.SplitN(e.Problem.Message, "\n", 2)[0]
+	case e.Wanted == previews.Absent && e.Removal.By != "":
+		return fmt.Sprintf("%s by %s", e.Removal.Reason, e.Removal.By)
+	case e.Wanted == previews.Absent:
+		return string(e.Removal.Reason)
+	case e.State() == previews.StateWaiting:
+		return "image missing " + shortSpan(now.Sub(e.WantedAt))
+	default:
+		return ""
+	}
+}
+
+func (f environmentFacts) cells(now time.Time) []string {
+	expires := "–"
+	switch {
+	case f.Pinned:
+		expires = "pinned"
+	case f.Expires != nil && f.Expires.After(now):
+		expires = "in " + shortSpan(f.Expires.Sub(now))
+	case f.Expires != nil:
+		expires = "now"
+	}
+	sha := f.SHA
+	if len(sha) > 7 {
+		sha = sha[:7]
+	}
+	return []string{f.Name, f.Repository, f.State, cmp.Or(sha, "–"), expires, cmp.Or(f.Owner, "–"), f.Note}
+}
+
+// shortSpan writes a duration in its largest unit alone, rounded down: "2d", "5h".
+func shortSpan(d time.Duration) string {
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	default:
+		return fmt.Sprintf("%ds", max(d, 0)/time.Second)
+	}
+}

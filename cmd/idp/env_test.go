@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+	"github.com/idp-bot/idp/previews/storetest"
+)
+
+// served is a database as a server leaves it open, and the idp beside it.
+type served struct {
+	*store.Store
+	url string
+}
+
+func newServed(t *testing.T) served {
+	t.Helper()
+	url := "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
+	s, err := store.Open(t.Context(), store.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return served{s, url}
+}
+
+// idp runs a command and returns its status and what it printed.
+func (s served) idp(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status = run(t.Context(), args, strings.NewReader(""), &out, &errs, []string{"IDP_DATABASE_URL=" + s.url})
+	return status, out.String(), errs.String()
+}
+
+func TestEnvList(t *testing.T) {
+	t.Parallel()
+	s := newServed(t)
+	now := time.Now().UTC()
+	waiting := storetest.Preview(1, 42, now.Add(-3*time.Minute-time.Second))
+	waiting.Team = "payments"
+	pinned := storetest.Preview(2, 7, now)
+	pinned.Pin(now)
+	pinned.Resolve(nil, now)
+	gone := storetest.Preview(1, 9, now)
+	gone.Remove(previews.Removal{Reason: previews.RemovedByCommand, By: "ada"}, now)
+	failed := storetest.Preview(1, 50, now)
+	failed.Fail(previews.Problem{Kind: previews.ProblemImage, Message: "image never came\nmore"}, now)
+	for _, e := range []previews.Environment{waiting, pinned, gone, failed} {
+		storetest.Add(t, s.Store, e)
+	}
+	const header = "NAME    REPOSITORY    STATE        SHA       EXPIRES   OWNER      NOTE\n"
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"all": {nil, header +
+			"pr-42   acme/repo-1   waiting      0000000   in 2d     payments   image missing 3m\n" +
+			"pr-50   acme/repo-1   failed       0000000   in 2d     –          image never came\n" +
+			"pr-7    acme/repo-2   committing   0000000   pinned    –\n"},
+		"state": {[]string{"--state", "gone"},
+			"NAME   REPOSITORY    STATE   SHA       EXPIRES   OWNER   NOTE\n" +
+				"pr-9   acme/repo-1   gone    0000000   –         –       command by ada\n"},
+		"repo": {[]string{"--repo", "ACME/repo-2"},
+			"NAME   REPOSITORY    STATE        SHA       EXPIRES   OWNER   NOTE\n" +
+				"pr-7   acme/repo-2   committing   0000000   pinned    –\n"},
+	} {
+		status, stdout, stderr := s.idp(t, append([]string{"env", "list"}, test.args...)...)
+		if diff := cmp.Diff(test.want, stdout); status != exitOK || diff != "" || stderr != "" {
+			t.Errorf("%s: status %d, stderr %q (-want +got):\n%s", name, status, stderr, diff)
+		}
+	}
+	var facts []map[string]any
+	_, stdout, _ := s.idp(t, "env", "list", "--all", "-o", "json")
+	if err := json.Unmarshal([]byte(stdout), &facts); err != nil || len(facts) != 4 || facts[1]["name"] != "pr-42" || facts[1]["owner"] != "payments" {
+		t.Errorf("as JSON: %v\n%s", err, stdout)
+	}
+}
+
+func TestEnvListMistakes(t *testing.T) {
+	t.Parallel()
+	s := newServed(t)
+	absent := served{url: "sqlite://" + filepath.Join(t.TempDir(), "none.db")}
+	for name, test := range map[string]struct {
+		in     served
+		args   []string
+		status int
+		stderr string
+	}{
+		"state":       {s, []string{"--state", "redy"}, exitUsage, `did you mean "ready"?`},
+		"repo":        {s, []string{"--repo", "acme"}, exitUsage, "expected OWNER/NAME"},
+		"no database": {absent, nil, exitFailure, "hint: set --database-url"},
+	} {
+		status, _, stderr := test.in.idp(t, append([]string{"env", "list"}, test.args...)...)
+		if status != test.status || !strings.Contains(stderr, test.stderr) {
+			t.Errorf("%s: status %d, stderr %q", name, status, stderr)
+		}
+	}
+}
+
+func TestReap(t *testing.T) {
+	t.Parallel()
+	s := newServed(t)
+	row := storetest.Add(t, s.Store, storetest.Preview(1, 42, time.Now().Add(-100*time.Hour)))
+	status, stdout, stderr := s.idp(t, "reap", "--dry-run")
+	want := "NAME    REPOSITORY    ACTION     REASON\n" +
+		"pr-42   acme/repo-1   postpone   expired 28h ago unannounced: it gets 1h more\n"
+	if status != exitOK || stdout != want || stderr != "" {
+		t.Errorf("dry run: status %d, stderr %q (-want +got):\n%s", status, stderr, cmp.Diff(want, stdout))
+	}
+	status, stdout, stderr = s.idp(t, "reap")
+	if status != exitOK || stdout != "REMOVED   WARNED   POSTPONED\n0         0        1\n" || !strings.Contains(stderr, "running idp serve commits") {
+		t.Errorf("sweep: status %d, %q, %q", status, stdout, stderr)
+	}
+	if got, err := s.Environment(t.Context(), 1, "pr-42"); err != nil || got.WarnedAt.IsZero() || got.Version == row.Version {
+		t.Errorf("the row was not warned: %+v, %v", got, err)
+	}
+	if status, _, _ := s.idp(t, "reap", "--dry-run", "--confirm"); status != exitUsage {
+		t.Errorf("both flags: status %d", status)
+	}
+}
+
+func TestReapConfirm(t *testing.T) {
+	t.Parallel()
+	s := newServed(t)
+	if status, _, stderr := s.idp(t, "reap", "--confirm"); status != exitOK || stderr != "Nothing is held back.\n" {
+		t.Errorf("nothing latched: status %d, %q", status, stderr)
+	}
+	infer := func(pr int) error {
+		row := storetest.Add(t, s.Store, storetest.Preview(1, pr, time.Now()))
+		_, err := s.Update(t.Context(), row.RowID, func(e *previews.Environment) error {
+			e.Remove(previews.Removal{Reason: previews.RemovedClosed, Inferred: true}, time.Now())
+			return nil
+		})
+		return err
+	}
+	var err error
+	for pr := 1; err == nil && pr < 10; pr++ {
+		err = infer(pr)
+	}
+	if !errors.Is(err, previews.ErrBreaker) {
+		t.Fatal(err)
+	}
+	if _, _, stderr := s.idp(t, "reap", "--dry-run"); !strings.Contains(stderr, "idp reap --confirm") {
+		t.Errorf("nobody is told of the breaker: %q", stderr)
+	}
+	if status, _, stderr := s.idp(t, "reap", "--confirm"); status != exitOK || !strings.Contains(stderr, "Removals go on") {
+		t.Errorf("confirm: status %d, %q", status, stderr)
+	}
+	b, breakerErr := s.Breaker(t.Context())
+	if err := infer(20); err != nil || breakerErr != nil || b.Latched || b.ConfirmedBy == "" {
+		t.Errorf("after confirming: %v, %v, %+v", err, breakerErr, b)
+	}
+}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
+)
+
+// TestScenarios plays testdata/scenarios: people act on the stand-in GitHub, its
+// webhooks go to the bot that "idp serve" runs, and what comes of it is looked at
+// where people see it: the GitOps repository, the comment, the check run and the
+// deployment. See testdata/scenarios/README.md for the commands.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("..", "..", "testdata", "scenarios"),
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Setup:              setUpPlay,
+		Cmds:               playCommands(),
+	})
+}
+
+// noon is when every scenario begins: a Monday.
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// play is one scenario being played.
+type play struct {
+	t         testscript.T
+	ctx       context.Context
+	dir       string
+	world     *world
+	clock     *stoppedClock
+	log       *lockedBuffer
+	validator *openapi.Validator
+	repos     map[string]*githubtest.Repository
+	pulls     map[string]*githubtest.PullRequest
+	// known are the commits of pull requests, by SHA, as the script calls them.
+	known map[string]string
+}
+
+// stoppedClock moves only when a scenario says so.
+type stoppedClock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *stoppedClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *stoppedClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// lockedBuffer is the bot's log.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+type playKey struct{}
+
+func setUpPlay(env *testscript.Env) error {
+	schema, err := openapi.Shared()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "idp-scenario-")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &play{
+		t: env.T(), ctx: ctx, dir: dir, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
+		repos: map[string]*githubtest.Repository{}, pulls: map[string]*githubtest.PullRequest{}, known: map[string]string{},
+	}
+	env.Values[playKey{}] = p
+	env.Defer(func() {
+		defer cancel()
+		p.end()
+	})
+	return nil
+}
+
+// end closes the world and holds the scenario to what every one must keep:
+// requests and answers as GitHub describes them, no request while GitHub said to
+// wait, no secret in the log.
+func (p *play) end() {
+	if p.world == nil {
+		return
+	}
+	banned := p.world.github.BannedRequests()
+	if err := p.world.close(); err != nil {
+		p.t.Log("close: ", err)
+	}
+	log := p.log.String()
+	var broken []string
+	broken = append(broken, p.validator.Violations()...)
+	if banned > 0 {
+		broken = append(broken, fmt.Sprintf("%d requests were sent while GitHub said to wait", banned))
+	}
+	for _, secret := range p.world.cfg.GitHubWebhookSecret {
+		if strings.Contains(log, secret.Reveal()) {
+			broken = append(broken, "the webhook secret is in the log")
+		}
+	}
+	if strings.Contains(log, "PRIVATE KEY") || strings.Contains(log, "ghs_") {
+		broken = append(broken, "a key or a token is in the log")
+	}
+	_ = os.RemoveAll(p.dir)
+	if len(broken) > 0 {
+		p.t.Fatal(strings.Join(broken, "\n"))
+	}
+}
+
+// start makes the world and starts the bot: "start [IDP_KEY=VALUE…]".
+func (p *play) start(ts *testscript.TestScript, args []string) {
+	env := map[string]string{
+		"IDP_GITOPS_PUSHES_PER_MINUTE": "0",
+		// Schedules run on a real clock; a scenario reaps and sweeps when it says so.
+		"IDP_REAP_SCHEDULE": "@every 24h", "IDP_SWEEP_SCHEDULE": "@every 24h",
+	}
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		env[key] = value
+	}
+	var err error
+	p.world, err = newWorld(p.ctx, worldOptions{
+		dir: p.dir, now: p.clock.now, env: env, github: p.validator.Middleware,
+		log: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	ts.Check(err)
+	ts.Check(p.world.start(p.ctx))
+}
+
+// settle waits until everything that was told has been done and said.
+func (p *play) settle(ts *testscript.TestScript) {
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for quiet := 0; quiet < 2; {
+		if err := p.world.github.WaitDeliveries(ctx); err != nil {
+			p.fatal(ts, "webhooks are not delivered: %v", err)
+		}
+		busy, err := p.busy(ctx)
+		if err != nil {
+			p.fatal(ts, "settle: %v", err)
+		}
+		if quiet++; busy != "" {
+			quiet = 0
+		}
+		select {
+		case <-ctx.Done():
+			p.fatal(ts, "does not settle: %s", busy)
+		case <-tick.C:
+		}
+	}
+}
+
+// busy says what is still to be done, "" when nothing is.
+func (p *play) busy(ctx context.Context) (string, error) {
+	if p.world.main == nil {
+		return "", nil
+	}
+	s, now := p.world.main.store, p.clock.now()
+	depth, err := s.QueueDepth(ctx)
+	if err != nil || depth > 0 {
+		return "deliveries", err
+	}
+	awaiting, err := s.AwaitingImages(ctx, now, 1)
+	if err != nil || len(awaiting) > 0 {
+		return "images", err
+	}
+	uncommitted, err := s.Uncommitted(ctx, 1)
+	if err != nil || len(uncommitted) > 0 {
+		return "commits", err
+	}
+	unreported, err := s.Unreported(ctx, now, 1)
+	if err != nil || len(unreported) > 0 {
+		return "reports", err
+	}
+	effects, err := s.PendingEffects(ctx, now, 1)
+	if err != nil || len(effects) > 0 {
+		return "replies", err
+	}
+	return "", nil
+}
+
+// fatal ends the scenario with the bot's log.
+func (p *play) fatal(ts *testscript.TestScript, format string, args ...any) {
+	ts.Logf("the bot's log:\n%s", p.log.String())
+	ts.Fatalf(format, args...)
+}
+
+// remember gives a commit the name that outputs show instead of its SHA.
+func (p *play) remember(alias, sha string) {
+	if _, known := p.known[sha]; !known {
+		n := 1
+		for _, name := range p.known {
+			if strings.HasPrefix(name, alias+"@") {
+				n++
+			}
+		}
+		p.known[sha] = alias + "@" + strconv.Itoa(n)
+	}
+}
+
+var (
+	anySHA    = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
+	anyShort  = regexp.MustCompile(`\b[0-9a-f]{7}\b`)
+	anyDigest = regexp.MustCompile(`sha256:[0-9a-f]{12,64}`)
+)
+
+// plain replaces in an output what differs between two runs.
+func (p *play) plain(text string) string {
+	text = strings.NewReplacer(p.world.registryAddr, "registry.test", p.world.git.URL, "http://git.test", p.world.github.HTMLURL(), "http://github.test").Replace(text)
+	text = anyDigest.ReplaceAllString(text, "DIGEST")
+	for sha, name := range p.known {
+		text = strings.ReplaceAll(text, sha, name)
+		text = strings.ReplaceAll(text, sha[:7], name)
+	}
+	text = anySHA.ReplaceAllString(text, "COMMIT")
+	return anyShort.ReplaceAllString(text, "COMMIT")
+}

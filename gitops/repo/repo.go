@@ -102,7 +102,7 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 	r.git = gitexec.Git{Dir: filepath.Join(opts.Dir, "clone.git"), Home: filepath.Join(opts.Dir, "home"), Timeout: opts.Timeout}
 	if err := r.prepare(ctx); err != nil {
 		if r.lock != nil {
-			r.lock.Close()
+			err = errors.Join(err, gitexec.Unlock(r.lock), r.lock.Close())
 		}
 		return nil, fmt.Errorf("open state directory %s: %w", opts.Dir, err)
 	}
@@ -137,7 +137,7 @@ func withDefaults(o Options) (Options, error) {
 func (r *Repo) Close() error {
 	r.writing <- struct{}{}
 	defer func() { <-r.writing }()
-	return r.lock.Close()
+	return errors.Join(gitexec.Unlock(r.lock), r.lock.Close())
 }
 
 // acquire takes the writer's turn; release gives it back.

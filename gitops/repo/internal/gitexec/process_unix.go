@@ -28,3 +28,7 @@ func killGroup(cmd *exec.Cmd) {
 func Lock(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
+
+// Unlock gives the lock back. Closing f would not always: a process that is just
+// being started holds a copy of f until it executes its program.
+func Unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -7,6 +7,8 @@
 // from an environment's row. No decision is taken from a payload's stale facts.
 package bot
 
+import "time"
+
 // EventKind says what an event is about.
 type EventKind string
 
@@ -31,8 +33,10 @@ const (
 // hint: every fact is read again, live, before a decision.
 type Event struct {
 	Kind EventKind
-	// Delivery is the GUID of the delivery, the key of everything that follows.
-	Delivery string
+	// Delivery is the GUID of the delivery, the key of everything that follows, and
+	// ReceivedAt when it arrived.
+	Delivery   string
+	ReceivedAt time.Time
 	// Name and Action are GitHub's, such as "pull_request" and "opened".
 	Name, Action   string
 	InstallationID int64

@@ -48,9 +48,11 @@ type Committer struct {
 	// List returns the ApplicationSet that lists a repository's previews: those of
 	// the rows. repo is the repository's name in paths.
 	List func(repositoryID int64, repo string, rows []Environment) (gitops.File, error)
-	// Latency, when set, observes the seconds from wanting a revision to having it
-	// pushed, waiting for its images included.
+	// Latency, when set, observes the seconds from the arrival of a webhook to having
+	// pushed what it asked for, waiting for images included.
 	Latency interface{ Observe(float64) }
+	// Watched says that an Observer follows what is committed.
+	Watched bool
 	// Pushed is called with what was written, to refresh it in Argo CD and wake the
 	// reporter. It must not block.
 	Pushed func(changed []Environment)
@@ -255,11 +257,11 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 	changed := make([]Environment, 0, len(result.Applied))
 	for _, done := range result.Applied {
 		row := b.rows[done.Key]
-		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, At: now}
+		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, Watched: c.Watched && row.Wanted == Present, At: now}
 		if row.Wanted == Present {
 			a.SHA, a.Diff = row.SHA, c.diff(ctx, row, done)
 			if c.Latency != nil && row.AppliedSHA != row.SHA {
-				c.Latency.Observe(now.Sub(row.WantedAt).Seconds())
+				c.Latency.Observe(now.Sub(row.AskedAt).Seconds())
 			}
 		}
 		applied[row.RowID] = a

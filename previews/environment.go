@@ -61,8 +61,9 @@ type Environment struct {
 	Generation int64
 	SHA        string
 	Spec       []byte
-	// WantedAt is when this generation was asked for.
-	WantedAt time.Time
+	// WantedAt is when this generation was decided, AskedAt when the delivery that
+	// asked for it arrived.
+	WantedAt, AskedAt time.Time
 	// Removal says why the environment is wanted absent.
 	Removal Removal
 
@@ -81,9 +82,11 @@ type Environment struct {
 	ImageAttempts  int
 	NextImageCheck time.Time
 
-	// AppliedGeneration is the newest generation whose commit was pushed; the other
-	// Applied fields describe that commit. Tree is the git tree id of the folder as
-	// idp last wrote it, Intent the one it is about to write.
+	// AppliedGeneration is the newest generation whose commit was pushed,
+	// AppliedCommit that commit, and AppliedSHA the revision it deploys, "" after a
+	// removal. AppliedAt is when that revision was first pushed; a later commit that
+	// only moves the expiry leaves it. Tree is the git tree id of the folder as idp
+	// last wrote it, Intent the one it is about to write.
 	AppliedGeneration         int64
 	AppliedSHA, AppliedCommit string
 	AppliedAt                 time.Time

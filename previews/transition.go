@@ -174,17 +174,28 @@ type Applied struct {
 	SHA, Commit string
 	// Tree is the folder's tree id in the commit, "" when it was removed.
 	Tree, Diff string
-	At         time.Time
+	// Watched says that Argo CD will be asked what becomes of it.
+	Watched bool
+	At      time.Time
 }
 
 // Commit records what was pushed. The row may have moved on meanwhile; then it
 // stays in need of another commit.
 func (e *Environment) Commit(a Applied) {
 	if a.SHA != e.AppliedSHA {
-		// Where only the expiry moved, the diff that people want is still the last one.
-		e.Diff = a.Diff
+		// Where only the expiry moved, what people want to see is still when and how
+		// the revision came.
+		e.Diff, e.AppliedAt, e.Observed = a.Diff, a.At, nil
+		if a.Watched {
+			e.Observed = &Observation{At: a.At}
+		}
 	}
-	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit, e.AppliedAt = a.Generation, a.SHA, a.Commit, a.At
+	if e.Observed != nil && e.Observed.Generation == e.AppliedGeneration {
+		renewed := *e.Observed
+		renewed.Generation = a.Generation
+		e.Observed = &renewed
+	}
+	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit = a.Generation, a.SHA, a.Commit
 	e.Tree, e.Intent = a.Tree, ""
 	if e.Generation == a.Generation {
 		e.Overwrite = false

@@ -85,6 +85,7 @@ func (c *Consumer) one(ctx context.Context, d store.Delivery) error {
 	if err != nil {
 		return err
 	}
+	event.ReceivedAt = d.ReceivedAt
 	return c.handle(ctx, event)
 }
 

@@ -91,6 +91,8 @@ type ArgoCDConfig struct {
 	ArgoCDRoot string `key:"argocd_root" default:"idp-root" check:"name"`
 	// ArgoCDProject is the AppProject that previews belong to.
 	ArgoCDProject string `key:"argocd_project" default:"idp-previews" check:"name"`
+	// RolloutTimeout is how long Argo CD may take to bring a commit to health before its check fails.
+	RolloutTimeout time.Duration `key:"rollout_timeout" default:"15m"`
 	// ArgoCDDestination is the API server of the cluster that previews run on, as Argo CD knows it.
 	ArgoCDDestination string `key:"argocd_destination" default:"https://kubernetes.default.svc" check:"url"`
 }

@@ -84,15 +84,35 @@ func (m *Main) wire() {
 	if m.images != nil {
 		watcher.Resolver = m.images
 	}
+	latency := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "idp_end_to_end_seconds", Help: "Time from a webhook's arrival until what it asked for was pushed, waiting for images included.",
+		Buckets: prometheus.ExponentialBuckets(0.05, 2, 16),
+	})
+	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
 		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(class), List: lister(class, htmlURL(m.cfg.GitHubAPIURL)),
-		Pushed: m.pushed, Now: m.now, Log: m.log,
+		Latency: latency, Pushed: m.pushed, Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, AppID: appID, Now: m.now, Log: m.log}
 	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Now: m.now, Log: m.log}
 	m.loops = []previews.Loop{
 		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits),
 		reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies),
+	}
+	if m.argocd != nil {
+		committer.Watched = true
+		observer := &previews.Observer{
+			Store: m.store, See: m.see, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout,
+			Changed: m.wake.all, Now: m.now, Log: m.log,
+		}
+		m.loops = append(m.loops, observer.Loop(previews.NewSignal()))
+	}
+	errorCount := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "idp_errors_total", Help: "Steps of the bot's loops that failed and are tried again, by loop.",
+	}, []string{"kind"})
+	m.registry.MustRegister(errorCount)
+	for i := range m.loops {
+		m.loops[i].Failed = errorCount.WithLabelValues(m.loops[i].Name).Inc
 	}
 }
 
@@ -133,6 +153,15 @@ func (m *Main) pushed(changed []previews.Environment) {
 			}
 		}
 	})
+}
+
+// see asks Argo CD about one Application, in the words of the observer.
+func (m *Main) see(ctx context.Context, application string) (previews.Seen, error) {
+	a, err := m.argocd.Application(ctx, application)
+	if errors.Is(err, argocd.ErrNotFound) {
+		return previews.Seen{}, previews.ErrNotFound
+	}
+	return previews.Seen{Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message}, err
 }
 
 // refreshTimeout bounds the refreshes after one commit.

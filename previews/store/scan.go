@@ -73,3 +73,8 @@ func (s *Store) Expiring(ctx context.Context, before time.Time, after previews.E
 		`expires_at > 0 AND expires_at <= ? AND (expires_at, id) > (?, ?) ORDER BY expires_at, id LIMIT ?`,
 		stamp(before), stamp(after.ExpiresAt), after.RowID, limit)
 }
+
+// Syncing returns the environments that Argo CD is at, without their diffs.
+func (s *Store) Syncing(ctx context.Context) ([]previews.Environment, error) {
+	return s.environments(ctx, "syncing", `state = ? ORDER BY id`, string(previews.StateSyncing))
+}

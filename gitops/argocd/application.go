@@ -62,7 +62,7 @@ type application struct {
 			} `json:"syncResult"`
 		} `json:"operationState"`
 		Conditions []condition `json:"conditions"`
-		Resources []struct {
+		Resources  []struct {
 			Kind   string        `json:"kind"`
 			Name   string        `json:"name"`
 			Health *healthStatus `json:"health"`

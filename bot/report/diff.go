@@ -12,7 +12,7 @@ func diffText(diff string, limit int) string {
 		return ""
 	}
 	files := splitFiles(diff)
-	for n := len(files); n > 0; n-- {
+	for n := mayFit(files, limit); n > 0; n-- {
 		text := fence("diff", strings.Join(files[:n], ""))
 		if rest := leftOut(files[n:]); rest != "" {
 			text += "\n\n" + rest
@@ -22,6 +22,17 @@ func diffText(diff string, limit int) string {
 		}
 	}
 	return "The manifest diff is too long to show: " + plural(len(files), "file") + "."
+}
+
+// mayFit is how many files fit before anything is added to them.
+func mayFit(files []string, limit int) int {
+	size := 0
+	for i, file := range files {
+		if size += len(file); size > limit {
+			return i
+		}
+	}
+	return len(files)
 }
 
 // splitFiles cuts a diff where files begin. No other line of a diff starts with

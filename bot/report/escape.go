@@ -30,6 +30,8 @@ func plain(s string, limit int) string {
 
 func printable(r rune) rune {
 	switch {
+	case r > ' ' && r < 0x7f:
+		return r
 	case unicode.IsSpace(r):
 		return ' '
 	case unicode.IsControl(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):

@@ -96,12 +96,17 @@ func getPull(c *call) reply {
 	return ok(c.s.pullFullShape(pr))
 }
 
+// maxPullFiles is how many files are listed, on however many pages
+// (docs.github.com, "List pull requests files").
+const maxPullFiles = 3000
+
 func listPullFiles(c *call) reply {
 	pr := c.pullOf()
 	if pr == nil {
 		return *notFound()
 	}
-	return listed(c, pr.files(), func(f fileChange) any { return c.repo.fileShape(f, pr.headSHA) })
+	files := pr.files()
+	return listed(c, files[:min(len(files), maxPullFiles)], func(f fileChange) any { return c.repo.fileShape(f, pr.headSHA) })
 }
 
 func listPullCommits(c *call) reply {

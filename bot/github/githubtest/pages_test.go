@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // page reads a page of the server.
@@ -143,17 +144,22 @@ func FuzzOutsideBytes(f *testing.F) {
 	f.Add("GET", "/app/hook/deliveries?cursor=v1_", "Bearer a.b.c", "")
 	f.Add("GET", "/repos/acme/web/contents/%2e%2e%2f", "", "null")
 	f.Add("POST", "/repos/acme/web/check-runs", "auth", `{"output":{"annotations":[{}]}}`)
+	w := setup(f)
+	w.open("feature")
+	app, token := w.jwt(nil), w.token("")
+	client := &http.Client{CheckRedirect: noRedirects.CheckRedirect, Timeout: 5 * time.Second}
 	f.Fuzz(func(t *testing.T, method, path, auth, body string) {
-		w := setup(t)
-		w.open("feature")
-		for _, credential := range []string{auth, w.jwt(nil), w.token("")} {
+		for _, credential := range []string{auth, app, token} {
 			request, err := http.NewRequest(method, strings.TrimSuffix(w.server.URL(), "/")+path, strings.NewReader(body))
 			if err != nil {
 				return
 			}
 			request.Header.Set("Authorization", credential)
-			response, err := noRedirects.Do(request)
+			response, err := client.Do(request)
 			if err != nil {
+				if strings.Contains(err.Error(), "Timeout") {
+					t.Errorf("%s %s: %v", method, path, err)
+				}
 				return // net/http refused to send it
 			}
 			text, err := io.ReadAll(response.Body)

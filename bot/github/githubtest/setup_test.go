@@ -26,7 +26,7 @@ var testKey = sync.OnceValues(func() (*rsa.PrivateKey, error) {
 
 // world is a server with one App installed on acme, which owns acme/web.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	server    *githubtest.Server
 	validator *openapi.Validator
 	clock     *clock
@@ -56,7 +56,7 @@ func (c *clock) advance(d time.Duration) {
 
 // setup starts the world. Every answer of the test is held to GitHub's
 // description at its end.
-func setup(t *testing.T, change ...func(*githubtest.Options)) *world {
+func setup(t testing.TB, change ...func(*githubtest.Options)) *world {
 	t.Helper()
 	key, err := testKey()
 	if err != nil {
@@ -116,7 +116,7 @@ func (w *world) token(body string) string {
 
 // answer is a response read whole.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   []byte

@@ -39,11 +39,15 @@ type Check struct {
 // Annotation is one mistake on a line of a file. Lines and columns count from 1;
 // the columns are 0 where GitHub takes none, across lines.
 type Annotation struct {
-	Path                   string
-	StartLine, EndLine     int
-	StartColumn, EndColumn int
+	Path        string `json:"path"`
+	StartLine   int    `json:"startLine"`
+	EndLine     int    `json:"endLine"`
+	StartColumn int    `json:"startColumn,omitempty"`
+	EndColumn   int    `json:"endColumn,omitempty"`
 	// Level is "failure" for all that idp annotates.
-	Level, Title, Message string
+	Level   string `json:"level"`
+	Title   string `json:"title"`
+	Message string `json:"message"`
 }
 
 // Hash identifies the content of the check run; equal hashes need no request.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/idp-bot/idp/gitops/spec"
@@ -93,14 +94,21 @@ func stateCell(in Input, v verdict, s service) string {
 	return v.cell
 }
 
-// imageCell shows an image's tag: what tells two revisions apart on a phone.
+var commitTag = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+// imageCell shows an image's tag: what tells two revisions apart on a phone. A tag
+// that is a commit is shortened as commits are.
 func imageCell(image previews.Image) string {
 	reference, _, _ := strings.Cut(image.Reference, "@")
 	if reference == "" {
 		return "–"
 	}
 	if at := strings.LastIndexAny(reference, ":/"); at >= 0 && reference[at] == ':' {
-		return cellCode(reference[at+1:])
+		tag := reference[at+1:]
+		if commitTag.MatchString(tag) {
+			tag = short(tag)
+		}
+		return cellCode(tag)
 	}
 	return cellCode("latest")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -22,8 +23,11 @@ var ErrNotFound = errors.New("not found on GitHub")
 // ErrNotFound; every other error makes the event be handled again later.
 type Reader interface {
 	PullRequest(ctx context.Context, repo RepositoryRef, number int) (PullRequest, error)
-	// File returns a file's content at a commit.
+	// File returns a file's content at a commit; what stands there and is no file,
+	// or too large a one, is a fault.Invalid.
 	File(ctx context.Context, repo RepositoryRef, path, sha string) ([]byte, error)
+	// ChangedFiles returns the paths that a pull request touches: 3,000 or more
+	// where GitHub lists only a part.
 	ChangedFiles(ctx context.Context, repo RepositoryRef, number int) ([]string, error)
 	Permission(ctx context.Context, repo RepositoryRef, login string) (access.Permission, error)
 }
@@ -226,8 +230,10 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 	case !errors.Is(err, previews.ErrNotFound):
 		return s, err
 	}
-	if s.Spec, err = readSpec(ctx, gh, s.PR); err != nil {
-		return s, err
+	if s.PR.Open {
+		if s.Spec, err = readSpec(ctx, gh, s.PR); err != nil {
+			return s, err
+		}
 	}
 	if s.Spec.Spec != nil && len(s.Spec.Spec.Preview.Paths) > 0 {
 		if s.ChangedFiles, err = gh.ChangedFiles(ctx, s.PR.Repository, number); err != nil {
@@ -240,12 +246,18 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 	return s, nil
 }
 
-// readSpec reads .idp/deploy.yaml at the pull request's head. A closed pull
-// request's head may be gone; nothing of it is wanted, so it counts as no file.
+// readSpec reads .idp/deploy.yaml at an open pull request's head; nothing of a
+// closed one is wanted, and its head may be gone. What stands there and cannot be
+// a spec, such as a directory, is a mistake of the author's as any other.
 func readSpec(ctx context.Context, gh Reader, pr PullRequest) (SpecAt, error) {
 	raw, err := gh.File(ctx, pr.Repository, spec.Path, pr.HeadSHA)
 	if errors.Is(err, ErrNotFound) {
 		return SpecAt{}, nil
+	}
+	if wrong, ok := errors.AsType[*fault.Error](err); ok && wrong.Code == fault.Invalid {
+		return SpecAt{Found: true, Errors: []spec.Error{{
+			Path: spec.Path, Line: 1, Column: 1, EndLine: 1, Kind: spec.KindLimit, Message: wrong.Message,
+		}}}, nil
 	}
 	if err != nil {
 		return SpecAt{}, err

@@ -10,6 +10,7 @@ import (
 	gh "github.com/google/go-github/v60/github"
 
 	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/gitops/fault"
 )
 
 var (
@@ -18,11 +19,9 @@ var (
 	// It says nothing about whether the thing asked for exists.
 	ErrNoAccess = errors.New("the installation gives no access")
 	// ErrNotFile says that a path is a directory, a symbolic link or a submodule.
-	ErrNotFile = errors.New("not a regular file")
+	ErrNotFile = fault.New(fault.Invalid, "this is not a regular file", "make it a plain file")
 	// ErrTooLarge says that a file is larger than MaxFile.
-	ErrTooLarge = errors.New("file too large")
-	// ErrTruncated says that GitHub does not list all: what came with it is a part.
-	ErrTruncated = errors.New("GitHub lists only a part")
+	ErrTooLarge = fault.New(fault.Invalid, "the file is larger than 64 KiB", "make it smaller")
 )
 
 // RateLimited says that GitHub takes no more requests of an installation for

@@ -44,26 +44,23 @@ func (c *Client) content(ctx context.Context, repo bot.RepositoryRef, path, sha 
 		return nil, ErrNotFile
 	}
 	if file.GetSize() > MaxFile {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, file.GetSize(), MaxFile)
+		return nil, ErrTooLarge
 	}
 	if file.GetEncoding() != "base64" {
 		return nil, fmt.Errorf("GitHub sent encoding %q", file.GetEncoding())
 	}
-	content, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(*orEmpty(file.Content), "\n", ""))
+	var text string
+	if file.Content != nil {
+		text = *file.Content
+	}
+	content, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(text, "\n", ""))
 	if err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
 	}
 	if len(content) > MaxFile {
-		return nil, fmt.Errorf("%w: at most %d bytes", ErrTooLarge, MaxFile)
+		return nil, ErrTooLarge
 	}
 	return content, nil
-}
-
-func orEmpty(s *string) *string {
-	if s == nil {
-		return new(string)
-	}
-	return s
 }
 
 // unseenCommit keeps a 404 about the commit from being taken for one about the

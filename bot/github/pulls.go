@@ -49,14 +49,12 @@ func (c *Client) OpenPullRequests(ctx context.Context, repo bot.RepositoryRef) (
 }
 
 // ChangedFiles lists the paths that a pull request touches, with the former
-// paths of renamed files. GitHub lists MaxChangedFiles files at most: when there
-// may be more, the paths come with an error that is ErrTruncated.
+// paths of renamed files. MaxChangedFiles or more say that there may be others.
 func (c *Client) ChangedFiles(ctx context.Context, repo bot.RepositoryRef, number int) ([]string, error) {
 	client := c.rest(repo)
-	files, paths := 0, []string{}
+	paths := []string{}
 	err := pages(func(page gh.ListOptions) (*gh.Response, error) {
 		found, resp, err := client.PullRequests.ListFiles(ctx, repo.Owner, repo.Name, number, &page)
-		files += len(found)
 		for _, file := range found {
 			paths = append(paths, file.GetFilename())
 			if before := file.GetPreviousFilename(); before != "" {
@@ -67,9 +65,6 @@ func (c *Client) ChangedFiles(ctx context.Context, repo bot.RepositoryRef, numbe
 	})
 	if err != nil {
 		return nil, wrap(err, "list changed files of %s#%d", fullName(repo), number)
-	}
-	if files >= MaxChangedFiles {
-		return paths, fmt.Errorf("list changed files of %s#%d: %w", fullName(repo), number, ErrTruncated)
 	}
 	return paths, nil
 }

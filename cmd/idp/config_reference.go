@@ -44,41 +44,6 @@ func sectionNames() []string {
 	return out
 }
 
-// configReference is the README's part on the keys: one Markdown table a section.
-func configReference() string {
-	var b strings.Builder
-	for i, section := range sectionNames() {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		fmt.Fprintf(&b, "**%s**\n\n| key | default | what it is |\n| --- | --- | --- |\n", section)
-		for _, f := range configFields() {
-			if f.Section == section {
-				fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.Key, f.defaultCell(), f.helpCell())
-			}
-		}
-	}
-	return b.String()
-}
-
-func (f configField) defaultCell() string {
-	switch {
-	case f.Required != "":
-		return "**required**"
-	case f.Default == "":
-		return ""
-	}
-	return "`" + f.Default + "`"
-}
-
-func (f configField) helpCell() string {
-	text := strings.ReplaceAll(f.Help, "|", `\|`)
-	if f.OneOf != nil {
-		text += " One of `" + strings.Join(f.OneOf, "`, `") + "`."
-	}
-	return text
-}
-
 // configSchema is the JSON Schema (draft-07) of the configuration file. What it
 // cannot say, such as that one duration is below another, loadConfig checks.
 func configSchema() ([]byte, error) {

@@ -110,7 +110,7 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 			intents[row.RowID] = p.Trees[key]
 		}
 		return c.Store.UpdateAll(ctx, b.ids(), func(e *Environment) error {
-			e.Intent = intents[e.RowID]
+			e.Intend(intents[e.RowID])
 			return nil
 		})
 	})
@@ -175,17 +175,13 @@ func (c *Committer) change(row Environment) (repo.Change, error) {
 }
 
 // accepted are the trees that the folder may have before we write it: what we
-// wrote last, what we were about to write when we crashed, or nothing at all for
-// a folder that is not ours yet.
+// wrote last, nothing at all for a folder that is not ours yet, and all that we set
+// out to write since without learning what became of it.
 func accepted(row Environment) []string {
 	if row.Overwrite {
 		return []string{repo.AnyTree}
 	}
-	trees := []string{row.Tree}
-	if row.Intent != "" {
-		trees = append(trees, row.Intent)
-	}
-	return trees
+	return append([]string{row.Tree}, row.Intents...)
 }
 
 func describe(row Environment) string {

@@ -86,11 +86,13 @@ type Environment struct {
 	// AppliedCommit that commit, and AppliedSHA the revision it deploys, "" after a
 	// removal. AppliedAt is when that revision was first pushed; a later commit that
 	// only moves the expiry leaves it. Tree is the git tree id of the folder as idp
-	// last wrote it, Intent the one it is about to write.
+	// last wrote it, "" for no folder. Intents are those it has set out to write since:
+	// until Commit tells what became of them, the folder may have any of them.
 	AppliedGeneration         int64
 	AppliedSHA, AppliedCommit string
 	AppliedAt                 time.Time
-	Tree, Intent              string
+	Tree                      string
+	Intents                   []string
 	// Diff is the manifest diff of AppliedCommit, already cut to fit a check run.
 	Diff string
 

@@ -3,6 +3,7 @@ package previews
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -29,26 +30,28 @@ type Revision struct {
 }
 
 // SeeHead records the pull request's newest commit. The time to live counts from
-// the moment it is first seen; a problem with an older commit is forgotten.
+// the moment it is first seen; a problem with an older commit is forgotten, but not
+// what keeps the environment from being removed.
 func (e *Environment) SeeHead(sha, ref string, now time.Time) (changed bool) {
 	e.HeadRef = ref
 	if e.HeadSHA == sha {
 		return false
 	}
 	e.HeadSHA, e.PushedAt = sha, now
-	if e.Problem != nil && e.Problem.SHA != sha {
+	if e.Problem != nil && e.Problem.SHA != sha && !e.stuck() {
 		e.Problem = nil
 	}
 	return true
 }
 
 // Want asks for a revision to run and says whether that changed anything. A new
-// head, or coming back from removal, starts the time to live again.
+// head, one that was there before included, or coming back from removal starts the
+// time to live again and looks for the images anew.
 func (e *Environment) Want(rev Revision, now time.Time) (changed bool) {
 	pushed := e.SeeHead(rev.SHA, rev.Ref, now)
 	back := e.Wanted != Present
-	if !back && e.SHA == rev.SHA && bytes.Equal(e.Spec, rev.Spec) && e.TTL == rev.TTL {
-		return pushed
+	if !back && !pushed && e.SHA == rev.SHA && bytes.Equal(e.Spec, rev.Spec) && e.TTL == rev.TTL {
+		return false
 	}
 	if back {
 		e.PushedAt, e.Pinned = now, false
@@ -71,8 +74,10 @@ func (e *Environment) Retry(now time.Time) (changed bool) {
 	if e.Blocked != e.Generation || e.Generation == 0 {
 		return false
 	}
-	e.Overwrite = e.Problem != nil && e.Problem.Kind == ProblemChanged
-	e.Problem = nil
+	if !e.headRefused() {
+		e.Overwrite = e.Problem != nil && e.Problem.Kind == ProblemChanged
+		e.Problem = nil
+	}
 	e.next(now)
 	if e.Wanted == Present {
 		e.awaitImages(now)
@@ -93,7 +98,7 @@ func (e *Environment) Remove(r Removal, now time.Time) (changed bool) {
 	e.Pinned, e.ExpiresAt, e.WarnedAt = false, time.Time{}, time.Time{}
 	e.next(now)
 	e.ResolvedGeneration = e.Generation
-	if e.Tree == "" && e.Intent == "" {
+	if !e.written() {
 		e.AppliedGeneration, e.AppliedAt = e.Generation, now
 	}
 	return true
@@ -139,8 +144,12 @@ func (e *Environment) Unpin(now time.Time) (changed bool) {
 	return true
 }
 
-// Refuse records why the head is not deployed. What runs keeps running.
+// Refuse records why the head is not deployed. What runs keeps running; what keeps
+// the environment from being removed stays the problem.
 func (e *Environment) Refuse(p Problem, now time.Time) (changed bool) {
+	if e.stuck() {
+		return false
+	}
 	if old := e.Problem; old != nil && old.Kind == p.Kind && old.SHA == p.SHA && old.Message == p.Message {
 		return false
 	}
@@ -150,10 +159,25 @@ func (e *Environment) Refuse(p Problem, now time.Time) (changed bool) {
 }
 
 // Fail gives the wanted generation up: it is neither resolved nor committed any
-// further until something new is wanted.
+// further until something new is wanted. Where a newer head was refused meanwhile,
+// that stays the problem.
 func (e *Environment) Fail(p Problem, now time.Time) {
+	e.Blocked = e.Generation
+	if e.headRefused() {
+		return
+	}
 	p.SHA, p.At = e.SHA, now
-	e.Problem, e.Blocked = &p, e.Generation
+	e.Problem = &p
+}
+
+// headRefused says that Problem is of a newer head than the revision that is wanted.
+func (e *Environment) headRefused() bool {
+	return e.Wanted == Present && e.Problem != nil && e.Problem.SHA == e.HeadSHA && e.SHA != e.HeadSHA
+}
+
+// stuck says that the removal was given up, and Problem says why.
+func (e *Environment) stuck() bool {
+	return e.Wanted == Absent && e.Generation > 0 && e.Blocked == e.Generation
 }
 
 // Resolve records the images of the wanted generation: what will be committed.
@@ -166,6 +190,23 @@ func (e *Environment) Resolve(images []Image, now time.Time) {
 func (e *Environment) Missing(images []Image, next time.Time) {
 	e.Images, e.NextImageCheck = images, next
 	e.ImageAttempts++
+}
+
+// Intend records the tree that the folder is about to be given, "" for none, before
+// it is pushed. Whatever becomes of the push, and of idp, the tree is then known as
+// its own. A removal that found nothing to remove finds something after all.
+func (e *Environment) Intend(tree string) {
+	if !slices.Contains(e.Intents, tree) {
+		e.Intents = append(slices.Clone(e.Intents), tree)
+	}
+	if e.Wanted == Absent && e.AppliedGeneration == e.Generation && e.written() {
+		e.AppliedGeneration--
+	}
+}
+
+// written says that something of the environment is, or may be, in Git.
+func (e *Environment) written() bool {
+	return e.Tree != "" || slices.ContainsFunc(e.Intents, func(tree string) bool { return tree != "" })
 }
 
 // Applied is a pushed commit, as the committer reports it to the row.
@@ -196,10 +237,7 @@ func (e *Environment) Commit(a Applied) {
 		e.Observed = &renewed
 	}
 	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit = a.Generation, a.SHA, a.Commit
-	e.Tree, e.Intent = a.Tree, ""
-	if e.Generation == a.Generation {
-		e.Overwrite = false
-	}
+	e.Tree, e.Intents, e.Overwrite = a.Tree, nil, false
 }
 
 // NeedsImages says that the wanted generation's images are still to be found.

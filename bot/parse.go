@@ -2,6 +2,7 @@ package bot
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -14,9 +15,10 @@ import (
 const (
 	// prefix is what a command's line starts with.
 	prefix = "/idp"
-	// maxComment is how much of a comment is read, in bytes: all that GitHub lets
-	// anybody write.
-	maxComment = 4 * 65_536
+	// maxComment is how long a comment may be to be read for commands, in bytes.
+	// Reading Markdown takes time quadratic in the length of what is made to take it:
+	// 64 KiB of "*_" take seconds, and anybody may comment on a public repository.
+	maxComment = 16 << 10
 	// maxIndent is how far a command may be indented: four blanks make code.
 	maxIndent = 3
 )
@@ -38,12 +40,16 @@ func (i Invocation) String() string {
 // the start of a line of its own, as in "/idp extend 24h", indented by at most
 // three blanks; what GitHub would show as a quote, as code of any kind, as a
 // table, or not at all (HTML) is no command. The word "/idp" and the command may
-// be written in any case.
+// be written in any case. A comment of more than 16 KiB has none.
 func Parse(body string) []Invocation {
-	if indexFoldASCII(body, prefix) < 0 || len(body) > maxComment {
+	if len(body) > maxComment {
 		return nil
 	}
-	source := []byte(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "\uFFFD").Replace(body))
+	body = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "\uFFFD").Replace(body)
+	if !slices.ContainsFunc(strings.Split(body, "\n"), looksLikeCommand) {
+		return nil
+	}
+	source := []byte(body)
 	document := goldmark.New(goldmark.WithExtensions(extension.Table, extension.Strikethrough)).
 		Parser().Parse(text.NewReader(source))
 	var found []Invocation
@@ -62,6 +68,12 @@ func Parse(body string) []Invocation {
 		return ast.WalkContinue, nil
 	})
 	return found
+}
+
+// looksLikeCommand is a cheap first look at a line, before its context is known.
+func looksLikeCommand(line string) bool {
+	_, ok := parseLine(line)
+	return ok
 }
 
 // inBlock returns the commands among a block's lines. Only text directly in the
@@ -103,14 +115,4 @@ func parseLine(line string) (Invocation, bool) {
 		return Invocation{}, true
 	}
 	return Invocation{Name: strings.ToLower(words[1]), Args: words[2:]}, true
-}
-
-// indexFoldASCII is strings.Index for a lower-case ASCII word in any case.
-func indexFoldASCII(s, word string) int {
-	for i := 0; i+len(word) <= len(s); i++ {
-		if strings.EqualFold(s[i:i+len(word)], word) {
-			return i
-		}
-	}
-	return -1
 }

@@ -67,6 +67,7 @@ func TestParse(t *testing.T) {
 		{"link text", "[x\n/idp pin](https://example.com)", nil},
 		{"emphasis", "*x\n/idp pin*", nil},
 		{"table", "| a |\n|---|\n/idp pin |", nil},
+		{"very long", strings.Repeat("x\n", maxComment/2) + "/idp pin", nil},
 		{"look-alike slash", "∕idp pin", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

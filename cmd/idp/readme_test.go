@@ -163,13 +163,8 @@ var described = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "([^"]*)", c
 // metricsReference is the README's table of idp's own metrics, by name.
 func metricsReference(t *testing.T, registry *prometheus.Registry) string {
 	t.Helper()
-	descs := make(chan *prometheus.Desc)
-	go func() {
-		defer close(descs)
-		registry.Describe(descs)
-	}()
 	var rows [][]string
-	for desc := range descs {
+	for _, desc := range descriptions(registry) {
 		m := described.FindStringSubmatch(desc.String())
 		if m == nil {
 			t.Errorf("cannot read %s", desc)
@@ -186,6 +181,21 @@ func metricsReference(t *testing.T, registry *prometheus.Registry) string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", row[0], row[1], row[2], strings.ReplaceAll(row[3], "|", `\|`))
 	}
 	return b.String()
+}
+
+// descriptions returns what describes the registry's metrics. The registry is
+// locked until the last one is received.
+func descriptions(registry *prometheus.Registry) []*prometheus.Desc {
+	ch := make(chan *prometheus.Desc)
+	go func() {
+		defer close(ch)
+		registry.Describe(ch)
+	}()
+	var out []*prometheus.Desc
+	for desc := range ch {
+		out = append(out, desc)
+	}
+	return out
 }
 
 // only is a collector of one description, which a registry refuses with the

@@ -28,8 +28,10 @@ type Application struct {
 	// "Succeeded", "Failed" or "Error"; "" when there was none. OperationRevision is
 	// the commit it syncs or synced, OperationMessage its own words.
 	OperationPhase, OperationRevision, OperationMessage string
-	// SyncedRevision is the newest commit that was synced with success, "" when
-	// none was. A commit that was pushed before it counts as applied.
+	// SyncedRevision is the newest commit that the cluster is known to be as: the
+	// one it was compared with while that is Synced (a commit that changes nothing
+	// here is never synced), else the last that was synced with success; "" when
+	// there is none. A commit that was pushed before it counts as applied.
 	SyncedRevision string
 	// Message says in one line why all is not well, "" when it is.
 	Message string
@@ -105,6 +107,9 @@ func (a *application) summary() Application {
 	}
 	if history := a.Status.History; len(history) > 0 {
 		out.SyncedRevision = history[len(history)-1].Revision
+	}
+	if a.Status.Sync.Status == v1alpha1.SyncStatusCodeSynced {
+		out.SyncedRevision = out.Revision
 	}
 	out.Message = a.message()
 	return out

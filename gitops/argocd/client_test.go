@@ -107,7 +107,7 @@ func TestApplication(t *testing.T) {
 			Sync:           v1alpha1.SyncStatus{Status: v1alpha1.SyncStatusCodeSynced, Revision: "c2"},
 			Health:         v1alpha1.HealthStatus{Status: health.HealthStatusHealthy},
 			ReconciledAt:   &metav1.Time{Time: at},
-			History:        v1alpha1.RevisionHistories{{Revision: "c1"}, {Revision: "c2"}},
+			History:        v1alpha1.RevisionHistories{{Revision: "c0"}, {Revision: "c1"}},
 			OperationState: &v1alpha1.OperationState{Phase: synccommon.OperationSucceeded, Message: "successfully synced (all tasks run)", SyncResult: &v1alpha1.SyncOperationResult{Revision: "c2"}},
 			Conditions:     []v1alpha1.ApplicationCondition{{Type: v1alpha1.ApplicationConditionExcludedResourceWarning, Message: "noise"}},
 		},
@@ -129,6 +129,7 @@ func TestApplication(t *testing.T) {
 		Status: v1alpha1.ApplicationStatus{
 			Sync:           v1alpha1.SyncStatus{Status: v1alpha1.SyncStatusCodeOutOfSync, Revision: "c3"},
 			Health:         v1alpha1.HealthStatus{Status: health.HealthStatusMissing},
+			History:        v1alpha1.RevisionHistories{{Revision: "c1"}},
 			OperationState: &v1alpha1.OperationState{Phase: synccommon.OperationFailed, Message: "one or more objects failed to apply"},
 		},
 	}
@@ -144,9 +145,9 @@ func TestApplication(t *testing.T) {
 	for _, want := range []Application{
 		{Name: "healthy", Namespace: "argocd", Sync: "Synced", Revision: "c2", Health: "Healthy", OperationPhase: "Succeeded",
 			OperationRevision: "c2", OperationMessage: "successfully synced (all tasks run)", SyncedRevision: "c2", ReconciledAt: at},
-		{Name: "degraded", Sync: "Synced", Revision: "c2", Health: "Degraded",
+		{Name: "degraded", Sync: "Synced", Revision: "c2", Health: "Degraded", SyncedRevision: "c2",
 			Message: `Deployment web: Deployment "web" exceeded its progress deadline`},
-		{Name: "failed", Sync: "OutOfSync", Revision: "c3", Health: "Missing", OperationPhase: "Failed", Deleting: true,
+		{Name: "failed", Sync: "OutOfSync", Revision: "c3", Health: "Missing", OperationPhase: "Failed", SyncedRevision: "c1", Deleting: true,
 			OperationMessage: "one or more objects failed to apply", Message: "one or more objects failed to apply"},
 		{Name: "broken", Sync: "Unknown", Health: "Unknown", Message: "app path does not exist"},
 	} {

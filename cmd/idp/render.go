@@ -165,7 +165,7 @@ func (f renderFlags) declared(s *spec.Spec) error {
 func (p *program) render(cfg *Config, f renderFlags, row previews.Environment) error {
 	class := cfg.Class()
 	if class.RepoURL == "" {
-		class.RepoURL = "https://git.example.com/gitops.git"
+		class.RepoURL = exampleRepoURL
 		p.note("gitops_url is not set: the ApplicationSet reads from %s", class.RepoURL)
 	}
 	if cfg.ImageCheck == "wait" {

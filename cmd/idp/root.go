@@ -16,8 +16,13 @@ import (
 func commands() []func(*program) *cobra.Command {
 	return []func(*program) *cobra.Command{
 		newServe,
+		newDemo,
 		newValidate,
+		newRender,
 		newSchema,
+		newReplay,
+		newEnv,
+		newReap,
 		newHealthcheck,
 		newVersion,
 	}

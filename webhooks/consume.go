@@ -2,8 +2,6 @@ package webhooks
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -81,28 +79,12 @@ func coalesces(d store.Delivery) bool {
 }
 
 func (c *Consumer) one(ctx context.Context, d store.Delivery) error {
-	event, err := decodeStored(d)
+	event, err := Decode(d.Event, d.GUID, d.Payload)
 	if err != nil {
 		return err
 	}
 	event.ReceivedAt = d.ReceivedAt
 	return c.handle(ctx, event)
-}
-
-// decodeStored decodes what GitHub sent, and what the sweep made: an event as it
-// is. The edge lets nothing in that calls itself the sweep's.
-func decodeStored(d store.Delivery) (bot.Event, error) {
-	if d.Event != bot.SweepEvent {
-		return Decode(d.Event, d.GUID, d.Payload)
-	}
-	var event bot.Event
-	if err := json.Unmarshal(d.Payload, &event); err != nil {
-		return bot.Event{}, fmt.Errorf("decode swept event %s: %w", d.GUID, err)
-	}
-	if event.Delivery != d.GUID || !event.Swept {
-		return bot.Event{}, errors.New("decode swept event " + d.GUID + ": it is not the sweep's")
-	}
-	return event, nil
 }
 
 // turn is what is done one after the other.

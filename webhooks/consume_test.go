@@ -1,0 +1,157 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// desk holds deliveries that are still to be done, and does them.
+type desk struct {
+	mu      sync.Mutex
+	pending []store.Delivery
+	done    []string
+	broken  map[string]bool
+	// busy counts the deliveries at work for each pull request, most the most ever.
+	busy map[int]int
+	most int
+}
+
+func (d *desk) enter(pr, by int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.busy[pr] += by
+	d.most = max(d.most, d.busy[pr])
+}
+
+func (d *desk) PendingDeliveries(_ context.Context, repositoryID int64, pr int) ([]store.Delivery, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []store.Delivery
+	for _, one := range d.pending {
+		if one.RepositoryID == repositoryID && one.PR == pr {
+			out = append(out, one)
+		}
+	}
+	return out, nil
+}
+
+func (d *desk) Apply(_ context.Context, o store.Outcome) error {
+	d.finish(o.Delivery, "skipped "+o.Delivery)
+	return nil
+}
+
+func (d *desk) finish(guid, note string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.done = append(d.done, note)
+	d.pending = slices.DeleteFunc(d.pending, func(one store.Delivery) bool { return one.GUID == guid })
+}
+
+func (d *desk) handle(_ context.Context, e bot.Event) error {
+	d.mu.Lock()
+	broken := d.broken[e.Delivery]
+	d.mu.Unlock()
+	if broken {
+		return errors.New("broken")
+	}
+	d.finish(e.Delivery, e.Delivery)
+	return nil
+}
+
+// stored is a delivery as the store hands it out.
+func stored(guid, action string, pr int) store.Delivery {
+	return store.Delivery{
+		GUID: guid, Event: "pull_request", Action: action, RepositoryID: 9, PR: pr,
+		Payload: fmt.Appendf(nil, `{"action":%q,"number":%d,"repository":{"id":9,"name":"web","owner":{"login":"acme"}}}`, action, pr),
+	}
+}
+
+func TestConsumerKeepsOrder(t *testing.T) {
+	t.Parallel()
+	broken := stored("broken", "labeled", 1)
+	tried := stored("tried", "labeled", 1)
+	tried.Attempts = 1
+	for name, test := range map[string]struct {
+		pending []store.Delivery
+		handled int // index of the one whose job runs
+		fails   bool
+		want    []string
+	}{
+		"older ones first":     {pending: []store.Delivery{stored("a", "opened", 1), stored("b", "labeled", 1), stored("c", "closed", 1)}, handled: 1, want: []string{"a", "b"}},
+		"done on the way":      {pending: []store.Delivery{stored("a", "opened", 1)}, handled: -1, want: []string{"a"}},
+		"other pull requests":  {pending: []store.Delivery{stored("a", "opened", 2), stored("b", "opened", 1)}, handled: 1, want: []string{"b"}},
+		"broken holds nobody":  {pending: []store.Delivery{broken, stored("b", "closed", 1)}, handled: 1, want: []string{"b"}},
+		"tried waits":          {pending: []store.Delivery{tried, stored("b", "closed", 1)}, handled: 1, want: []string{"b"}},
+		"its own error is its": {pending: []store.Delivery{broken}, handled: 0, fails: true},
+		"pushes fold":          {pending: []store.Delivery{stored("a", "synchronize", 1), stored("b", "labeled", 1), stored("c", "synchronize", 1)}, handled: 2, want: []string{"skipped a", "b", "c"}},
+		"the job's own folds":  {pending: []store.Delivery{stored("a", "synchronize", 1), stored("b", "synchronize", 1)}, handled: 0, want: []string{"skipped a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := &desk{pending: slices.Clone(test.pending), broken: map[string]bool{"broken": true}}
+			mine := stored("gone", "opened", 1)
+			if test.handled >= 0 {
+				mine = test.pending[test.handled]
+			}
+			err := NewConsumer(d, d.handle).Handle(t.Context(), mine)
+			if (err != nil) != test.fails || !slices.Equal(d.done, test.want) {
+				t.Errorf("did %v, %v, want %v", d.done, err, test.want)
+			}
+		})
+	}
+}
+
+// Deliveries of one pull request never run beside each other; those of others do,
+// and one that gives up leaves the turn to the next.
+func TestConsumerTakesTurns(t *testing.T) {
+	t.Parallel()
+	d := &desk{busy: map[int]int{}}
+	entered, leave := make(chan int), make(chan struct{})
+	consumer := NewConsumer(d, func(ctx context.Context, e bot.Event) error {
+		d.enter(e.PR, 1)
+		defer d.enter(e.PR, -1)
+		entered <- e.PR
+		<-leave
+		return d.handle(ctx, e)
+	})
+	for i := range 3 {
+		d.pending = append(d.pending, stored(fmt.Sprint("one", i), "labeled", 1))
+	}
+	d.pending = append(d.pending, stored("other", "labeled", 2))
+	var jobs sync.WaitGroup
+	for _, one := range d.pending {
+		jobs.Go(func() {
+			if err := consumer.Handle(t.Context(), one); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if both := []int{<-entered, <-entered}; !slices.Contains(both, 1) || !slices.Contains(both, 2) {
+		t.Errorf("at work at once: pull requests %v", both)
+	}
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := consumer.Handle(impatient, stored("one9", "labeled", 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("gave up with %v", err)
+	}
+	leave <- struct{}{}
+	leave <- struct{}{}
+	for range 2 {
+		<-entered
+		leave <- struct{}{}
+	}
+	jobs.Wait()
+	if d.most != 1 {
+		t.Errorf("%d deliveries of one pull request at once", d.most)
+	}
+	if len(d.done) != 4 || len(consumer.turns.held) != 0 {
+		t.Errorf("did %v, %d turns kept", d.done, len(consumer.turns.held))
+	}
+}

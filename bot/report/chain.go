@@ -9,11 +9,11 @@ import (
 
 // chain tells how long each step took, from the push to the preview that serves:
 // "Ready 1m52s after the push: image 1m31s · committed 0.4s · rolled out 20s". It is
-// "" before the revision is committed, and once the expiry was moved: the commit
-// that the row remembers is then a later one than that which brought the revision.
+// "" before the revision is committed, and where it was wanted again after that.
 func chain(in Input) string {
 	e := &in.Environment
-	if e.Wanted != previews.Present || e.AppliedGeneration != e.Generation || e.SHA != e.HeadSHA || renewed(e) {
+	if e.Wanted != previews.Present || e.AppliedSHA != e.SHA || e.SHA != e.HeadSHA ||
+		e.ResolvedGeneration != e.Generation || e.ResolvedAt.Before(e.WantedAt) || e.AppliedAt.Before(e.ResolvedAt) {
 		return ""
 	}
 	steps := []string{imageStep(e), "committed " + Elapsed(e.AppliedAt.Sub(e.ResolvedAt))}
@@ -36,11 +36,6 @@ func imageStep(e *previews.Environment) string {
 		}
 	}
 	return "image not checked"
-}
-
-// renewed says that the expiry is not the one that came with the revision.
-func renewed(e *previews.Environment) bool {
-	return e.Pinned || !e.ExpiresAt.Equal(e.PushedAt.Add(e.TTL))
 }
 
 // started and ended are when the work on the head's verdict began and came to it;

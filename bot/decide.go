@@ -204,17 +204,26 @@ func (d *deciding) refuse(p previews.Problem) {
 // is none yet.
 func (d *deciding) row() *previews.Environment {
 	if d.env == nil {
-		repo := d.PR.Repository
 		d.env = &previews.Environment{
-			Ref: gitops.EnvironmentRef{
-				RepositoryID: repo.ID, Owner: strings.ToLower(repo.Owner), Repo: strings.ToLower(repo.Name),
-				ID: gitops.PreviewID(d.PR.Number),
-			},
-			PR: d.PR.Number, Author: d.PR.Author.Login, Wanted: previews.Absent,
+			Ref: d.ref(),
+			PR:  d.PR.Number, Author: d.PR.Author.Login, Wanted: previews.Absent,
 		}
 		d.refresh()
 	}
 	return d.env
+}
+
+// ref names the pull request's environment, with the repository's name as its
+// other environments have it: one list of previews holds them all.
+func (d *deciding) ref() gitops.EnvironmentRef {
+	repo := d.PR.Repository
+	ref := gitops.EnvironmentRef{
+		RepositoryID: repo.ID, Owner: strings.ToLower(repo.Owner), Repo: strings.ToLower(repo.Name), ID: gitops.PreviewID(d.PR.Number),
+	}
+	if d.Paths.RepositoryID == repo.ID && repo.ID != 0 {
+		ref.Owner, ref.Repo = d.Paths.Owner, d.Paths.Repo
+	}
+	return ref
 }
 
 // refresh brings the row's names for calls and links up to date.
@@ -226,15 +235,8 @@ func (d *deciding) refresh() {
 	}
 }
 
-// see records the newest head, for its check, without asking for it. What blocks a
-// removal is no matter of one commit and stays.
-func (d *deciding) see() {
-	problem := d.env.Problem
-	d.env.SeeHead(d.PR.HeadSHA, d.PR.HeadRef, d.Now)
-	if d.env.Wanted == previews.Absent && d.env.Generation > 0 && d.env.Blocked == d.env.Generation {
-		d.env.Problem = problem
-	}
-}
+// see records the newest head, for its check, without asking for it.
+func (d *deciding) see() { d.env.SeeHead(d.PR.HeadSHA, d.PR.HeadRef, d.Now) }
 
 // by is who caused a removal, where the event says so.
 func (d *deciding) by(reason previews.RemovalReason) string {
@@ -257,9 +259,7 @@ func (d *deciding) because(format string, args ...any) {
 }
 
 func (d *deciding) audit(action string, allowed bool, reason string) {
-	environment := gitops.EnvironmentRef{
-		Owner: strings.ToLower(d.PR.Repository.Owner), Repo: strings.ToLower(d.PR.Repository.Name), ID: gitops.PreviewID(d.PR.Number),
-	}
+	environment := d.ref()
 	if d.env != nil {
 		environment = d.env.Ref
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -27,6 +28,10 @@ type Snapshot struct {
 	PermissionErr string
 	// Environment is the pull request's row, nil when there is none.
 	Environment *previews.Environment
+	// Paths names the repository as the environments do that it already has: they
+	// keep the names of the first day, and so do new ones beside them. Empty when it
+	// has none.
+	Paths gitops.EnvironmentRef
 }
 
 // PullRequest is a pull request as it is now.

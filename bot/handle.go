@@ -47,6 +47,7 @@ type Handling interface {
 type Rows interface {
 	Environment(ctx context.Context, repositoryID int64, id string) (previews.Environment, error)
 	Environments(ctx context.Context, f store.Filter) ([]previews.Environment, error)
+	FirstRef(ctx context.Context, repositoryID int64) (gitops.EnvironmentRef, error)
 	Update(ctx context.Context, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error)
 	Apply(ctx context.Context, o store.Outcome) error
 }
@@ -229,6 +230,10 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 		s.Environment = &row
 	case !errors.Is(err, previews.ErrNotFound):
 		return s, err
+	default:
+		if s.Paths, err = h.Store.FirstRef(ctx, s.PR.Repository.ID); err != nil && !errors.Is(err, previews.ErrNotFound) {
+			return s, err
+		}
 	}
 	if s.PR.Open {
 		if s.Spec, err = readSpec(ctx, gh, s.PR); err != nil {

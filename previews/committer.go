@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/repo"
 )
 
@@ -134,7 +135,8 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 	for _, row := range rows {
 		change, err := c.change(row)
 		if err != nil {
-			if err := c.failRow(ctx, row, Problem{Kind: ProblemSpec, Message: err.Error()}); err != nil {
+			c.Log.Warn("cannot be rendered", "env", row.Ref.String(), "error", err)
+			if err := c.failRow(ctx, row, renderProblem(err)); err != nil {
 				return nil, err
 			}
 			continue
@@ -171,6 +173,10 @@ func (c *Committer) change(row Environment) (repo.Change, error) {
 		return repo.Change{}, err
 	}
 	change.Files = files
+	// One that cannot be listed must not keep its repository's list from being written.
+	if _, err := c.List(row.Ref.RepositoryID, row.Ref.Repo, []Environment{row}); err != nil {
+		return repo.Change{}, err
+	}
 	return change, nil
 }
 
@@ -246,8 +252,9 @@ func (c *Committer) listed(ctx context.Context, b *batch, repositoryID int64) ([
 }
 
 // record writes what was pushed into the rows, whatever they have come to want
-// meanwhile.
+// meanwhile, and even when the program is being stopped.
 func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) error {
+	ctx = context.WithoutCancel(ctx)
 	now := c.Now()
 	applied := make(map[int64]Applied, len(result.Applied))
 	changed := make([]Environment, 0, len(result.Applied))
@@ -314,6 +321,9 @@ func (c *Committer) failChanged(ctx context.Context, b *batch, conflicts []repo.
 }
 
 func conflictMessage(c repo.Conflict) string {
+	if !errors.Is(c.Err, repo.ErrConflict) {
+		return fmt.Sprintf("%s in the GitOps repository cannot be written: %v", c.Dir, c.Err)
+	}
 	if c.Commit == "" {
 		return fmt.Sprintf("%s in the GitOps repository is not what idp wrote there, so idp left it alone", c.Dir)
 	}
@@ -353,6 +363,16 @@ func (c *Committer) failRow(ctx context.Context, row Environment, p Problem) err
 	}
 	c.Pushed(nil)
 	return nil
+}
+
+// renderProblem tells the pull request why its revision cannot be rendered: in the
+// words meant for users, where there are any.
+func renderProblem(err error) Problem {
+	p := Problem{Kind: ProblemSpec, Message: "this revision cannot be rendered", Hint: "The platform team finds the reason in idp's log."}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		p.Message, p.Hint = f.Message, f.Hint
+	}
+	return p
 }
 
 func pause(ctx context.Context, d time.Duration) error {

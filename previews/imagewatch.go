@@ -84,6 +84,9 @@ func (w *ImageWatcher) check(ctx context.Context, env Environment) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if cause != nil {
+		w.Log.Warn("has no images to look for", "env", env.Ref.String(), "error", cause)
+	}
 	now := w.Now()
 	_, err := w.Store.Update(ctx, env.RowID, func(e *Environment) error {
 		if e.Generation != env.Generation || !e.NeedsImages() {
@@ -103,7 +106,7 @@ func (w *ImageWatcher) record(e *Environment, images []Image, cause error, now t
 	missing := firstMissing(images)
 	switch {
 	case cause != nil:
-		e.Fail(Problem{Kind: ProblemSpec, Message: cause.Error()}, now)
+		e.Fail(renderProblem(cause), now)
 	case missing == nil:
 		e.Resolve(images, now)
 	case now.Sub(e.WantedAt) >= w.Timeout:

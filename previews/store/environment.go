@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -47,6 +48,17 @@ func (s *Store) Environment(ctx context.Context, repositoryID int64, id string) 
 		return e, fmt.Errorf("read environment %s of repository %d: %w", id, repositoryID, err)
 	}
 	return e, nil
+}
+
+// FirstRef returns the name of the environment that a repository had first, or
+// previews.ErrNotFound: its later ones share the owner and the repository in it.
+func (s *Store) FirstRef(ctx context.Context, repositoryID int64) (gitops.EnvironmentRef, error) {
+	defer s.metrics.time("first_ref")()
+	e, err := oneEnvironment(s.read.QueryRowContext, ctx, `repository_id = ? ORDER BY id LIMIT 1`, repositoryID)
+	if err != nil {
+		return gitops.EnvironmentRef{}, fmt.Errorf("read the first environment of repository %d: %w", repositoryID, err)
+	}
+	return e.Ref, nil
 }
 
 type queryRow func(ctx context.Context, query string, args ...any) *sql.Row

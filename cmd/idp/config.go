@@ -167,15 +167,15 @@ type RoutingConfig struct {
 
 // QuotaConfig bounds one preview.
 type QuotaConfig struct {
-	// QuotaCPU is the sum of its containers' CPU limits.
+	// QuotaCPU is the sum of the CPU limits of a preview's containers.
 	QuotaCPU string `key:"quota_cpu" default:"4" check:"quantity"`
-	// QuotaMemory is the sum of its containers' memory limits.
+	// QuotaMemory is the sum of the memory limits of a preview's containers.
 	QuotaMemory string `key:"quota_memory" default:"8Gi" check:"quantity"`
-	// QuotaEphemeralStorage is the sum of its containers' limits of scratch space.
+	// QuotaEphemeralStorage is the sum of the scratch space limits of a preview's containers.
 	QuotaEphemeralStorage string `key:"quota_ephemeral_storage" default:"20Gi" check:"quantity"`
-	// QuotaPods is the number of its pods.
+	// QuotaPods is the most pods that a preview may have.
 	QuotaPods int64 `key:"quota_pods" default:"20" check:"positive"`
-	// QuotaMaxReplicas is the number of replicas of one service.
+	// QuotaMaxReplicas is the most replicas that one service of a preview may have.
 	QuotaMaxReplicas int32 `key:"quota_max_replicas" default:"3" check:"positive"`
 	// QuotaDefaultCPURequest is the CPU request of a container that names none.
 	QuotaDefaultCPURequest string `key:"quota_default_cpu_request" default:"50m" check:"quantity"`

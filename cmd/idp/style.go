@@ -36,4 +36,3 @@ func (s style) wrap(code, text string) string {
 func (s style) bold(text string) string { return s.wrap("1", text) }
 func (s style) dim(text string) string  { return s.wrap("2", text) }
 func (s style) bad(text string) string  { return s.wrap("1;31", text) }
-func (s style) good(text string) string { return s.wrap("32", text) }

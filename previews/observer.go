@@ -60,12 +60,17 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("list environments that are syncing: %w", err)
 	}
-	group, gctx := errgroup.WithContext(ctx)
+	// One that cannot be asked about holds no other up.
+	var group errgroup.Group
 	group.SetLimit(observeParallel)
-	for _, row := range rows {
-		group.Go(func() error { return o.observe(gctx, row) })
+	failed := make([]error, len(rows))
+	for i, row := range rows {
+		group.Go(func() error {
+			failed[i] = o.observe(ctx, row)
+			return nil
+		})
 	}
-	return false, group.Wait()
+	return false, errors.Join(group.Wait(), errors.Join(failed...))
 }
 
 func (o *Observer) observe(ctx context.Context, row Environment) error {

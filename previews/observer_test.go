@@ -1,0 +1,191 @@
+package previews_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+	"github.com/idp-bot/idp/previews/storetest"
+)
+
+// cluster is what Argo CD sees, by Application.
+type cluster struct {
+	mu   sync.Mutex
+	apps map[string]previews.Seen
+	// away are the Applications, all of them under "", that Argo CD does not answer for.
+	away map[string]bool
+}
+
+var errAway = errors.New("connection refused")
+
+func (c *cluster) see(_ context.Context, application string) (previews.Seen, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away[""] || c.away[application] {
+		return previews.Seen{}, errAway
+	}
+	seen, ok := c.apps[application]
+	if !ok {
+		return seen, previews.ErrNotFound
+	}
+	return seen, nil
+}
+
+// contains takes commits for numbers: "c2" comes after "c1".
+func contains(_ context.Context, descendant, ancestor string) (bool, error) {
+	return descendant >= ancestor, nil
+}
+
+type observing struct {
+	*testing.T
+	clock    *storetest.Clock
+	store    *store.Store
+	cluster  *cluster
+	observer *previews.Observer
+	row      previews.Environment
+}
+
+// newObserving follows one preview that was committed in c2.
+func newObserving(t *testing.T) *observing {
+	t.Helper()
+	clock := storetest.NewClock()
+	w := &observing{T: t, clock: clock, store: openStore(t, clock), cluster: &cluster{apps: map[string]previews.Seen{}, away: map[string]bool{}}}
+	w.observer = &previews.Observer{
+		Store: w.store, See: w.cluster.see, Contains: contains, Timeout: 15 * time.Minute,
+		Changed: func() {}, Now: clock.Now, Log: slog.New(slog.DiscardHandler),
+	}
+	w.row = w.add(1)
+	return w
+}
+
+func (w *observing) add(pr int) previews.Environment {
+	w.Helper()
+	e := storetest.Preview(1, pr, w.clock.Now())
+	e.Resolve(nil, w.clock.Now())
+	e.Commit(previews.Applied{Generation: 1, SHA: e.SHA, Commit: "c2", Tree: "t", Watched: true, At: w.clock.Now()})
+	return storetest.Add(w, w.store, e)
+}
+
+func (w *observing) step() (previews.Environment, error) {
+	w.Helper()
+	_, stepErr := w.observer.Step(w.Context())
+	e, err := w.store.Environment(w.Context(), 1, "pr-1")
+	if err != nil {
+		w.Fatal(err)
+	}
+	return e, stepErr
+}
+
+func (w *observing) update(f func(*previews.Environment)) {
+	w.Helper()
+	if _, err := w.store.Update(w.Context(), w.row.RowID, func(e *previews.Environment) error { f(e); return nil }); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func TestObserver(t *testing.T) {
+	t.Parallel()
+	healthy := previews.Seen{Revision: "c2", Sync: "Synced", Health: "Healthy"}
+	for name, test := range map[string]struct {
+		seen    *previews.Seen // nil: there is no such Application
+		after   time.Duration
+		want    previews.State
+		message string
+	}{
+		"no Application yet":              {nil, 0, previews.StateSyncing, "waiting for Argo CD to make the Application"},
+		"never an Application":            {nil, 15 * time.Minute, previews.StateDegraded, "not healthy after 15m0s: waiting for"},
+		"nothing synced yet":              {&previews.Seen{Sync: "OutOfSync", Health: "Missing"}, 0, previews.StateSyncing, ""},
+		"healthy":                         {&healthy, 0, previews.StateReady, ""},
+		"healthy late":                    {&healthy, time.Hour, previews.StateReady, ""},
+		"healthy in a later commit":       {&previews.Seen{Revision: "c3", Sync: "Synced", Health: "Healthy"}, 0, previews.StateReady, ""},
+		"the commit before is healthy":    {&previews.Seen{Revision: "c1", Sync: "Synced", Health: "Healthy"}, 0, previews.StateSyncing, ""},
+		"the commit before is degraded":   {&previews.Seen{Revision: "c1", Sync: "Synced", Health: "Degraded"}, 0, previews.StateSyncing, ""},
+		"the commit before, for too long": {&previews.Seen{Revision: "c1", Sync: "Synced", Health: "Healthy"}, time.Hour, previews.StateDegraded, "not healthy after 1h0m0s"},
+		"rolling out":                     {&previews.Seen{Revision: "c2", Sync: "Synced", Health: "Progressing"}, 0, previews.StateSyncing, ""},
+		"rolling out for too long":        {&previews.Seen{Revision: "c2", Sync: "Synced", Health: "Progressing", Message: "0 of 1 ready"}, time.Hour, previews.StateDegraded, "not healthy after 1h0m0s: 0 of 1 ready"},
+		"degraded":                        {&previews.Seen{Revision: "c2", Sync: "Synced", Health: "Degraded", Message: "crash loop"}, 0, previews.StateDegraded, "crash loop"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newObserving(t)
+			if test.seen != nil {
+				w.cluster.apps[w.row.Ref.Name()] = *test.seen
+			}
+			w.clock.Advance(test.after)
+			e, err := w.step()
+			if err != nil || e.State() != test.want || e.Observed.Generation != 1 {
+				t.Fatalf("%s (%v): %+v", e.State(), err, e.Observed)
+			}
+			if got := e.Observed.Message; !strings.HasPrefix(got, test.message) || test.message == "" && got != "" {
+				t.Errorf("message %q", got)
+			}
+			again, err := w.step()
+			if err != nil || again.Version != e.Version {
+				t.Errorf("seeing the same again wrote the row (%v)", err)
+			}
+		})
+	}
+}
+
+// Argo CD being away is no verdict until the time is over.
+func TestObserverAway(t *testing.T) {
+	t.Parallel()
+	w := newObserving(t)
+	w.cluster.away[""] = true
+	if e, err := w.step(); !errors.Is(err, errAway) || e.State() != previews.StateSyncing {
+		t.Errorf("%s, error %v", e.State(), err)
+	}
+	w.clock.Advance(15 * time.Minute)
+	if e, err := w.step(); err != nil || e.State() != previews.StateDegraded || e.Observed.Message != "not healthy after 15m0s: Argo CD does not answer" {
+		t.Errorf("%s (%v): %+v", e.State(), err, e.Observed)
+	}
+}
+
+// Fault: one Application that Argo CD had no answer for ended the questions about
+// all others.
+func TestObserverOneAway(t *testing.T) {
+	t.Parallel()
+	w := newObserving(t)
+	w.cluster.away[w.row.Ref.Name()] = true
+	const others = 20
+	for pr := 2; pr < 2+others; pr++ {
+		e := w.add(pr)
+		w.cluster.apps[e.Ref.Name()] = previews.Seen{Revision: "c2", Sync: "Synced", Health: "Healthy"}
+	}
+	if _, err := w.step(); !errors.Is(err, errAway) {
+		t.Errorf("error %v", err)
+	}
+	ready, err := w.store.Environments(t.Context(), store.Filter{State: previews.StateReady})
+	if err != nil || len(ready) != others {
+		t.Errorf("%d of %d are ready (%v)", len(ready), others, err)
+	}
+}
+
+// What Argo CD said of a commit is nothing to the one that came meanwhile.
+func TestObserverOvertaken(t *testing.T) {
+	t.Parallel()
+	w := newObserving(t)
+	w.cluster.apps[w.row.Ref.Name()] = previews.Seen{Revision: "c2", Sync: "Synced", Health: "Healthy"}
+	see := w.observer.See
+	w.observer.See = func(ctx context.Context, application string) (previews.Seen, error) {
+		w.update(func(e *previews.Environment) {
+			e.Want(revisionOf("b"), w.clock.Now())
+			e.Resolve(nil, w.clock.Now())
+			e.Commit(previews.Applied{Generation: 2, SHA: "b", Commit: "c3", Tree: "t2", Watched: true, At: w.clock.Now()})
+		})
+		return see(ctx, application)
+	}
+	if e, err := w.step(); err != nil || e.State() != previews.StateSyncing {
+		t.Errorf("%s (%v): %+v", e.State(), err, e.Observed)
+	}
+	w.observer.See = see
+	if e, err := w.step(); err != nil || e.State() != previews.StateSyncing || e.Observed.Generation != 2 {
+		t.Errorf("%s (%v): %+v", e.State(), err, e.Observed)
+	}
+}

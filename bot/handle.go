@@ -212,6 +212,8 @@ func (h *Handler) renamed(ctx context.Context, event Event) error {
 			return fmt.Errorf("rename %s: %w", row.Ref, err)
 		}
 	}
+	// A row that changed is reported, even where that comes to nothing.
+	h.Decided()
 	return h.ignore(ctx, event, "names are updated")
 }
 
@@ -246,7 +248,9 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 		}
 	}
 	if event.Kind == EventComment {
-		s.Permission, s.PermissionErr = permission(ctx, gh, s.PR.Repository, event.Actor.Login)
+		if s.Permission, s.PermissionErr, err = permission(ctx, gh, s.PR.Repository, event.Actor.Login); err != nil {
+			return s, err
+		}
 	}
 	return s, nil
 }
@@ -271,14 +275,18 @@ func readSpec(ctx context.Context, gh Reader, pr PullRequest) (SpecAt, error) {
 	return SpecAt{Found: true, Raw: raw, Spec: parsed, Errors: errs}, nil
 }
 
-// permission reads the actor's permission; an error denies and says so.
-func permission(ctx context.Context, gh Reader, repo RepositoryRef, login string) (access.Permission, string) {
-	p, err := gh.Permission(ctx, repo, login)
-	if errors.Is(err, ErrNotFound) {
-		return access.None, ""
+// permission reads the actor's permission; an error denies and says so. Where it
+// is only not our turn to ask, the event waits: nobody is told that they may not.
+func permission(ctx context.Context, gh Reader, repo RepositoryRef, login string) (p access.Permission, cause string, err error) {
+	p, err = gh.Permission(ctx, repo, login)
+	var later interface{ RetryAt() time.Time }
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return access.None, "", nil
+	case errors.As(err, &later):
+		return access.None, "", err
+	case err != nil:
+		return access.None, err.Error(), nil
 	}
-	if err != nil {
-		return access.None, err.Error()
-	}
-	return p, ""
+	return p, "", nil
 }

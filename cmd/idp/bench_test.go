@@ -64,7 +64,7 @@ func benchWorld(b *testing.B) *benchmarked {
 	b.Helper()
 	w, err := newWorld(context.Background(), worldOptions{
 		dir: b.TempDir(), log: slog.New(slog.DiscardHandler),
-		env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0"},
+		env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_GITHUB_WRITES_PER_MINUTE": "0"},
 	})
 	if err != nil {
 		b.Fatal(err)

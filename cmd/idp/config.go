@@ -54,6 +54,8 @@ type GitHubConfig struct {
 	GitHubAPIURL string `key:"github_api_url" default:"https://api.github.com/" check:"url"`
 	// GitHubAppID is the App's id, a number.
 	GitHubAppID int64 `key:"github_app_id" required:"the App ID on the App's settings page"`
+	// GitHubWritesPerMinute is the most requests that write to GitHub, for one installation in a minute (GitHub takes 80, and 500 in an hour); 0 is no limit.
+	GitHubWritesPerMinute int `key:"github_writes_per_minute" default:"80" check:"natural"`
 	// GitHubPrivateKeyFile is the file of the App's private key, in PEM.
 	GitHubPrivateKeyFile string `key:"github_private_key_file" required:"the path of the key that the App's settings page generates"`
 	// GitHubWebhookSecret are the secrets that deliveries may be signed with, of at least 32 bytes
@@ -129,8 +131,6 @@ type PreviewConfig struct {
 	ReapSchedule string `key:"reap_schedule" default:"@every 1m" check:"schedule"`
 	// SweepSchedule is when missed deliveries and pull requests are looked for, as a cron expression.
 	SweepSchedule string `key:"sweep_schedule" default:"@every 10m" check:"schedule"`
-	// ReportInterval is how often an unchanged wait may update a pull request.
-	ReportInterval time.Duration `key:"report_interval" default:"10s"`
 }
 
 // RoutingConfig is how traffic reaches a preview, and where one may go.

@@ -182,9 +182,6 @@ func (l *loading) checkTimes() {
 			l.refuse(key, "it must be longer than nothing", "write it like 30m")
 		}
 	}
-	if l.sound("report_interval") && c.ReportInterval < time.Second {
-		l.refuse("report_interval", "it is below GitHub's limits for content", "use 1s or more")
-	}
 	if l.sound("preview_ttl") && l.sound("preview_max_ttl") && c.PreviewTTL > c.PreviewMaxTTL {
 		l.refuse("preview_ttl", "it is longer than preview_max_ttl", fmt.Sprintf("use at most %s, or raise preview_max_ttl", l.settings["preview_max_ttl"].text))
 	}

@@ -167,7 +167,6 @@ func TestMistakes(t *testing.T) {
 		{"preview_ttl", "15d", "it is longer than preview_max_ttl"},
 		{"preview_ttl", "3 fortnights", `"3 fortnights" is not a duration`},
 		{"preview_warn_before", "4d", "it is not shorter than preview_ttl"},
-		{"report_interval", "0s", "it is below GitHub's limits"},
 		{"reap_schedule", "@evry 1m", `"@evry 1m" is not a schedule`},
 		{"routing", "Ingress", "routing is Ingress and this is not set"},
 		{"gateway_name", "My_Gateway", `"My_Gateway" is not the name of a Kubernetes object`},

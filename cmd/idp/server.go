@@ -49,6 +49,7 @@ type Main struct {
 	loops []previews.Loop
 	wake  wakes
 
+	edge            http.Handler
 	public, metrics net.Listener
 	peers           *peers
 	// refreshing are the calls to Argo CD after a commit.
@@ -91,6 +92,9 @@ func (m *Main) Open(ctx context.Context) (err error) {
 		return err
 	}
 	m.wire()
+	if m.edge, err = m.newEdge(); err != nil {
+		return err
+	}
 	return m.listen()
 }
 
@@ -149,9 +153,9 @@ func (m *Main) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run serves until ctx ends, then drains: no new webhooks, what is being handled
-// is finished, and the loops stop at the end of their step, all within
-// drain_timeout. What remains is in the database and goes on at the next start.
+// Run serves until ctx ends, then drains: it takes no new webhooks and lets what is
+// being handled finish, within drain_timeout. Then the loops are stopped wherever
+// they are: what they leave is in the database, and found again at the next start.
 func (m *Main) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
@@ -162,11 +166,7 @@ func (m *Main) Run(ctx context.Context) error {
 	for _, loop := range append(m.loops, m.peers.loop()) {
 		running.Go(func() { loop.Run(work) })
 	}
-	edge, err := m.edge()
-	if err != nil {
-		return err
-	}
-	servers := []*http.Server{webhooks.NewServer(edge), webhooks.NewServer(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))}
+	servers := []*http.Server{webhooks.NewServer(m.edge), webhooks.NewServer(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))}
 	failed := make(chan error, len(servers))
 	for i, listener := range []net.Listener{m.public, m.metrics} {
 		running.Go(func() {
@@ -176,6 +176,7 @@ func (m *Main) Run(ctx context.Context) error {
 		})
 	}
 	m.log.Info("idp is serving", "webhooks", "http://"+m.Addr()+"/webhooks/github", "metrics", "http://"+m.MetricsAddr()+"/metrics", "version", buildVersion())
+	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -203,8 +204,8 @@ func (m *Main) drain(servers []*http.Server) error {
 	return nil
 }
 
-// edge is the public HTTP surface.
-func (m *Main) edge() (http.Handler, error) {
+// newEdge makes the public HTTP surface.
+func (m *Main) newEdge() (http.Handler, error) {
 	hook, err := webhooks.New(webhooks.Options{Secrets: m.cfg.GitHubWebhookSecret, Inbox: m.store, Now: m.now, Log: m.log, Registerer: m.registry})
 	if err != nil {
 		return nil, err

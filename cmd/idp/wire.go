@@ -31,7 +31,14 @@ func newGitHub(cfg *Config, now func() time.Time, log *slog.Logger, registry pro
 	if err != nil {
 		return nil, fmt.Errorf("read the App's private key: %w", err)
 	}
-	return github.New(github.Options{APIURL: cfg.GitHubAPIURL, AppID: cfg.GitHubAppID, PrivateKey: key, Now: now, Log: log, Registerer: registry})
+	pace := cfg.GitHubWritesPerMinute
+	if pace == 0 {
+		pace = -1 // no limit
+	}
+	return github.New(github.Options{
+		APIURL: cfg.GitHubAPIURL, AppID: cfg.GitHubAppID, PrivateKey: key, WritesPerMinute: pace,
+		Now: now, Log: log, Registerer: registry,
+	})
 }
 
 func openGitOps(ctx context.Context, cfg *Config, app *github.App, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*repo.Repo, error) {

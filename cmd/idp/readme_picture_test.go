@@ -1,0 +1,39 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// picture is what a pull request shows, for the README: the comment and the check
+// that the bot really wrote in a scenario, which holds them word for word. Only
+// what differs between two runs is filled in again.
+func picture(t *testing.T) string {
+	t.Helper()
+	archive, err := txtar.ParseFile(filepath.Join("..", "..", "testdata", "scenarios", "golden-ready.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := map[string]string{}
+	for _, file := range archive.Files {
+		parts[file.Name] = string(file.Data)
+	}
+	fill := strings.NewReplacer("registry.test", "ghcr.io", "DIGEST", "sha256:2d82ebb4dfb1", "pr@1", "a1b2c3d", "COMMIT", "5c0ffee")
+	comment := visible(fill.Replace(parts["comment.md"]))
+	check := fill.Replace(parts["check.md"])
+	if comment == "" || check == "" {
+		t.Fatal("the scenario golden-ready has no comment.md or check.md")
+	}
+	var b strings.Builder
+	b.WriteString("> **idp** `bot` commented\n>\n")
+	for line := range strings.Lines(comment) {
+		b.WriteString(strings.TrimRight("> "+strings.TrimSuffix(line, "\n"), " ") + "\n")
+	}
+	head, rest, _ := strings.Cut(check, "\n")
+	title, _, _ := strings.Cut(strings.TrimPrefix(rest, "title: "), "\n")
+	b.WriteString("\nand the check's row says **" + strings.TrimSuffix(strings.Split(head, ":")[0], " ") + "** — " + title + ", with the same table and the diff of the\nmanifests behind it.")
+	return b.String()
+}

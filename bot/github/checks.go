@@ -97,9 +97,11 @@ func firstAnnotations(all []*gh.CheckRunAnnotation, there int) (now, later []*gh
 	return all[:most], all[most:]
 }
 
+// output always has a text: without one an update leaves the last one standing,
+// such as the diff of a preview that is gone.
 func output(check report.Check, now []*gh.CheckRunAnnotation) *gh.CheckRunOutput {
 	return &gh.CheckRunOutput{
-		Title: &check.Title, Summary: &check.Summary, Text: optional(check.Text), Annotations: now,
+		Title: &check.Title, Summary: &check.Summary, Text: &check.Text, Annotations: now,
 	}
 }
 

@@ -304,15 +304,7 @@ func (c *Committer) diff(ctx context.Context, row Environment, done repo.Applied
 func (c *Committer) failChanged(ctx context.Context, b *batch, conflicts []repo.Conflict) error {
 	for _, conflict := range conflicts {
 		row := b.rows[conflict.Key]
-		hint := "/idp preview"
-		if row.Wanted == Absent {
-			hint = "/idp destroy"
-		}
-		err := c.failRow(ctx, row, Problem{
-			Kind:    ProblemChanged,
-			Message: conflictMessage(conflict),
-			Hint:    "Comment " + hint + " to go on and replace that change.",
-		})
+		err := c.failRow(ctx, row, Problem{Kind: ProblemChanged, Message: conflictMessage(conflict), Hint: conflictHint(conflict, row)})
 		if err != nil {
 			return err
 		}
@@ -328,6 +320,18 @@ func conflictMessage(c repo.Conflict) string {
 		return fmt.Sprintf("%s in the GitOps repository is not what idp wrote there, so idp left it alone", c.Dir)
 	}
 	return fmt.Sprintf("%s in the GitOps repository was changed by %s in commit %.7s, so idp left it alone", c.Dir, c.Author, c.Commit)
+}
+
+func conflictHint(c repo.Conflict, row Environment) string {
+	switch {
+	case !errors.Is(c.Err, repo.ErrConflict):
+		// No command overwrites what is no folder.
+		return "The platform team has to mend that; then comment /idp preview."
+	case row.Wanted == Absent:
+		return "Comment /idp destroy to remove the folder with that change."
+	default:
+		return "Comment /idp preview to go on and replace that change."
+	}
 }
 
 // failRefused tells the pull requests that the GitOps repository takes no pushes.

@@ -59,10 +59,22 @@ func readPush(err error, secrets []string) pushOutcome {
 				continue
 			}
 			_, reason, _ := strings.Cut(rest, "\t")
-			return pushOutcome{refused: true, err: err, message: scrub(reason+"\n"+e.Stderr, secrets)}
+			return pushOutcome{refused: true, err: err, message: scrub(reason+"\n"+remoteWords(e.Stderr), secrets)}
 		}
 	}
 	return pushOutcome{err: gitFailure("push to the GitOps repository", err, secrets)}
+}
+
+// remoteWords leaves out what this side's git adds to what the remote said: people
+// read it, and the address of the remote is not theirs to know.
+func remoteWords(stderr string) string {
+	var b strings.Builder
+	for line := range strings.Lines(stderr) {
+		if !strings.HasPrefix(line, "error: failed to push some refs") && !strings.HasPrefix(line, "hint: ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 func (o pushOutcome) label() string {

@@ -120,7 +120,7 @@ func (w *ImageWatcher) record(e *Environment, images []Image, cause error, now t
 func imageProblem(image Image, waited time.Duration) Problem {
 	return Problem{
 		Kind:    ProblemImage,
-		Message: fmt.Sprintf("image %s did not appear within %s: %s", image.Reference, waited.Round(time.Second), image.Missing),
+		Message: fmt.Sprintf("image %s did not appear within %s: %s", image.Reference, span(waited), image.Missing),
 		Hint:    "Check that CI builds and pushes this tag, then push again or comment /idp preview.",
 	}
 }

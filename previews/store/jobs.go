@@ -258,7 +258,7 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 	}
 	if until, ok := retryAt(err); ok {
 		// It has not failed: it is not its turn yet.
-		return river.JobSnooze(max(time.Until(until), 0))
+		return river.JobSnooze(max(until.Sub(w.store.now()), 0))
 	}
 	return w.fail(ctx, d, job.Attempt, err)
 }

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
 )
 
 // show prints one thing that people see, with what differs between two runs
@@ -22,22 +28,44 @@ func (p *play) show(ts *testscript.TestScript, args []string) {
 		ts.Check(err)
 		out = content
 	case "commits":
-		messages, err := p.world.gitops.Messages(p.ctx, p.tip(ts))
-		ts.Check(err)
-		for _, message := range messages {
-			subject, _, _ := strings.Cut(message, "\n")
-			out += subject + "\n"
-		}
+		out = p.commits(ts)
 	case "requests":
 		out = p.requests()
 	case "check":
 		out = showCheckRun(p.idpCheck(ts, p.pull(ts, args[1])))
 	case "checks":
-		out = p.checks(ts, p.pull(ts, args[1]))
+		out = p.checks(args[1], p.home(ts, p.pull(ts, args[1])))
 	case "comment", "comments":
 		out = p.comments(p.pull(ts, args[1]), what == "comment")
 	case "deployments":
-		out = p.deployments(p.pull(ts, args[1]))
+		out = p.deployments(args[1], p.home(ts, p.pull(ts, args[1])))
+	case "env":
+		pr := p.pull(ts, args[1])
+		env, err := p.world.main.store.Environment(p.ctx, p.home(ts, pr).ID(), gitops.PreviewID(pr.Number()))
+		if errors.Is(err, previews.ErrNotFound) {
+			out = "(none)"
+			break
+		}
+		ts.Check(err)
+		out = showEnvironment(env)
+	case "envs":
+		envs, err := p.world.main.store.Environments(p.ctx, store.Filter{})
+		ts.Check(err)
+		for _, env := range envs {
+			out += showEnvironment(env) + "\n"
+		}
+	case "held":
+		for i, held := range p.world.github.HeldDeliveries() {
+			out += fmt.Sprintf("%d %s %s\n", i, held.Event, held.Action)
+		}
+	case "audit":
+		entries, err := p.world.main.store.AuditLog(p.ctx, "", 100)
+		ts.Check(err)
+		for _, e := range slices.Backward(entries) {
+			out += fmt.Sprintf("%s %s %s allowed=%t: %s\n", e.Actor, e.Action, e.Environment, e.Allowed, e.Reason)
+		}
+	case "log":
+		out = p.log.String()
 	default:
 		ts.Fatalf("nothing to show: %s", what)
 	}
@@ -48,6 +76,21 @@ func (p *play) tip(ts *testscript.TestScript) string {
 	tip, err := p.world.gitops.Tip(p.ctx, branch)
 	ts.Check(err)
 	return tip
+}
+
+// commits lists the subjects in the GitOps repository, newest first.
+func (p *play) commits(ts *testscript.TestScript) (out string) {
+	tip := p.tip(ts)
+	if tip == "" {
+		return "(none)"
+	}
+	messages, err := p.world.gitops.Messages(p.ctx, tip)
+	ts.Check(err)
+	for _, message := range messages {
+		subject, _, _ := strings.Cut(message, "\n")
+		out += subject + "\n"
+	}
+	return out
 }
 
 // tree lists the GitOps repository's files.
@@ -82,7 +125,7 @@ func (p *play) idpCheck(ts *testscript.TestScript, pr *githubtest.PullRequest) g
 	var found githubtest.CheckRun
 	for _, run := range pr.CheckRuns() {
 		if run.HeadSHA == pr.HeadSHA() && run.App == "idp" {
-			found = run
+			found = run // the last one counts
 		}
 	}
 	if found.ID == 0 {
@@ -108,13 +151,11 @@ func showCheckRun(run githubtest.CheckRun) string {
 
 // checks lists idp's checks on every commit of the pull request that the script
 // knows of, a line each.
-func (p *play) checks(ts *testscript.TestScript, pr *githubtest.PullRequest) string {
+func (p *play) checks(alias string, r *githubtest.Repository) string {
 	var lines []string
-	for _, r := range p.repos {
-		for _, run := range r.CheckRuns() {
-			if _, known := p.known[run.HeadSHA]; known && run.App == "idp" {
-				lines = append(lines, fmt.Sprintf("%s %s %s %s", run.HeadSHA, run.Status, run.Conclusion, run.Title))
-			}
+	for _, run := range r.CheckRuns() {
+		if p.of(alias, run.HeadSHA) && run.App == "idp" {
+			lines = append(lines, fmt.Sprintf("%s %s %s %s", run.HeadSHA, run.Status, run.Conclusion, run.Title))
 		}
 	}
 	if len(lines) == 0 {
@@ -128,9 +169,8 @@ func (p *play) checks(ts *testscript.TestScript, pr *githubtest.PullRequest) str
 func (p *play) comments(pr *githubtest.PullRequest, sticky bool) string {
 	var out strings.Builder
 	for _, c := range pr.Comments() {
-		isSticky := c.App == "idp" && strings.HasPrefix(c.Body, "<!-- idp:preview")
 		if sticky {
-			if isSticky {
+			if isSticky(c) {
 				out.WriteString(c.Body + "\n")
 			}
 			continue
@@ -147,21 +187,45 @@ func (p *play) comments(pr *githubtest.PullRequest, sticky bool) string {
 	return out.String()
 }
 
-func (p *play) deployments(pr *githubtest.PullRequest) string {
+func isSticky(c githubtest.Comment) bool {
+	return c.App == "idp" && strings.HasPrefix(c.Body, report.Marker)
+}
+
+// deployments lists those of the pull request's commits, a line each.
+func (p *play) deployments(alias string, r *githubtest.Repository) string {
 	var lines []string
-	for _, r := range p.repos {
-		for _, d := range r.Deployments() {
-			line := fmt.Sprintf("%s %s %s", d.SHA, d.Environment, d.State())
-			if n := len(d.Statuses); n > 0 && d.Statuses[n-1].EnvironmentURL != "" {
-				line += " " + d.Statuses[n-1].EnvironmentURL
-			}
-			if _, known := p.known[d.SHA]; known {
-				lines = append(lines, line)
-			}
+	for _, d := range r.Deployments() {
+		if !p.of(alias, d.SHA) {
+			continue
 		}
+		line := fmt.Sprintf("%s %s %s", d.SHA, d.Environment, d.State())
+		if n := len(d.Statuses); n > 0 && d.Statuses[n-1].EnvironmentURL != "" {
+			line += " " + d.Statuses[n-1].EnvironmentURL
+		}
+		lines = append(lines, line)
 	}
 	if len(lines) == 0 {
 		return "(none)"
 	}
 	return strings.Join(lines, "\n")
+}
+
+// of says that a commit is one of the pull request's.
+func (p *play) of(alias, sha string) bool { return strings.HasPrefix(p.known[sha], alias+"@") }
+
+// showEnvironment is a row in a line.
+func showEnvironment(e previews.Environment) string {
+	line := fmt.Sprintf("%s %s generation %d applied %d", e.Ref, e.State(), e.Generation, e.AppliedGeneration)
+	switch {
+	case e.Wanted == previews.Absent:
+		line += " " + strings.TrimSpace(string(e.Removal.Reason)+" "+e.Removal.By)
+	case e.Pinned:
+		line += " pinned"
+	default:
+		line += " expires " + e.ExpiresAt.UTC().Format("Mon 15:04:05")
+	}
+	if e.Problem != nil {
+		line += " problem " + string(e.Problem.Kind)
+	}
+	return strings.TrimSpace(line)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"fmt"
 	"log/slog"
 	"os"
@@ -47,8 +48,17 @@ type play struct {
 	clock     *stoppedClock
 	log       *lockedBuffer
 	validator *openapi.Validator
+	registry  *faultyRegistry
 	repos     map[string]*githubtest.Repository
 	pulls     map[string]*githubtest.PullRequest
+	branches  map[string]string // of pull requests, by alias
+	// during ends when what a scenario does in the middle of a push is done; nil
+	// when nothing is to be done.
+	during chan struct{}
+	// holding says that the scenario holds webhooks back.
+	holding bool
+	// awaited is how far into the log "await" has read.
+	awaited int
 	// known are the commits of pull requests, by SHA, as the script calls them.
 	known map[string]string
 }
@@ -89,6 +99,23 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// sharedKey is one App key for all scenarios, whose making would take as long as
+// a scenario.
+var sharedKey = func() func() (*rsa.PrivateKey, []byte, error) {
+	type made struct {
+		key *rsa.PrivateKey
+		pem []byte
+	}
+	once := sync.OnceValues(func() (made, error) {
+		key, pem, err := githubtest.GenerateKey()
+		return made{key, pem}, err
+	})
+	return func() (*rsa.PrivateKey, []byte, error) {
+		m, err := once()
+		return m.key, m.pem, err
+	}
+}()
+
 type playKey struct{}
 
 func setUpPlay(env *testscript.Env) error {
@@ -103,9 +130,11 @@ func setUpPlay(env *testscript.Env) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &play{
 		t: env.T(), ctx: ctx, dir: dir, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
-		repos: map[string]*githubtest.Repository{}, pulls: map[string]*githubtest.PullRequest{}, known: map[string]string{},
+		registry: &faultyRegistry{}, repos: map[string]*githubtest.Repository{}, pulls: map[string]*githubtest.PullRequest{},
+		branches: map[string]string{}, known: map[string]string{},
 	}
 	env.Values[playKey{}] = p
+	env.Setenv("REGISTRY", "$REGISTRY") // for start and folders to fill in
 	env.Defer(func() {
 		defer cancel()
 		p.end()
@@ -157,7 +186,7 @@ func (p *play) start(ts *testscript.TestScript, args []string) {
 	}
 	var err error
 	p.world, err = newWorld(p.ctx, worldOptions{
-		dir: p.dir, now: p.clock.now, env: env, github: p.validator.Middleware,
+		dir: p.dir, now: p.clock.now, env: env, github: p.validator.Middleware, registry: p.registry.wrap, key: sharedKey,
 		log: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ts.Check(err)
@@ -191,6 +220,14 @@ func (p *play) settle(ts *testscript.TestScript) {
 
 // busy says what is still to be done, "" when nothing is.
 func (p *play) busy(ctx context.Context) (string, error) {
+	if p.during != nil {
+		select {
+		case <-p.during:
+			p.during = nil
+		default:
+			return "a push that something is to happen during", nil
+		}
+	}
 	if p.world.main == nil {
 		return "", nil
 	}

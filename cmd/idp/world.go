@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -53,8 +54,11 @@ type worldOptions struct {
 	now func() time.Time
 	// address is where the stand-in GitHub listens; any free port by default.
 	address string
-	// github wraps the stand-in's API, for validation.
-	github func(http.Handler) http.Handler
+	// github wraps the stand-in's API, for validation; registry the image registry,
+	// for faults.
+	github, registry func(http.Handler) http.Handler
+	// key makes the App's key; githubtest.GenerateKey by default. Tests share one.
+	key func() (*rsa.PrivateKey, []byte, error)
 	// env is further configuration, as IDP_… variables.
 	env map[string]string
 }
@@ -70,7 +74,10 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 			err = errors.Join(err, w.close())
 		}
 	}()
-	key, pem, err := githubtest.GenerateKey()
+	if o.key == nil {
+		o.key = githubtest.GenerateKey
+	}
+	key, pem, err := o.key()
 	if err != nil {
 		return w, err
 	}
@@ -116,10 +123,11 @@ func (w *world) startRegistry() error {
 		return fmt.Errorf("start the image registry: %w", err)
 	}
 	w.registryAddr = listener.Addr().String()
-	w.registry = &http.Server{
-		Handler:           registry.New(registry.Logger(log.New(io.Discard, "", 0))),
-		ReadHeaderTimeout: 10 * time.Second,
+	var handler http.Handler = registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	if w.options.registry != nil {
+		handler = w.options.registry(handler)
 	}
+	w.registry = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = w.registry.Serve(listener) }() // it ends with close
 	return nil
 }

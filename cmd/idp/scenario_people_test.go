@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/bot/github/githubtest"
+)
+
+// folder reads a folder of the script's archive; $REGISTRY in a file is the image
+// registry's address.
+func (p *play) folder(ts *testscript.TestScript, name string) map[string]string {
+	root, files := ts.MkAbs(name), map[string]string{}
+	ts.Check(filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		content = bytes.ReplaceAll(content, []byte("$REGISTRY"), []byte(p.world.registryAddr))
+		files[filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator)))] = string(content)
+		return err
+	}))
+	return files
+}
+
+// options splits "key=value" and bare words off the arguments.
+func options(args []string) map[string][]string {
+	out := map[string][]string{}
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		out[key] = append(out[key], value)
+	}
+	return out
+}
+
+// option is the first value of a key, otherwise where there is none.
+func option(o map[string][]string, key, otherwise string) string {
+	if values := o[key]; len(values) > 0 {
+		return values[0]
+	}
+	return otherwise
+}
+
+func (p *play) pull(ts *testscript.TestScript, alias string) *githubtest.PullRequest {
+	pr, ok := p.pulls[alias]
+	if !ok {
+		ts.Fatalf("no pull request %q", alias)
+	}
+	return pr
+}
+
+func (p *play) repository(ts *testscript.TestScript, name string) *githubtest.Repository {
+	r, ok := p.repos[name]
+	if !ok {
+		ts.Fatalf("no repository %q", name)
+	}
+	return r
+}
+
+func (p *play) repo(ts *testscript.TestScript, args []string) {
+	files := map[string]string{"README.md": "a repository\n"}
+	private := true
+	for _, arg := range args[1:] {
+		if arg == "public" {
+			private = false
+			continue
+		}
+		files = p.folder(ts, arg)
+	}
+	r := p.world.github.AddRepository(args[0], githubtest.RepositoryOptions{Private: private, Files: files})
+	for login, permission := range map[string]string{"alice": "write", "bob": "read"} {
+		p.world.github.AddUser(login)
+		r.Grant(login, permission)
+	}
+	p.repos[args[0]] = r
+}
+
+func (p *play) grant(ts *testscript.TestScript, args []string) {
+	p.world.github.AddUser(args[1])
+	p.repository(ts, args[0]).Grant(args[1], args[2])
+}
+
+func (p *play) open(ts *testscript.TestScript, args []string) {
+	alias, r, branch, o := args[0], p.repository(ts, args[1]), args[2], options(args[4:])
+	_, draft := o["draft"]
+	request := githubtest.PullRequestOptions{
+		Author: option(o, "by", "alice"), Title: option(o, "title", "Change "+alias), Head: branch, Draft: draft, Labels: o["label"],
+	}
+	head := r
+	if fork := option(o, "fork", ""); fork != "" {
+		p.world.github.AddUser(fork)
+		head = r.Fork(fork)
+		request.HeadRepository, request.Author = head, fork
+	}
+	sha := head.PushAs(request.Author, branch, "Change "+branch, p.folder(ts, args[3]))
+	p.build(ts, o, r, sha)
+	pr, err := r.OpenPullRequest(request)
+	ts.Check(err)
+	p.pulls[alias], p.branches[alias] = pr, branch
+	p.remember(alias, pr.HeadSHA())
+}
+
+// build pushes the image of a commit that is pushed "built": CI was faster than
+// whoever tells of the commit. "built=NAME" names the image; it may be repeated.
+func (p *play) build(ts *testscript.TestScript, o map[string][]string, r *githubtest.Repository, sha string) {
+	for _, name := range o["built"] {
+		if name == "" {
+			name = strings.ToLower(r.FullName())
+		}
+		ts.Check(p.world.pushImage(p.ctx, name, sha))
+	}
+}
+
+// whileHeld moves a pull request's head, and builds it, before its webhooks leave.
+func (p *play) whileHeld(ts *testscript.TestScript, args []string, move func() string) {
+	if !p.holding {
+		p.world.github.HoldDeliveries()
+		defer p.world.github.StopHolding()
+	}
+	sha := move()
+	p.remember(args[0], sha)
+	p.build(ts, options(args[2:]), p.home(ts, p.pull(ts, args[0])), sha)
+}
+
+func (p *play) push(ts *testscript.TestScript, args []string) {
+	pr, files := p.pull(ts, args[0]), map[string]string{}
+	if path, removed := strings.CutPrefix(args[1], "-"); removed {
+		files[path] = ""
+	} else {
+		files = p.folder(ts, args[1])
+	}
+	p.whileHeld(ts, args, func() string { return pr.Push("alice", files) })
+}
+
+func (p *play) forcePush(ts *testscript.TestScript, args []string) {
+	p.whileHeld(ts, args, func() string { return p.pull(ts, args[0]).ForcePush("alice", p.folder(ts, args[1])) })
+}
+
+func (p *play) act(ts *testscript.TestScript, args []string) {
+	pr, by, word := p.pull(ts, args[0]), "alice", ""
+	for _, arg := range args[2:] {
+		if login, ok := strings.CutPrefix(arg, "by="); ok {
+			by = login
+			continue
+		}
+		word = arg
+	}
+	switch args[1] {
+	case "close":
+		pr.Close(by)
+	case "merge":
+		ts.Check(pr.Merge(by))
+	case "reopen":
+		pr.Reopen(by)
+	case "draft":
+		pr.ConvertToDraft(by)
+	case "ready":
+		pr.ReadyForReview(by)
+	case "label":
+		pr.Label(by, word)
+	case "unlabel":
+		pr.Unlabel(by, word)
+	case "edit":
+		pr.Edit(by, word, "")
+	default:
+		ts.Fatalf("no such act: %s", args[1])
+	}
+}
+
+func (p *play) comment(ts *testscript.TestScript, args []string) {
+	p.world.github.AddUser(args[1])
+	_, err := p.pull(ts, args[0]).Comment(args[1], strings.ReplaceAll(strings.Join(args[2:], " "), `\n`, "\n"))
+	ts.Check(err)
+}
+
+func (p *play) editComment(ts *testscript.TestScript, args []string) {
+	pr := p.pull(ts, args[0])
+	comments := pr.Comments()
+	newest := slices.MaxFunc(comments, func(a, b githubtest.Comment) int { return int(a.ID - b.ID) })
+	ts.Check(p.home(ts, pr).EditComment(args[1], newest.ID, strings.Join(args[2:], " ")))
+}
+
+func (p *play) deleteComment(ts *testscript.TestScript, args []string) {
+	pr := p.pull(ts, args[0])
+	ts.Check(p.home(ts, pr).DeleteComment(args[1], p.stickyComment(ts, pr).ID))
+}
+
+// copyComment leaves what a crash between writing the comment and remembering it
+// would have left before comments were found again.
+func (p *play) copyComment(ts *testscript.TestScript, args []string) {
+	pr := p.pull(ts, args[0])
+	r := p.home(ts, pr)
+	owner, name, _ := strings.Cut(r.FullName(), "/")
+	_, err := p.world.main.github.Installation(p.world.installation.ID()).CreateComment(p.ctx,
+		bot.RepositoryRef{ID: r.ID(), Owner: owner, Name: name}, pr.Number(), p.stickyComment(ts, pr).Body)
+	ts.Check(err)
+}
+
+func (p *play) stickyComment(ts *testscript.TestScript, pr *githubtest.PullRequest) githubtest.Comment {
+	for _, c := range pr.Comments() {
+		if isSticky(c) {
+			return c
+		}
+	}
+	p.fatal(ts, "idp has no comment on #%d", pr.Number())
+	return githubtest.Comment{}
+}
+
+// home is the repository that a pull request is in.
+func (p *play) home(ts *testscript.TestScript, pr *githubtest.PullRequest) *githubtest.Repository {
+	for _, r := range p.repos {
+		if slices.Contains(r.PullRequests(), pr) {
+			return r
+		}
+	}
+	ts.Fatalf("#%d is in no repository of the scenario", pr.Number())
+	return nil
+}
+
+func (p *play) rename(ts *testscript.TestScript, args []string) {
+	ts.Check(p.repository(ts, args[0]).Rename("alice", args[1]))
+}
+
+func (p *play) transfer(ts *testscript.TestScript, args []string) {
+	ts.Check(p.repository(ts, args[0]).Transfer("alice", args[1]))
+}
+
+func (p *play) rerun(ts *testscript.TestScript, args []string) {
+	pr := p.pull(ts, args[0])
+	if len(args) > 1 {
+		ts.Check(p.home(ts, pr).RerequestSuite("alice", p.world.app, pr.HeadSHA()))
+		return
+	}
+	ts.Check(p.home(ts, pr).RerequestCheck("alice", p.idpCheck(ts, pr).ID))
+}
+
+func (p *play) workflow(ts *testscript.TestScript, args []string) {
+	ts.Check(p.home(ts, p.pull(ts, args[0])).FinishWorkflow("alice", "build", p.branches[args[0]], args[1]))
+}

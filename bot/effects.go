@@ -71,11 +71,14 @@ func (s *Speaker) do(ctx context.Context, e store.Effect) error {
 		return gh.React(ctx, repo, e.CommentID, e.Content)
 	}
 	marker := fmt.Sprintf("<!-- idp:reply %s/%d -->", e.Delivery, e.Index)
-	if e.Attempts > 0 {
-		said, err := alreadySaid(ctx, gh, repo, e.PR, marker)
-		if said || err != nil {
+	if e.Attempts == 0 {
+		// Counted before it is made: should idp end before it hears how it went, the
+		// reply is looked for.
+		if err := s.Store.RetryEffect(ctx, e.ID, s.Now(), "under way"); err != nil {
 			return err
 		}
+	} else if said, err := alreadySaid(ctx, gh, repo, e.PR, marker); said || err != nil {
+		return err
 	}
 	_, err := gh.CreateComment(ctx, repo, e.PR, e.Content+"\n\n"+marker)
 	return err
@@ -94,14 +97,14 @@ func alreadySaid(ctx context.Context, gh Replier, repo RepositoryRef, number int
 	return false, nil
 }
 
-// settle records what became of an effect.
+// settle records what became of an effect, even when the program is being stopped.
 func (s *Speaker) settle(ctx context.Context, e store.Effect, cause error) error {
 	switch {
+	case cause == nil:
+		return s.Store.FinishEffect(context.WithoutCancel(ctx), e.ID)
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case cause == nil:
-		return s.Store.FinishEffect(ctx, e.ID)
-	case e.Attempts+1 >= effectTries:
+	case e.Attempts+1 >= effectTries && !limited(cause):
 		s.Log.Warn("gave a reply up", "delivery", e.Delivery, "pr", e.PR, "error", cause)
 		return s.Store.FinishEffect(ctx, e.ID)
 	default:
@@ -112,9 +115,21 @@ func (s *Speaker) settle(ctx context.Context, e store.Effect, cause error) error
 // nextTry returns when to try again after a failure: when GitHub said, for a rate
 // limit, else after a pause that doubles from a second to ten minutes.
 func nextTry(cause error, attempts int, now time.Time) time.Time {
-	var limited interface{ RetryAt() time.Time }
-	if errors.As(cause, &limited) {
-		return limited.RetryAt()
+	var limit rateLimit
+	if errors.As(cause, &limit) {
+		return limit.RetryAt()
 	}
 	return now.Add(min(time.Second<<min(attempts, 12), 10*time.Minute))
+}
+
+// rateLimit is an error that says from when on GitHub takes the same request.
+type rateLimit interface {
+	error
+	RetryAt() time.Time
+}
+
+// limited says that nothing was tried: GitHub takes no requests for now.
+func limited(cause error) bool {
+	var limit rateLimit
+	return errors.As(cause, &limit)
 }

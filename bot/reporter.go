@@ -95,15 +95,15 @@ func (r *Reporter) Step(ctx context.Context) (more bool, err error) {
 func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 	p := &publication{
 		gh: r.GitHub(one.Environment.InstallationID), env: one.Environment, saved: one.Report, appID: r.AppID,
-		repo: RepositoryRef{ID: one.Environment.Ref.RepositoryID, Owner: one.Environment.Owner, Name: one.Environment.Repo},
-		in:   report.Input{Environment: one.Environment, Class: r.Class, Now: r.Now()},
+		repo:     RepositoryRef{ID: one.Environment.Ref.RepositoryID, Owner: one.Environment.Owner, Name: one.Environment.Repo},
+		in:       report.Input{Environment: one.Environment, Class: r.Class, Now: r.Now()},
+		remember: func(so store.Report) error { return r.save(ctx, one, so) },
 	}
 	err := errors.Join(p.check(ctx), p.deployment(ctx), p.comment(ctx))
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
 	saved := p.saved
-	saved.UpdatedAt = r.Now()
 	if err == nil {
 		saved.ReportedVersion, saved.Attempts, saved.LastError, saved.NotBefore = one.Environment.Version, 0, "", time.Time{}
 	} else {
@@ -111,7 +111,11 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 		saved.Attempts, saved.LastError = saved.Attempts+1, err.Error()
 		r.Log.Warn("report will be tried again", "env", one.Environment.Ref.String(), "at", saved.NotBefore, "error", err)
 	}
-	// What was written is remembered even when the program is being stopped.
+	return r.save(ctx, one, saved)
+}
+
+// save remembers what was written, even when the program is being stopped.
+func (r *Reporter) save(ctx context.Context, one store.Reportable, saved store.Report) error {
 	if err := r.Store.SaveReport(context.WithoutCancel(ctx), one.Environment.RowID, saved); err != nil {
 		return fmt.Errorf("save report of %s: %w", one.Environment.Ref, err)
 	}
@@ -126,15 +130,15 @@ type publication struct {
 	in    report.Input
 	saved store.Report
 	appID int64
+	// remember stores what is about to be created, so that it is looked for even when
+	// nobody lives to hear that it was.
+	remember func(store.Report) error
 }
 
 // check writes the check run of the head, and concludes the one of an older head.
 func (p *publication) check(ctx context.Context) error {
-	if p.saved.CheckRunID != 0 && p.saved.CheckSHA != p.env.HeadSHA && !p.saved.CheckDone {
-		if err := p.gh.UpdateCheckRun(ctx, p.repo, p.saved.CheckRunID, report.Superseded(p.in, p.saved.CheckSHA)); err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("conclude the check of %.7s: %w", p.saved.CheckSHA, err)
-		}
-		p.saved.CheckDone = true
+	if err := p.supersede(ctx); err != nil {
+		return err
 	}
 	check := report.CheckOf(p.in)
 	hash := check.Hash()
@@ -142,17 +146,47 @@ func (p *publication) check(ctx context.Context) error {
 		return nil
 	}
 	id, err := p.checkRun(ctx, check)
+	if id != 0 {
+		p.saved.CheckRunID = id
+	}
 	if err != nil {
 		return err
 	}
-	p.saved.CheckRunID, p.saved.CheckSHA, p.saved.CheckHash = id, check.HeadSHA, hash
-	p.saved.CheckDone = check.Status == "completed"
+	p.saved.CheckHash, p.saved.CheckDone = hash, check.Status == "completed"
 	return nil
 }
 
+// supersede concludes the check run of an older head, unless it concluded.
+func (p *publication) supersede(ctx context.Context) error {
+	old := p.saved.CheckSHA
+	if old == "" || old == p.env.HeadSHA || p.saved.CheckDone {
+		return nil
+	}
+	check, id := report.Superseded(p.in, old), p.saved.CheckRunID
+	var err error
+	if id == 0 {
+		id, err = p.gh.FindCheckRun(ctx, p.repo, old, check.Name)
+	}
+	if err == nil && id != 0 {
+		err = p.gh.UpdateCheckRun(ctx, p.repo, id, check)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("conclude the check of %.7s: %w", old, err)
+	}
+	p.saved.CheckDone = true
+	return nil
+}
+
+// checkRun updates the head's check run, or creates it where there is none.
 func (p *publication) checkRun(ctx context.Context, check report.Check) (int64, error) {
-	id := p.saved.CheckRunID
 	if p.saved.CheckSHA != check.HeadSHA {
+		p.saved.CheckRunID, p.saved.CheckSHA, p.saved.CheckHash, p.saved.CheckDone = 0, check.HeadSHA, "", false
+		if err := p.remember(p.saved); err != nil {
+			return 0, err
+		}
+	}
+	id := p.saved.CheckRunID
+	if id == 0 {
 		found, err := p.gh.FindCheckRun(ctx, p.repo, check.HeadSHA, check.Name)
 		if err != nil {
 			return 0, fmt.Errorf("look for the check of %.7s: %w", check.HeadSHA, err)
@@ -171,33 +205,64 @@ func (p *publication) checkRun(ctx context.Context, check report.Check) (int64, 
 // deployment keeps one GitHub Deployment per revision that was committed, and
 // makes the one before it inactive, so that no dead link stays.
 func (p *publication) deployment(ctx context.Context) error {
-	if p.saved.DeploymentID != 0 && p.saved.DeploymentState != "inactive" &&
-		(p.env.AppliedSHA != p.saved.DeploymentSHA || p.env.Wanted == previews.Absent) {
-		err := p.gh.SetDeploymentStatus(ctx, p.repo, p.saved.DeploymentID, report.Inactive(p.in))
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("retire deployment %d: %w", p.saved.DeploymentID, err)
-		}
-		p.saved.DeploymentState = "inactive"
+	if err := p.retire(ctx); err != nil {
+		return err
 	}
 	d, ok := report.DeploymentOf(p.in)
 	if !ok || p.saved.DeploymentSHA == d.SHA && p.saved.DeploymentState == d.Key() {
 		return nil
 	}
-	if p.saved.DeploymentSHA != d.SHA || p.saved.DeploymentID == 0 || p.saved.DeploymentState == "inactive" {
-		id, err := p.gh.FindDeployment(ctx, p.repo, d)
-		if err == nil && id == 0 {
-			id, err = p.gh.CreateDeployment(ctx, p.repo, d)
-		}
-		if err != nil {
+	if p.saved.DeploymentSHA != d.SHA || p.saved.DeploymentID == 0 {
+		if err := p.deploy(ctx, d); err != nil {
 			return fmt.Errorf("create the deployment of %.7s: %w", d.SHA, err)
 		}
-		p.saved.DeploymentID, p.saved.DeploymentSHA, p.saved.DeploymentState = id, d.SHA, ""
 	}
-	if err := p.gh.SetDeploymentStatus(ctx, p.repo, p.saved.DeploymentID, d); err != nil {
+	err := p.gh.SetDeploymentStatus(ctx, p.repo, p.saved.DeploymentID, d)
+	if errors.Is(err, ErrNotFound) {
+		// Somebody deleted it: the next try makes another.
+		p.saved.DeploymentID = 0
+	}
+	if err != nil {
 		return fmt.Errorf("set the status of deployment %d: %w", p.saved.DeploymentID, err)
 	}
 	p.saved.DeploymentState = d.Key()
 	return nil
+}
+
+// retire makes the deployment inactive when what it shows is no longer there.
+func (p *publication) retire(ctx context.Context) error {
+	old := p.saved.DeploymentSHA
+	if old == "" || p.saved.DeploymentState == "inactive" || old == p.env.AppliedSHA && p.env.Wanted != previews.Absent {
+		return nil
+	}
+	d, id := report.Inactive(p.in), p.saved.DeploymentID
+	d.SHA = old
+	var err error
+	if id == 0 {
+		id, err = p.gh.FindDeployment(ctx, p.repo, d)
+	}
+	if err == nil && id != 0 {
+		err = p.gh.SetDeploymentStatus(ctx, p.repo, id, d)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("retire the deployment of %.7s: %w", old, err)
+	}
+	p.saved.DeploymentState = "inactive"
+	return nil
+}
+
+// deploy finds the deployment of the revision, or creates it.
+func (p *publication) deploy(ctx context.Context, d report.Deployment) error {
+	p.saved.DeploymentID, p.saved.DeploymentSHA, p.saved.DeploymentState = 0, d.SHA, ""
+	if err := p.remember(p.saved); err != nil {
+		return err
+	}
+	id, err := p.gh.FindDeployment(ctx, p.repo, d)
+	if err == nil && id == 0 {
+		id, err = p.gh.CreateDeployment(ctx, p.repo, d)
+	}
+	p.saved.DeploymentID = id
+	return err
 }
 
 // comment keeps the pull request's one comment.

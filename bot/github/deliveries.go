@@ -3,6 +3,7 @@ package github
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	gh "github.com/google/go-github/v60/github"
@@ -70,4 +71,24 @@ func (a *App) Redeliver(ctx context.Context, id int64) error {
 		return wrap(err, "redeliver %d", id)
 	}
 	return nil
+}
+
+// maxRedeliveries bounds the requests of one RedeliverFailed.
+const maxRedeliveries = 200
+
+// RedeliverFailed asks GitHub to deliver again what was sent since a time and never
+// arrived, the oldest first and a few hundred at most, and returns how many
+// deliveries that were.
+func (a *App) RedeliverFailed(ctx context.Context, since time.Time) (int, error) {
+	failed, err := a.FailedDeliveries(ctx, since)
+	if err != nil {
+		return 0, err
+	}
+	slices.Reverse(failed)
+	for i, one := range failed[:min(len(failed), maxRedeliveries)] {
+		if err := a.Redeliver(ctx, one.ID); err != nil {
+			return i, err
+		}
+	}
+	return min(len(failed), maxRedeliveries), nil
 }

@@ -64,11 +64,15 @@ func (s *Store) PendingEffects(ctx context.Context, now time.Time, limit int) ([
 	return out, nil
 }
 
-// NextEffect returns when the next effect is due, and false when none is left.
+// NextEffect returns when the next effect of those that PendingEffects may return
+// is due, and false when none is left.
 func (s *Store) NextEffect(ctx context.Context) (time.Time, bool, error) {
 	defer s.metrics.time("next_effect")()
 	var next sql.NullInt64
-	if err := s.read.QueryRowContext(ctx, `SELECT min(not_before) FROM effects WHERE done_at = 0`).Scan(&next); err != nil {
+	err := s.read.QueryRowContext(ctx, `SELECT min(not_before) FROM effects AS e WHERE done_at = 0 AND NOT EXISTS (
+		SELECT 1 FROM effects AS earlier
+		WHERE earlier.delivery = e.delivery AND earlier.idx < e.idx AND earlier.done_at = 0)`).Scan(&next)
+	if err != nil {
 		return time.Time{}, false, fmt.Errorf("read next effect: %w", err)
 	}
 	return instant(next.Int64), next.Valid, nil

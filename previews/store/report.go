@@ -21,6 +21,7 @@ type Report struct {
 	CheckRunID          int64
 	CheckSHA, CheckHash string
 	CheckDone           bool
+	// An id of 0 beside a commit says that one was about to be created: it may exist.
 	// DeploymentID is the deployment of DeploymentSHA, DeploymentState its last status.
 	DeploymentID                   int64
 	DeploymentSHA, DeploymentState string

@@ -197,7 +197,7 @@ func (p *play) start(ts *testscript.TestScript, args []string) {
 func (p *play) settle(ts *testscript.TestScript) {
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(15 * time.Millisecond)
 	defer tick.Stop()
 	for quiet := 0; quiet < 2; {
 		if err := p.world.github.WaitDeliveries(ctx); err != nil {

@@ -180,7 +180,8 @@ func (p *publication) supersede(ctx context.Context) error {
 // checkRun updates the head's check run, or creates it where there is none.
 func (p *publication) checkRun(ctx context.Context, check report.Check) (int64, error) {
 	if p.saved.CheckSHA != check.HeadSHA {
-		p.saved.CheckRunID, p.saved.CheckSHA, p.saved.CheckHash, p.saved.CheckDone = 0, check.HeadSHA, "", false
+		p.saved.CheckRunID, p.saved.CheckSHA, p.saved.CheckHash = 0, check.HeadSHA, ""
+		p.saved.CheckDone = check.Status == "completed"
 		if err := p.remember(p.saved); err != nil {
 			return 0, err
 		}

@@ -1,0 +1,200 @@
+package bot_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// sweep sweeps, and returns the pull requests that were found, handled as the
+// queue would.
+func (w *world) sweep() string {
+	w.Helper()
+	if err := w.sweeper.Sweep(w.Context()); err != nil {
+		w.Fatal(err)
+	}
+	return w.swept()
+}
+
+func (w *world) swept() string {
+	w.Helper()
+	var found []string
+	for pr := range 9 {
+		pending, err := w.store.PendingDeliveries(w.Context(), w.repo.ID(), pr)
+		if err != nil {
+			w.Fatal(err)
+		}
+		for _, d := range pending {
+			var e bot.Event
+			if err := json.Unmarshal(d.Payload, &e); err != nil {
+				w.Fatal(err)
+			}
+			if e.Delivery != d.GUID || !e.Swept || e.PR != pr {
+				w.Errorf("swept event %+v", e)
+			}
+			w.handle(e)
+			found = append(found, fmt.Sprint(pr))
+		}
+	}
+	slices.Sort(found)
+	// Sweeps are minutes apart.
+	w.clock.Advance(10 * time.Minute)
+	return strings.Join(found, " ")
+}
+
+// open opens another pull request.
+func (w *world) open(branch string) *githubtest.PullRequest {
+	w.Helper()
+	w.repo.Commit(branch, map[string]string{branch + ".txt": "a"})
+	pr, err := w.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: branch, Head: branch})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return pr
+}
+
+// What no webhook told is found, once each.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.equal("nothing is known yet", w.sweep(), "")
+	w.handle(w.event("opened"))
+	w.equal("all is as it looks", w.sweep(), "")
+	w.pr.Push("alice", map[string]string{"a.txt": "b"})
+	w.equal("a push", w.sweep(), "1")
+	w.equal("head", w.row().HeadSHA, w.pr.HeadSHA())
+	w.equal("after it", w.sweep(), "")
+	w.pr.Close("alice")
+	w.equal("a closing", w.sweep(), "1")
+	if e := w.row(); e.Wanted != previews.Absent || !e.Removal.Inferred {
+		t.Errorf("wanted %s: %+v", e.Wanted, e.Removal)
+	}
+	w.equal("after it", w.sweep(), "")
+	w.pr.Reopen("alice")
+	// Fault: a reopening that no webhook told was never found.
+	w.equal("a reopening", w.sweep(), "1")
+	w.equal("wanted", string(w.row().Wanted), string(previews.Present))
+	w.pr.ConvertToDraft("alice")
+	w.open("other")
+	w.equal("one without a row", w.sweep(), "2")
+	w.equal("after it", w.sweep(), "")
+}
+
+// A reopened pull request that gets no preview is looked at once, until it changes.
+func TestSweepLooksOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handle(w.event("opened"))
+	w.pr.Close("alice")
+	w.handle(w.event("closed"))
+	w.pr.Push("alice", map[string]string{".idp/deploy.yaml": "service: {nmae: web}\n"})
+	w.pr.Reopen("alice")
+	w.equal("reopened with a mistake", w.sweep(), "1")
+	w.equal("again", w.sweep(), "")
+	w.pr.Close("alice")
+	w.sweep()
+	w.pr.Reopen("alice")
+	w.equal("closed and reopened", w.sweep(), "1")
+	w.pr.Push("alice", map[string]string{".idp/deploy.yaml": "service: {name: web}\n"})
+	w.equal("mended", w.sweep(), "1")
+	w.equal("wanted", string(w.row().Wanted), string(previews.Present))
+}
+
+// Nothing follows from a list that cannot be read, and little from one that is
+// empty: the pull request itself is asked.
+func TestSweepInfersNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handle(w.event("opened"))
+	list := githubtest.Fault{Method: "GET", Path: "/repos/*/*/pulls", Status: 500}
+	restore := w.github.Inject(list)
+	if err := w.sweeper.Sweep(t.Context()); err == nil {
+		t.Error("nobody hears of a list that cannot be read")
+	}
+	restore()
+	w.equal("found", w.swept(), "")
+	list.Status, list.Body = 200, "[]"
+	restore = w.github.Inject(list)
+	w.equal("an empty list", w.sweep(), "1")
+	restore()
+	w.equal("wanted", string(w.row().Wanted), string(previews.Present))
+}
+
+// full is a store that takes no deliveries.
+type full struct{ *store.Store }
+
+func (full) AddDelivery(context.Context, store.Delivery) (bool, error) {
+	return false, errors.New("disk full")
+}
+
+// Fault: a pull request counted as looked at though its delivery was not stored.
+func TestSweepStoresFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handle(w.event("opened"))
+	w.open("other")
+	w.sweeper.Store = full{w.store}
+	if err := w.sweeper.Sweep(t.Context()); err == nil {
+		t.Error("nobody hears of it")
+	}
+	w.sweeper.Store = w.store
+	w.equal("found", w.sweep(), "2")
+}
+
+// Deliveries that never arrived are asked for again, until they do.
+func TestSweepRedelivers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var status atomic.Int32
+	status.Store(http.StatusServiceUnavailable)
+	arrived := atomic.Int32{}
+	hook := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if code := int(status.Load()); code != http.StatusAccepted {
+			rw.WriteHeader(code)
+			return
+		}
+		arrived.Add(1)
+		rw.WriteHeader(http.StatusAccepted)
+	}))
+	t.Cleanup(hook.Close)
+	w.app.SetWebhook(hook.URL, strings.Repeat("s", 32))
+	w.pr.Push("alice", map[string]string{"a.txt": "b"})
+	sweep := func(want int32) {
+		t.Helper()
+		if err := w.github.WaitDeliveries(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.Advance(10 * time.Minute)
+		if err := w.sweeper.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.github.WaitDeliveries(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := arrived.Load(); got != want {
+			t.Errorf("%d arrived, want %d", got, want)
+		}
+	}
+	sent := int32(len(w.app.Deliveries()))
+	if sent == 0 {
+		t.Fatal("nothing was delivered")
+	}
+	sweep(0)
+	sweep(0)
+	status.Store(http.StatusAccepted)
+	sweep(sent)
+	sweep(sent)
+}

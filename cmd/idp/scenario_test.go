@@ -176,7 +176,8 @@ func (p *play) end() {
 // start makes the world and starts the bot: "start [IDP_KEY=VALUE…]".
 func (p *play) start(ts *testscript.TestScript, args []string) {
 	env := map[string]string{
-		"IDP_GITOPS_PUSHES_PER_MINUTE": "0",
+		// Paces are kept on a real clock, which a scenario would wait for.
+		"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_GITHUB_WRITES_PER_MINUTE": "0",
 		// Schedules run on a real clock; a scenario reaps and sweeps when it says so.
 		"IDP_REAP_SCHEDULE": "@every 24h", "IDP_SWEEP_SCHEDULE": "@every 24h",
 	}

@@ -18,8 +18,7 @@ const (
 )
 
 // peers watches what idp depends on and answers /readyz. A webhook needs only the
-// database: the answer is 200 while that can be written to, whatever else is
-// unreachable, because an event that is stored is not lost. The other peers are
+// database: the answer is 200 while that answers, whatever else is unreachable, because an event that is stored is not lost. The other peers are
 // named in the answer, and in the log when they come and go.
 type peers struct {
 	now   func() time.Time
@@ -58,9 +57,12 @@ func (p *peers) step(ctx context.Context) (bool, error) {
 	var asked sync.WaitGroup
 	for name, ping := range p.ping {
 		asked.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+			asking, cancel := context.WithTimeout(ctx, peerTimeout)
 			defer cancel()
-			p.note(ctx, name, ping(ctx))
+			// Being stopped says nothing of the peer.
+			if err := ping(asking); ctx.Err() == nil {
+				p.note(ctx, name, err)
+			}
 		})
 	}
 	asked.Wait()

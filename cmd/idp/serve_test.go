@@ -119,8 +119,8 @@ func TestServeWithoutPeers(t *testing.T) {
 		t.Errorf("ended with %d:\n%s", status, log.text.String())
 	}
 	// Fault: being stopped counted as every peer's failure.
-	if strings.Contains(log.text.String(), "context canceled") {
-		t.Errorf("stopping is told as a failure:\n%s", log.text.String())
+	if n := strings.Count(log.text.String(), "peer is unreachable"); n != 3 {
+		t.Errorf("%d peers are told to be unreachable:\n%s", n, log.text.String())
 	}
 }
 

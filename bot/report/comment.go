@@ -129,13 +129,13 @@ func facts(in Input, v verdict) string {
 	if e.AppliedCommit != "" {
 		facts = append(facts, "GitOps commit "+commitLink(in))
 	}
-	if e.Wanted == previews.Present {
+	if e.Wanted == previews.Present && e.Live() {
 		facts = append(facts, "namespace "+Code(e.Ref.Name()))
 	}
 	if e.Team != "" {
 		facts = append(facts, "owner team "+Text(e.Team))
 	}
-	if e.Wanted == previews.Present && e.TTL > 0 && !e.Pinned {
+	if e.Wanted == previews.Present && e.TTL > 0 && !renewed(e) {
 		facts = append(facts, "lives "+spec.FormatDuration(e.TTL)+" from the last push")
 	}
 	if when := expiry(in); when != "" && !v.settled() {

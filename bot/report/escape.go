@@ -62,6 +62,14 @@ func paragraph(s string) string {
 	return s
 }
 
+// commandIn finds the commands that a hint of ours names.
+var commandIn = regexp.MustCompile(`/idp [a-z]+( [0-9]+[dhm])?`)
+
+// hint is paragraph for the next step, with the commands in it as code.
+func hint(s string) string {
+	return commandIn.ReplaceAllString(paragraph(s), "`$0`")
+}
+
 // breakWWW keeps "www." and "GH-1" from becoming links.
 func breakWWW(s string) string {
 	for _, word := range []string{"www.", "gh-"} {

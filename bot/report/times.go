@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/idp-bot/idp/previews"
 )
 
 const day = 24 * time.Hour
@@ -84,4 +86,9 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// renewed says that the expiry is not the one that came with the revision.
+func renewed(e *previews.Environment) bool {
+	return e.Pinned || !e.ExpiresAt.Equal(e.PushedAt.Add(e.TTL))
 }

@@ -102,7 +102,7 @@ func problemVerdict(in Input) verdict {
 	if e.HeadSHA != e.SHA {
 		v.cell = "runs `" + short(e.AppliedSHA) + "`"
 	}
-	v.next = paragraph(p.Hint)
+	v.next = hint(p.Hint)
 	switch p.Kind {
 	case previews.ProblemSpec:
 		specVerdict(&v, p)
@@ -219,7 +219,7 @@ func committedVerdict(in Input) verdict {
 	return verdict{
 		mark: markInGit, title: "Preview is committed", check: "Committed · " + serviceNames(in),
 		status: completed, conclusion: neutral, cell: markInGit + " committed", services: true,
-		cause: "Everything is in the GitOps repository. No Argo CD reports the rollout to this server, so it is not known when the preview serves; that is why the check is neutral and not green.",
+		cause: "It is in the GitOps repository. No Argo CD is configured here, so it is not known when it serves: the check is neutral, not green.",
 	}
 }
 

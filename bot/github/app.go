@@ -183,11 +183,9 @@ func (a *App) Installation(id int64) *Client {
 // own, process-wide idea of rate limits in a client, by its own clock; a new
 // client for each call leaves that to limit.go.
 func (a *App) rest() *gh.Client {
-	var next http.RoundTripper = a.signed
-	next = limited{budget: a.budget, clock: a.clock, log: a.log, next: next}
+	paced := limited{budget: a.budget, clock: a.clock, log: a.log, next: a.signed}
 	// Making a token twice or asking twice for a redelivery does no harm.
-	next = retrying{clock: a.clock, log: a.log, repeatable: func(*http.Request) bool { return true }, next: next}
-	return a.client(next)
+	return a.client(retrying{clock: a.clock, log: a.log, repeatable: func(*http.Request) bool { return true }, next: paced})
 }
 
 func (a *App) client(chain http.RoundTripper) *gh.Client {

@@ -113,7 +113,8 @@ func TestSupersededAndInactive(t *testing.T) {
 func TestHashes(t *testing.T) {
 	t.Parallel()
 	in := newState("", 10*time.Minute, resolved, applied).in
-	if CheckOf(in).Hash() != CheckOf(in).Hash() || Hash(Comment(in)) != Hash(Comment(in)) {
+	check, comment := CheckOf(in).Hash(), Hash(Comment(in))
+	if again := CheckOf(in).Hash(); check != again || comment != Hash(Comment(in)) {
 		t.Error("the same report has two hashes")
 	}
 	again := in

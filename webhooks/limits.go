@@ -34,8 +34,9 @@ const (
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 60 * time.Second
-	// storeTimeout leaves GitHub's 10 s time for the answer.
-	storeTimeout = 8 * time.Second
+	// storeTimeout and the 5 s that the database may wait for a lock, which nothing
+	// interrupts, end before GitHub's 10 s do.
+	storeTimeout = 4 * time.Second
 	// retryAfter is what a 503 asks for, in seconds.
 	retryAfter = "30"
 )

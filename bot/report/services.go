@@ -96,6 +96,15 @@ func stateCell(in Input, v verdict, s service) string {
 
 var commitTag = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
+// shortReference is an image reference whose tag, where it is a commit, is shortened
+// as commits are.
+func shortReference(reference string) string {
+	if at := strings.LastIndexAny(reference, ":/"); at >= 0 && reference[at] == ':' && commitTag.MatchString(reference[at+1:]) {
+		return reference[:at+1] + short(reference[at+1:])
+	}
+	return reference
+}
+
 // imageCell shows an image's tag: what tells two revisions apart on a phone. A tag
 // that is a commit is shortened as commits are.
 func imageCell(image previews.Image) string {

@@ -178,7 +178,7 @@ func waitingVerdict(in Input) verdict {
 		v.title = "Looking for the images of " + short(e.SHA)
 		return v
 	}
-	v.title = "Waiting for image " + plain(missing[0].Reference, 160) + ", " + Elapsed(in.Now.Sub(e.WantedAt))
+	v.title = "Waiting for image " + plain(shortReference(missing[0].Reference), 160) + ", " + Elapsed(in.Now.Sub(e.WantedAt))
 	if more := len(missing) - 1; more > 0 {
 		v.title += fmt.Sprintf(", and %d more", more)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,8 +15,9 @@ import (
 	"github.com/idp-bot/idp/gitops/fault"
 )
 
-// demoTimeout is how long the story may take before it has failed.
-const demoTimeout = time.Minute
+// demoTimeout is how long the story may take, from the program's start, before it
+// has failed.
+const demoTimeout = 30 * time.Second
 
 // newDemo tells the story of a preview.
 func newDemo(p *program) *cobra.Command {
@@ -38,9 +40,9 @@ With --serve it stays up after that, with the pull requests as pages to comment 
 	cmd.Flags().StringVar(&address, "address", "127.0.0.1:0", "where the stand-in GitHub listens")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the bot's log on standard error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		log := slog.New(slog.DiscardHandler)
+		var log slog.Handler = slog.DiscardHandler
 		if verbose {
-			log = slog.New(slog.NewTextHandler(p.stderr, nil))
+			log = slog.NewTextHandler(p.stderr, nil)
 		}
 		return p.demo(cmd.Context(), demoOptions{serve: serve, address: address, log: log})
 	}
@@ -50,7 +52,7 @@ With --serve it stays up after that, with the pull requests as pages to comment 
 type demoOptions struct {
 	serve   bool
 	address string
-	log     *slog.Logger
+	log     slog.Handler
 }
 
 func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
@@ -60,14 +62,15 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	w, err := newWorld(ctx, worldOptions{dir: dir, log: o.log, address: o.address, env: map[string]string{
+	trouble := &lastTrouble{Handler: o.log}
+	w, err := newWorld(ctx, worldOptions{dir: dir, log: slog.New(trouble), address: o.address, env: map[string]string{
 		"IDP_REAP_SCHEDULE": "@every 1s",
 		// The story changes Git more often in half a minute than GitHub recommends
 		// for a whole one.
 		"IDP_GITOPS_PUSHES_PER_MINUTE": "0",
 	}})
 	if err != nil {
-		return fault.Wrap(err, fault.Failure, "the demo's parts did not start: "+err.Error(), "it needs git with http-backend, and free ports on 127.0.0.1")
+		return fault.Wrap(nil, fault.Failure, "the demo's parts did not start: "+err.Error(), "it needs git with http-backend, and free ports on 127.0.0.1")
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	if err := w.start(ctx); err != nil {
@@ -75,12 +78,52 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 	}
 	s := newStory(w, p.stdout, p.styled(p.stdout), started)
 	if err := s.tell(ctx); err != nil {
-		return err
+		return fault.Wrap(nil, fault.Failure, err.Error()+trouble.reason(), `"idp demo --verbose" shows the bot's log`)
 	}
 	if !o.serve {
 		return nil
 	}
 	return p.keepServing(ctx, w, s.style)
+}
+
+// lastTrouble passes a log on and remembers the newest warning in it: the likeliest
+// reason for a step of the story that does not happen.
+type lastTrouble struct {
+	slog.Handler
+	mu   sync.Mutex
+	last string
+}
+
+// Enabled lets warnings through even where the log itself is discarded.
+func (l *lastTrouble) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn || l.Handler.Enabled(ctx, level)
+}
+
+// Handle remembers a warning and passes the record on.
+func (l *lastTrouble) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn {
+		text := r.Message
+		r.Attrs(func(a slog.Attr) bool {
+			text += fmt.Sprintf(", %s: %v", a.Key, a.Value)
+			return true
+		})
+		l.mu.Lock()
+		l.last = text
+		l.mu.Unlock()
+	}
+	if !l.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return l.Handler.Handle(ctx, r)
+}
+
+func (l *lastTrouble) reason() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == "" {
+		return ""
+	}
+	return "; the bot says: " + l.last
 }
 
 // keepServing leaves the world up, with a CI that builds every commit's image,

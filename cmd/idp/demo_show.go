@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -11,14 +12,15 @@ import (
 )
 
 const (
-	// longDiff is how many lines of a patch are shown.
-	longDiff = 40
+	// longFile is how many lines of one file's patch are shown.
+	longFile = 12
 	branch   = "main"
 )
 
 // show prints what is new in Git and on the pull request, whether or not what was
 // waited for came about, and passes err on.
 func (s *story) show(ctx context.Context, err error) error {
+	s.showDeliveries()
 	if gitErr := s.showCommit(ctx); gitErr != nil && err == nil {
 		err = gitErr
 	}
@@ -46,14 +48,48 @@ func (s *story) showCommit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !strings.Contains(patch, "\n+++ b/") {
+		patch = stat // everything is removed: what it was has been shown before
+	}
 	s.box("GitOps commit "+tip[:7], strings.TrimSpace(messages[0]))
 	s.box("its tree", files)
-	if lines := strings.Split(patch, "\n"); len(lines) > longDiff {
-		s.box("its diff", strings.TrimRight(stat, "\n"))
-	} else {
-		s.box("its diff", strings.TrimRight(patch, "\n"))
-	}
+	s.box("its diff", cutFiles(patch))
 	return nil
+}
+
+// cutFiles cuts what a patch says of each file to longFile lines.
+func cutFiles(patch string) string {
+	var out strings.Builder
+	for _, file := range strings.SplitAfter(strings.ReplaceAll(patch, "\ndiff --git ", "\n\x00diff --git "), "\x00") {
+		lines := strings.Split(strings.TrimRight(file, "\x00\n"), "\n")
+		if more := len(lines) - longFile; more > 1 {
+			lines = append(lines[:longFile], fmt.Sprintf("… and %d lines more", more))
+		}
+		out.WriteString(strings.Join(lines, "\n") + "\n")
+	}
+	return out.String()
+}
+
+// byPerson says that a delivery tells of what a person did, not idp itself.
+func byPerson(d githubtest.Delivery) bool {
+	var payload struct {
+		Sender struct {
+			Type string `json:"type"`
+		} `json:"sender"`
+	}
+	return json.Unmarshal(d.Payload, &payload) == nil && payload.Sender.Type == "User"
+}
+
+// showDeliveries prints the webhooks of people's acts that GitHub delivered since
+// the last time, and how idp answered.
+func (s *story) showDeliveries() {
+	all := s.w.app.Deliveries()
+	for _, d := range all[min(s.shown.deliveries, len(all)):] {
+		if (d.Event == "pull_request" || d.Event == "issue_comment") && d.StatusCode != 0 && byPerson(d) {
+			fmt.Fprintf(s.out, "  GitHub delivered %s.%s, signed; idp answered %d.\n", d.Event, d.Action, d.StatusCode)
+		}
+	}
+	s.shown.deliveries = len(all)
 }
 
 // files returns the paths in the GitOps repository, a line each.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
-	"github.com/idp-bot/idp/gitops/fault"
 )
 
 // patience is how long the story waits for one thing to happen.
@@ -49,7 +48,10 @@ type story struct {
 }
 
 // shown is what the reader has seen already, so that only news is printed.
-type shown struct{ commit, comment, check, deployment string }
+type shown struct {
+	commit, comment, check, deployment string
+	deliveries                         int
+}
 
 type chapterTime struct {
 	title string
@@ -62,7 +64,7 @@ func newStory(w *world, out io.Writer, style style, started time.Time) *story {
 
 // tell plays every chapter; the first thing that does not happen ends it.
 func (s *story) tell(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	ctx, cancel := context.WithDeadline(ctx, s.started.Add(demoTimeout))
 	defer cancel()
 	s.repo = s.w.github.AddRepository("acme/payments-api", githubtest.RepositoryOptions{Private: true})
 	s.w.github.AddUser("alice")
@@ -83,7 +85,7 @@ func (s *story) tell(ctx context.Context) error {
 		fmt.Fprintf(s.out, "\n%s\n", s.style.bold(fmt.Sprintf("%d. %s", i+1, chapter.title)))
 		began := time.Now()
 		if err := chapter.play(ctx); err != nil {
-			return fault.Wrap(err, fault.Failure, fmt.Sprintf("chapter %d did not happen: %s", i+1, err), "run it with --verbose to see the bot's log")
+			return fmt.Errorf("chapter %d did not happen: %w", i+1, err)
 		}
 		s.times = append(s.times, chapterTime{chapter.title, time.Since(began)})
 	}
@@ -109,8 +111,8 @@ func (s *story) opens(ctx context.Context) (err error) {
 		return err
 	}
 	err = s.until(ctx, "the check waits for the image", func() bool {
-		check := s.check()
-		return check.Status == "in_progress" && strings.Contains(check.Title, "image") && s.comment().Body != ""
+		const waits = "Waiting for image"
+		return strings.Contains(s.check().Title, waits) && strings.Contains(s.comment().Body, waits)
 	})
 	return s.show(ctx, err)
 }
@@ -167,7 +169,7 @@ func (s *story) expires(ctx context.Context) (err error) {
 	if s.pr, err = s.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Short-lived", Head: "short-lived"}); err != nil {
 		return err
 	}
-	s.shown = shown{commit: s.shown.commit}
+	s.shown = shown{commit: s.shown.commit, deliveries: s.shown.deliveries}
 	if err := s.w.pushImage(ctx, s.repo.FullName(), s.pr.HeadSHA()); err != nil {
 		return err
 	}
@@ -203,7 +205,7 @@ func (s *story) until(ctx context.Context, what string, happened func() bool) er
 			s.w.stopped <- err
 			return fmt.Errorf("the bot stopped: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("waited for %s in vain: %w", what, ctx.Err())
+			return fmt.Errorf("waited in vain until %s", what)
 		case <-tick.C:
 		}
 	}

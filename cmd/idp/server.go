@@ -166,7 +166,7 @@ func (m *Main) Run(ctx context.Context) error {
 	for _, loop := range append(m.loops, m.peers.loop()) {
 		running.Go(func() { loop.Run(work) })
 	}
-	servers := []*http.Server{webhooks.NewServer(m.edge), webhooks.NewServer(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))}
+	servers := []*http.Server{webhooks.NewServer(m.edge), webhooks.NewServer(m.scrapes())}
 	failed := make(chan error, len(servers))
 	for i, listener := range []net.Listener{m.public, m.metrics} {
 		running.Go(func() {
@@ -186,6 +186,13 @@ func (m *Main) Run(ctx context.Context) error {
 	running.Wait()
 	m.refreshing.Wait()
 	return err
+}
+
+// scrapes is what the metrics' listener serves.
+func (m *Main) scrapes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	return mux
 }
 
 // drain stops taking webhooks, then lets the jobs under way finish.

@@ -147,13 +147,18 @@ const closeTimeout = 10 * time.Second
 
 func (s *Store) closePools() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
-// Ping says whether the database can be read.
+// pingTimeout bounds how long a ping may wait for its turn to write.
+const pingTimeout = 2 * time.Second
+
+// Ping says whether the database can be written to.
 func (s *Store) Ping(ctx context.Context) error {
-	var one int
-	if err := s.read.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
 		return fmt.Errorf("ping database: %w", err)
 	}
-	return nil
+	return tx.Rollback()
 }
 
 // Subscribe returns a channel that gets a value after environments or effects

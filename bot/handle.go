@@ -127,7 +127,7 @@ func (h *Handler) decide(ctx context.Context, event Event, number int) error {
 func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision) error {
 	outcome := store.Outcome{Delivery: event.Delivery, Environment: d.Environment, Result: "decided"}
 	if d.Environment != nil && (s.Environment == nil || s.Environment.Generation != d.Environment.Generation) {
-		d.Environment.AskedAt = event.ReceivedAt
+		d.Environment.AskedAt, d.Environment.Actor = event.ReceivedAt, event.Actor.Login
 	}
 	for _, effect := range d.Effects {
 		outcome.Effects = append(outcome.Effects, store.Effect{

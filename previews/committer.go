@@ -1,6 +1,7 @@
 package previews
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,15 +160,13 @@ func (c *Committer) change(row Environment) (repo.Change, error) {
 		Subject: describe(row),
 		Trailers: [][2]string{
 			{"Idp-Environment", row.Ref.String() + " generation " + strconv.FormatInt(row.Generation, 10)},
+			{"Idp-Actor", cmp.Or(row.Actor, "idp")},
 		},
 	}
 	if row.Wanted == Absent {
-		if row.Removal.By != "" {
-			change.Trailers = append(change.Trailers, [2]string{"Idp-Actor", row.Removal.By})
-		}
 		return change, nil
 	}
-	change.Trailers = append(change.Trailers, [2]string{"Idp-Revision", row.SHA}, [2]string{"Idp-Actor", row.Author})
+	change.Trailers = append(change.Trailers, [2]string{"Idp-Revision", row.SHA})
 	files, err := c.Render(row)
 	if err != nil {
 		return repo.Change{}, err

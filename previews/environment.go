@@ -64,6 +64,8 @@ type Environment struct {
 	// WantedAt is when this generation was decided, AskedAt when the delivery that
 	// asked for it arrived.
 	WantedAt, AskedAt time.Time
+	// Actor is the login of whoever asked for this generation; "" where time did.
+	Actor string
 	// Removal says why the environment is wanted absent.
 	Removal Removal
 

@@ -255,6 +255,7 @@ func (e *Environment) NeedsCommit() bool {
 func (e *Environment) next(now time.Time) {
 	e.Generation++
 	e.WantedAt = now
+	e.Actor = ""
 }
 
 // renew starts a new generation that differs in its expiry alone: the images

@@ -8,6 +8,9 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
+// diffLines is how much of the check's diff the picture shows.
+const diffLines = 14
+
 // picture is what a pull request shows, for the README: the comment and the check
 // that the bot really wrote in a scenario, which holds them word for word. Only
 // what differs between two runs is filled in again.
@@ -33,7 +36,13 @@ func picture(t *testing.T) string {
 		b.WriteString(strings.TrimRight("> "+strings.TrimSuffix(line, "\n"), " ") + "\n")
 	}
 	head, rest, _ := strings.Cut(check, "\n")
-	title, _, _ := strings.Cut(strings.TrimPrefix(rest, "title: "), "\n")
-	b.WriteString("\nand the check's row says **" + strings.TrimSuffix(strings.Split(head, ":")[0], " ") + "** — " + title + ", with the same table and the diff of the\nmanifests behind it.")
+	title, rest, _ := strings.Cut(strings.TrimPrefix(rest, "title: "), "\n")
+	_, diff, _ := strings.Cut(rest, "```diff\n")
+	name, conclusion, _ := strings.Cut(strings.Replace(head, ": completed", ":", 1), ":")
+	b.WriteString("\n> ⚪ **" + name + "** — " + title + " · *" + strings.TrimSpace(conclusion) + "*, with the manifests behind it:\n>\n> ```diff\n")
+	for _, line := range strings.SplitN(diff, "\n", diffLines+1)[:diffLines] {
+		b.WriteString(strings.TrimRight("> "+line, " ") + "\n")
+	}
+	b.WriteString("> …\n> ```\n")
 	return b.String()
 }

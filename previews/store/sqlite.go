@@ -60,15 +60,23 @@ func openSQLite(ctx context.Context, path string, o Options) (write, read *sql.D
 	return write, read, nil
 }
 
+// checkFile makes the file where there is none, for its owner alone: it holds
+// payloads of private repositories. SQLite gives its log and index the same mode.
 func checkFile(path string, existing bool) error {
 	_, err := os.Stat(path)
-	if existing && errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case existing:
 		return ErrAbsent
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
 		return err
 	}
-	return nil
+	return file.Close()
 }
 
 func openPool(path, mode string, connections int, pragmas []string) (*sql.DB, error) {

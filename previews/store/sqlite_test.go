@@ -286,3 +286,23 @@ func TestTakeOver(t *testing.T) {
 		t.Errorf("deadly: %+v, %v", d, err)
 	}
 }
+
+// TestPrivateFile: payloads of private repositories are nobody else's to read.
+func TestPrivateFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "idp.db")
+	s, err := Open(t.Context(), Options{URL: "sqlite://" + path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, file := range []string{path, path + "-wal"} {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			t.Errorf("%s has mode %o, want 600", filepath.Base(file), mode)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/idp-bot/idp/bot/access"
@@ -47,7 +48,7 @@ type Handling interface {
 type Rows interface {
 	Environment(ctx context.Context, repositoryID int64, id string) (previews.Environment, error)
 	Environments(ctx context.Context, f store.Filter) ([]previews.Environment, error)
-	FirstRef(ctx context.Context, repositoryID int64) (gitops.EnvironmentRef, error)
+	Paths(ctx context.Context, repositoryID int64, owner, repo string) (gitops.EnvironmentRef, error)
 	Update(ctx context.Context, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error)
 	Apply(ctx context.Context, o store.Outcome) error
 }
@@ -233,7 +234,8 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 	case !errors.Is(err, previews.ErrNotFound):
 		return s, err
 	default:
-		if s.Paths, err = h.Store.FirstRef(ctx, s.PR.Repository.ID); err != nil && !errors.Is(err, previews.ErrNotFound) {
+		repo := s.PR.Repository
+		if s.Paths, err = h.Store.Paths(ctx, repo.ID, strings.ToLower(repo.Owner), strings.ToLower(repo.Name)); err != nil {
 			return s, err
 		}
 	}

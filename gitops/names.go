@@ -69,9 +69,19 @@ func (r EnvironmentRef) Name() string {
 // that lists the repository's previews:
 // "applicationsets/<slug>-<8 hex of the repository id>-previews.yaml".
 func PreviewsApplicationSet(repositoryID int64, repo string) (file, name string) {
-	sum := sha256.Sum256([]byte(strconv.FormatInt(repositoryID, 10)))
-	name = Slug(repo, 40) + "-" + hex.EncodeToString(sum[:])[:8] + "-previews"
+	name = Slug(repo, 40) + "-" + repositoryHash(repositoryID) + "-previews"
 	return path.Join(ApplicationSetsDir, name+".yaml"), name
+}
+
+func repositoryHash(repositoryID int64) string {
+	sum := sha256.Sum256([]byte(strconv.FormatInt(repositoryID, 10)))
+	return hex.EncodeToString(sum[:])[:8]
+}
+
+// DistinctRepo is the repository's name in paths where another repository, before
+// a rename or a deletion, has taken the plain one: "<repo>-<8 hex of the id>".
+func DistinctRepo(repositoryID int64, repo string) string {
+	return repo + "-" + repositoryHash(repositoryID)
 }
 
 // Slug makes s a DNS-1123 label of at most max characters: lower case, every run

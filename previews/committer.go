@@ -117,11 +117,14 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 		})
 	})
 	var refused *repo.RefusedError
+	var shared *repo.SharedError
 	switch {
 	case errors.As(err, &refused):
 		return false, errors.Join(err, c.failRefused(ctx, b, refused))
+	case errors.As(err, &shared):
+		return true, c.failShared(ctx, b, shared)
 	case err != nil:
-		return false, fmt.Errorf("commit %d environments: %w", len(b.rows), err)
+		return false, errors.Join(fmt.Errorf("commit %d environments: %w", len(b.rows), err), c.tellStuck(ctx, b))
 	case len(result.Conflicts) > 0:
 		// Nothing was written: the ApplicationSet would have listed these too.
 		return true, c.failChanged(ctx, b, result.Conflicts)
@@ -344,6 +347,53 @@ func (c *Committer) failRefused(ctx context.Context, b *batch, refused *repo.Ref
 			Kind:    ProblemPush,
 			Message: "the GitOps repository refuses the push: " + refused.Message,
 			Hint:    "The platform team has to mend that; then comment /idp preview.",
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stuckAfter is how long a commit may fail before its pull request is told.
+const stuckAfter = 5 * time.Minute
+
+// tellStuck tells the pull requests whose commits have failed for long, so that no
+// check hangs. They stay due: the commit goes on by itself once it can.
+func (c *Committer) tellStuck(ctx context.Context, b *batch) error {
+	now := c.Now()
+	for _, row := range b.rows {
+		if row.Wanted == Absent || row.Problem != nil || now.Sub(row.ResolvedAt) < stuckAfter {
+			continue
+		}
+		err := c.Store.UpdateAll(ctx, []int64{row.RowID}, func(e *Environment) error {
+			if e.Generation != row.Generation || e.Problem != nil {
+				return ErrUnchanged
+			}
+			e.Refuse(Problem{
+				Kind: ProblemPush, SHA: e.SHA, Message: "the GitOps repository cannot be written to",
+				Hint: "The platform team finds the reason in idp's log. It goes on by itself once that is mended.",
+			}, now)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("record the problem of %s: %w", row.Ref, err)
+		}
+	}
+	c.Pushed(nil)
+	return nil
+}
+
+// failShared gives up the rows of the repository whose list of previews cannot be
+// written. The next step writes those of the others.
+func (c *Committer) failShared(ctx context.Context, b *batch, shared *repo.SharedError) error {
+	for _, row := range b.rows {
+		if file, _ := gitops.PreviewsApplicationSet(row.Ref.RepositoryID, row.Ref.Repo); file != shared.Path {
+			continue
+		}
+		err := c.failRow(ctx, row, Problem{
+			Kind: ProblemPush, Message: shared.Path + " in the GitOps repository is not a file that idp can write",
+			Hint: "The platform team has to mend that; then comment /idp preview.",
 		})
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,6 +13,7 @@ import (
 
 const (
 	observeEvery    = 2 * time.Second
+	degradedEvery   = 15 * time.Second
 	observeParallel = 4
 	// DefaultRolloutTimeout is how long Argo CD may take to bring a commit to health.
 	DefaultRolloutTimeout = 15 * time.Minute
@@ -46,6 +48,9 @@ type Observer struct {
 	Changed func()
 	Now     func() time.Time
 	Log     *slog.Logger
+
+	// asked is when the degraded environments were last asked about.
+	asked map[int64]time.Time
 }
 
 // Loop returns the observer's loop, woken by wake.
@@ -60,6 +65,7 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("list environments that are syncing: %w", err)
 	}
+	rows = slices.DeleteFunc(rows, func(row Environment) bool { return !o.due(row) })
 	// One that cannot be asked about holds no other up.
 	var group errgroup.Group
 	group.SetLimit(observeParallel)
@@ -73,6 +79,24 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	return false, errors.Join(group.Wait(), errors.Join(failed...))
 }
 
+// due says that an environment's turn has come: at once while it moves, at
+// intervals once it was found degraded. Calls must not overlap.
+func (o *Observer) due(row Environment) bool {
+	if row.State() != StateDegraded {
+		delete(o.asked, row.RowID)
+		return true
+	}
+	if o.asked == nil {
+		o.asked = map[int64]time.Time{}
+	}
+	now := o.Now()
+	if now.Sub(o.asked[row.RowID]) < degradedEvery {
+		return false
+	}
+	o.asked[row.RowID] = now
+	return true
+}
+
 func (o *Observer) observe(ctx context.Context, row Environment) error {
 	seen, err := o.see(ctx, row)
 	if ctx.Err() != nil {
@@ -82,6 +106,9 @@ func (o *Observer) observe(ctx context.Context, row Environment) error {
 	var unreachable error
 	if err != nil {
 		seen, unreachable = Observation{Generation: row.AppliedGeneration, Health: "Unknown", Message: "Argo CD does not answer"}, err
+	}
+	if row.State() == StateDegraded && !verdict(seen) {
+		return unreachable // it stays what it was found to be until there is a new verdict
 	}
 	if now.Sub(row.AppliedAt) >= o.Timeout && !verdict(seen) {
 		seen.Message, seen.Health = timedOut(seen, now.Sub(row.AppliedAt)), "Degraded"

@@ -59,7 +59,12 @@ func (e *Environment) Want(rev Revision, now time.Time) (changed bool) {
 	e.SHA, e.Spec, e.Team = rev.SHA, rev.Spec, rev.Team
 	e.Wanted, e.Removal, e.Problem = Present, Removal{}, nil
 	if !e.Pinned && (pushed || back || e.TTL != rev.TTL) {
-		e.expireAt(e.PushedAt.Add(rev.TTL))
+		expires := e.PushedAt.Add(rev.TTL)
+		if pushed && !back {
+			// A push never takes away what an extension gave.
+			expires = later(expires, e.ExpiresAt)
+		}
+		e.expireAt(expires)
 	}
 	e.TTL = rev.TTL
 	e.next(now)
@@ -235,6 +240,9 @@ func (e *Environment) Commit(a Applied) {
 		renewed := *e.Observed
 		renewed.Generation = a.Generation
 		e.Observed = &renewed
+	}
+	if e.Problem != nil && e.Problem.Kind == ProblemPush && e.Blocked != e.Generation {
+		e.Problem = nil // it went on by itself
 	}
 	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit = a.Generation, a.SHA, a.Commit
 	e.Tree, e.Intents, e.Overwrite = a.Tree, nil, false

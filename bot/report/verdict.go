@@ -63,6 +63,9 @@ func verdictOf(in Input) verdict {
 	if p := e.Problem; p != nil && p.SHA == e.HeadSHA && (p.Kind == previews.ProblemSpec || p.Kind == previews.ProblemFork) {
 		return problemVerdict(in)
 	}
+	if p := e.Problem; p != nil && p.Kind == previews.ProblemPush && e.State() == previews.StateCommitting {
+		return problemVerdict(in) // it is being tried still, but for too long to say nothing
+	}
 	switch e.State() {
 	case previews.StateRefused:
 		return idleVerdict(in)

@@ -123,6 +123,19 @@ var (
 	ErrSuperseded = errors.New("another writer has taken over")
 )
 
+// SharedError is for a shared file that has no regular place; it wraps
+// ErrIrregular. Nothing was written.
+type SharedError struct {
+	Path string
+	Err  error
+}
+
+// Error returns the cause, which names the path.
+func (e *SharedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *SharedError) Unwrap() error { return e.Err }
+
 // RefusedError carries what the remote said when it refused a push; it is an
 // ErrRefused.
 type RefusedError struct {

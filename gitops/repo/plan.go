@@ -2,6 +2,7 @@ package repo
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/idp-bot/idp/gitops"
@@ -38,6 +39,9 @@ func decide(b batch, at lookup) (plan, error) {
 	p := plan{present: map[string]bool{}}
 	for _, file := range b.shared {
 		same, err := sharedUnchanged(file, at)
+		if errors.Is(err, ErrIrregular) {
+			return plan{}, &SharedError{file.Path, err}
+		}
 		if err != nil {
 			return plan{}, err
 		}

@@ -50,15 +50,28 @@ func (s *Store) Environment(ctx context.Context, repositoryID int64, id string) 
 	return e, nil
 }
 
-// FirstRef returns the name of the environment that a repository had first, or
-// previews.ErrNotFound: its later ones share the owner and the repository in it.
-func (s *Store) FirstRef(ctx context.Context, repositoryID int64) (gitops.EnvironmentRef, error) {
-	defer s.metrics.time("first_ref")()
-	e, err := oneEnvironment(s.read.QueryRowContext, ctx, `repository_id = ? ORDER BY id LIMIT 1`, repositoryID)
-	if err != nil {
-		return gitops.EnvironmentRef{}, fmt.Errorf("read the first environment of repository %d: %w", repositoryID, err)
+// Paths returns the owner and the repository that the environments of a repository
+// have in their paths: those of its first one. A repository that has none yet takes
+// its names of today or, where another repository has taken them, distinct ones.
+func (s *Store) Paths(ctx context.Context, repositoryID int64, owner, repo string) (gitops.EnvironmentRef, error) {
+	defer s.metrics.time("paths")()
+	ref := gitops.EnvironmentRef{RepositoryID: repositoryID, Owner: owner, Repo: repo}
+	first, err := oneEnvironment(s.read.QueryRowContext, ctx, `repository_id = ? ORDER BY id LIMIT 1`, repositoryID)
+	if err == nil {
+		ref.Owner, ref.Repo = first.Ref.Owner, first.Ref.Repo
+		return ref, nil
 	}
-	return e.Ref, nil
+	var taken bool
+	if errors.Is(err, previews.ErrNotFound) {
+		err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM environments WHERE folder = ?)`, owner+"/"+repo).Scan(&taken)
+	}
+	if err != nil {
+		return ref, fmt.Errorf("read the paths of repository %d: %w", repositoryID, err)
+	}
+	if taken {
+		ref.Repo = gitops.DistinctRepo(repositoryID, repo)
+	}
+	return ref, nil
 }
 
 type queryRow func(ctx context.Context, query string, args ...any) *sql.Row
@@ -210,9 +223,9 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment)
 	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO environments (
 		version, doc, diff, head_sha, state, present, committed, needs_commit,
-		wanted_at, image_check_at, expires_at, report_rank, repository_id, env_id, name)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-		append(p, e.Ref.RepositoryID, e.Ref.ID, e.Ref.Name())...).Scan(&e.RowID)
+		wanted_at, image_check_at, expires_at, report_rank, repository_id, env_id, name, folder)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		append(p, e.Ref.RepositoryID, e.Ref.ID, e.Ref.Name(), e.Ref.Owner+"/"+e.Ref.Repo)...).Scan(&e.RowID)
 	if !isTaken(err) {
 		return err
 	}

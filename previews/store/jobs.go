@@ -256,21 +256,35 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 	if w.jobs.stopping.Load() && ctx.Err() != nil {
 		return river.JobSnooze(0)
 	}
-	if until, ok := retryAt(err); ok {
+	if wait, ok := notYet(err, d, w.store.now()); ok {
 		// It has not failed: it is not its turn yet.
-		return river.JobSnooze(max(until.Sub(w.store.now()), 0))
+		return river.JobSnooze(wait)
 	}
 	return w.fail(ctx, d, job.Attempt, err)
 }
 
-// retryAt returns when what failed will be right again, for an error that knows:
-// one of a rate limit.
-func retryAt(err error) (time.Time, bool) {
+// maxOutage is how long a delivery outlives a peer that is away.
+const maxOutage = 3 * 24 * time.Hour
+
+// notYet returns how long to wait for what has not failed but cannot be done now,
+// by what the error says of itself: until when a limit holds (RetryAt), after what
+// time to ask again (RetryAfter), or that a peer is away (Temporary); the longer it
+// has been, the longer the wait.
+func notYet(err error, d Delivery, now time.Time) (time.Duration, bool) {
 	var limited interface{ RetryAt() time.Time }
-	if !errors.As(err, &limited) {
-		return time.Time{}, false
+	if errors.As(err, &limited) {
+		return max(limited.RetryAt().Sub(now), 0), true
 	}
-	return limited.RetryAt(), true
+	var turn interface{ RetryAfter() time.Duration }
+	if errors.As(err, &turn) {
+		return turn.RetryAfter(), true
+	}
+	var away interface{ Temporary() bool }
+	age := now.Sub(d.ReceivedAt)
+	if errors.As(err, &away) && away.Temporary() && age < maxOutage {
+		return min(max(age/4, time.Second), time.Minute), true
+	}
+	return 0, false
 }
 
 // done marks a delivery whose handler had nothing to apply.

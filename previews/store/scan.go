@@ -74,7 +74,8 @@ func (s *Store) Expiring(ctx context.Context, before time.Time, after previews.E
 		stamp(before), stamp(after.ExpiresAt), after.RowID, limit)
 }
 
-// Syncing returns the environments that Argo CD is at, without their diffs.
+// Syncing returns the environments that Argo CD is at, and those that it found
+// degraded and may yet find healthy, without their diffs.
 func (s *Store) Syncing(ctx context.Context) ([]previews.Environment, error) {
-	return s.environments(ctx, "syncing", `state = ? ORDER BY id`, string(previews.StateSyncing))
+	return s.environments(ctx, "syncing", `state IN (?, ?) ORDER BY id`, string(previews.StateSyncing), string(previews.StateDegraded))
 }

@@ -29,6 +29,7 @@ CREATE TABLE environments (
     repository_id     INTEGER NOT NULL,
     env_id            TEXT    NOT NULL,
     name              TEXT    NOT NULL,
+    folder            TEXT    NOT NULL, -- "owner/repo" in the GitOps repository
     version           INTEGER NOT NULL,
     doc               TEXT    NOT NULL,
     diff              TEXT    NOT NULL DEFAULT '',
@@ -46,6 +47,7 @@ CREATE TABLE environments (
     UNIQUE (repository_id, env_id)
 );
 CREATE UNIQUE INDEX environments_name ON environments (name);
+CREATE UNIQUE INDEX environments_folder ON environments (folder, env_id);
 CREATE INDEX environments_head       ON environments (repository_id, head_sha);
 CREATE INDEX environments_state      ON environments (state);
 CREATE INDEX environments_present    ON environments (id)                        WHERE present = 1;

@@ -17,7 +17,7 @@ const (
 	idleEffects = 15 * time.Second
 	// effectTries is how often an effect is tried before it is given up: a reply
 	// that cannot be written must not hold up the ones behind it for ever.
-	effectTries = 8
+	effectTries = 40
 )
 
 // Outbox is what the speaker needs of the store.

@@ -37,7 +37,7 @@ type Publisher interface {
 	DeleteComment(ctx context.Context, repo RepositoryRef, id int64) error
 	// FindCheckRun returns the id of this App's check run with the name at the
 	// commit, 0 when there is none.
-	FindCheckRun(ctx context.Context, repo RepositoryRef, sha, name string) (id int64, err error)
+	FindCheckRun(ctx context.Context, repo RepositoryRef, sha, name, environment string) (id int64, err error)
 	CreateCheckRun(ctx context.Context, repo RepositoryRef, check report.Check) (id int64, err error)
 	UpdateCheckRun(ctx context.Context, repo RepositoryRef, id int64, check report.Check) error
 	// FindDeployment returns the id of the deployment of the commit that carries
@@ -165,7 +165,7 @@ func (p *publication) supersede(ctx context.Context) error {
 	check, id := report.Superseded(p.in, old), p.saved.CheckRunID
 	var err error
 	if id == 0 {
-		id, err = p.gh.FindCheckRun(ctx, p.repo, old, check.Name)
+		id, err = p.gh.FindCheckRun(ctx, p.repo, old, check.Name, p.env.Ref.Name())
 	}
 	if err == nil && id != 0 {
 		err = p.gh.UpdateCheckRun(ctx, p.repo, id, check)
@@ -188,7 +188,7 @@ func (p *publication) checkRun(ctx context.Context, check report.Check) (int64, 
 	}
 	id := p.saved.CheckRunID
 	if id == 0 {
-		found, err := p.gh.FindCheckRun(ctx, p.repo, check.HeadSHA, check.Name)
+		found, err := p.gh.FindCheckRun(ctx, p.repo, check.HeadSHA, check.Name, p.env.Ref.Name())
 		if err != nil {
 			return 0, fmt.Errorf("look for the check of %.7s: %w", check.HeadSHA, err)
 		}

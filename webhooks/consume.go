@@ -2,9 +2,9 @@ package webhooks
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/previews/store"
@@ -29,7 +29,7 @@ type Consumer struct {
 
 // NewConsumer returns a consumer that hands events to handle.
 func NewConsumer(pending Pending, handle func(context.Context, bot.Event) error) *Consumer {
-	return &Consumer{pending: pending, handle: handle, turns: turns{held: map[turn]*waiting{}}}
+	return &Consumer{pending: pending, handle: handle, turns: turns{held: map[turn]bool{}}}
 }
 
 // Handle does what a delivery asks for. An error means that it is to be tried
@@ -39,9 +39,10 @@ func (c *Consumer) Handle(ctx context.Context, d store.Delivery) error {
 	if d.PR == 0 {
 		return c.one(ctx, d)
 	}
-	done, err := c.turns.take(ctx, turn{d.RepositoryID, d.PR})
-	if err != nil {
-		return fmt.Errorf("wait for the turn of delivery %s: %w", d.GUID, err)
+	done, free := c.turns.take(turn{d.RepositoryID, d.PR})
+	if !free {
+		// Whoever has the turn may be long; the worker is of more use elsewhere.
+		return notYet(100 * time.Millisecond)
 	}
 	defer done()
 	pending, err := c.pending.PendingDeliveries(ctx, d.RepositoryID, d.PR)
@@ -52,11 +53,15 @@ func (c *Consumer) Handle(ctx context.Context, d store.Delivery) error {
 		if each.GUID == d.GUID {
 			return c.inOrder(ctx, d, pending[i+1:])
 		}
-		// One that failed before waits for its own next try, so that a delivery that
-		// can never be handled does not take those behind it with it.
-		if each.Attempts == 0 {
-			// Its own job finds it done, or finds the same error and reports it.
-			_ = c.inOrder(ctx, each, pending[i+1:])
+		// One that failed before waits for its own next try, and so do those behind a
+		// command: commands are not overtaken. Anything else that can never be handled
+		// does not take those behind it with it. What fails here is reported by its
+		// own job, which finds the same error.
+		if each.Attempts == 0 && c.inOrder(ctx, each, pending[i+1:]) == nil {
+			continue
+		}
+		if each.Event == "issue_comment" {
+			return notYet(time.Second)
 		}
 	}
 	// Not pending any more: a younger one did it on its way.
@@ -93,40 +98,31 @@ type turn struct {
 	pr           int
 }
 
-// turns hands out turns. A turn that nobody holds or waits for takes no memory.
+// notYet is the error of a delivery whose turn has not come; it did not fail.
+type notYet time.Duration
+
+func (n notYet) Error() string { return "an earlier delivery of the pull request is being handled" }
+
+// RetryAfter returns how long to wait before asking again.
+func (n notYet) RetryAfter() time.Duration { return time.Duration(n) }
+
+// turns hands out turns. A turn that nobody holds takes no memory.
 type turns struct {
 	mu   sync.Mutex
-	held map[turn]*waiting
+	held map[turn]bool
 }
 
-type waiting struct {
-	free  chan struct{} // holds one token while nobody has the turn
-	count int
-}
-
-// take waits for the turn; call done to pass it on.
-func (t *turns) take(ctx context.Context, key turn) (done func(), err error) {
+// take takes the turn if nobody has it; call done to give it back.
+func (t *turns) take(key turn) (done func(), free bool) {
 	t.mu.Lock()
-	w, ok := t.held[key]
-	if !ok {
-		w = &waiting{free: make(chan struct{}, 1)}
-		w.free <- struct{}{}
-		t.held[key] = w
+	defer t.mu.Unlock()
+	if t.held[key] {
+		return nil, false
 	}
-	w.count++
-	t.mu.Unlock()
-	leave := func() {
+	t.held[key] = true
+	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if w.count--; w.count == 0 {
-			delete(t.held, key)
-		}
-	}
-	select {
-	case <-w.free:
-		return func() { w.free <- struct{}{}; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, ctx.Err()
-	}
+		delete(t.held, key)
+	}, true
 }

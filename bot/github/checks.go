@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	gh "github.com/google/go-github/v60/github"
@@ -15,17 +16,19 @@ import (
 const maxAnnotations = 50
 
 // FindCheckRun returns the id of this App's newest check run with the name at
-// the commit, 0 when there is none.
-func (c *Client) FindCheckRun(ctx context.Context, repo bot.RepositoryRef, sha, name string) (int64, error) {
+// the commit for an environment, 0 when there is none. Two pull requests may have
+// one head: the run's external id says whose it is.
+func (c *Client) FindCheckRun(ctx context.Context, repo bot.RepositoryRef, sha, name, environment string) (int64, error) {
 	found, _, err := c.rest(repo).Checks.ListCheckRunsForRef(ctx, repo.Owner, repo.Name, sha, &gh.ListCheckRunsOptions{
-		CheckName: &name, Filter: gh.String("latest"), AppID: &c.app.id, ListOptions: gh.ListOptions{PerPage: perPage},
+		CheckName: &name, Filter: gh.String("all"), AppID: &c.app.id, ListOptions: gh.ListOptions{PerPage: perPage},
 	})
 	if err != nil {
 		return 0, wrap(err, "look for check %q of %s at %.7s", name, fullName(repo), sha)
 	}
 	var newest int64
 	for _, run := range found.CheckRuns {
-		if run.GetName() == name && run.GetApp().GetID() == c.app.id {
+		owner, _, _ := strings.Cut(run.GetExternalID(), "@")
+		if run.GetName() == name && run.GetApp().GetID() == c.app.id && owner == environment {
 			newest = max(newest, run.GetID())
 		}
 	}

@@ -62,6 +62,23 @@ func (e *APIError) Error() string {
 	return text
 }
 
+// Temporary says that GitHub is ill, so that the same request may be right later.
+func (e *APIError) Temporary() bool { return e.Status >= 500 }
+
+// wireError is a request that GitHub did not answer.
+type wireError struct {
+	op, url string
+	err     error
+}
+
+func (e *wireError) Error() string { return e.op + " " + e.url + ": " + e.err.Error() }
+
+// Unwrap returns what went wrong on the way.
+func (e *wireError) Unwrap() error { return e.err }
+
+// Temporary says that the same request may be right later.
+func (e *wireError) Temporary() bool { return true }
+
 // maxMessage bounds how much of GitHub's words an error repeats.
 const maxMessage = 300
 
@@ -93,7 +110,7 @@ func plain(err error) error {
 		return fromResponse(refused.Response, message(refused))
 	}
 	if wire, ok := errors.AsType[*url.Error](err); ok {
-		return fmt.Errorf("%s %s: %w", wire.Op, withoutQuery(wire.URL), wire.Err)
+		return &wireError{wire.Op, withoutQuery(wire.URL), wire.Err}
 	}
 	return err
 }

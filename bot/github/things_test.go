@@ -260,17 +260,17 @@ func TestCheckRun(t *testing.T) {
 		Name: report.CheckName, HeadSHA: pr.HeadSHA(), Status: "in_progress", Title: "Waiting for the image", Summary: "…",
 		ExternalID: "idp-web-pr-1-x", StartedAt: at,
 	}
-	if id, err := w.client.FindCheckRun(t.Context(), w.ref(), check.HeadSHA, check.Name); err != nil || id != 0 {
+	if id, err := w.client.FindCheckRun(t.Context(), w.ref(), check.HeadSHA, check.Name, check.ExternalID); err != nil || id != 0 {
 		t.Errorf("found %d, %v", id, err)
 	}
 	id, err := w.client.CreateCheckRun(t.Context(), w.ref(), check)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, err := w.client.FindCheckRun(t.Context(), w.ref(), check.HeadSHA, check.Name); err != nil || found != id {
+	if found, err := w.client.FindCheckRun(t.Context(), w.ref(), check.HeadSHA, check.Name, check.ExternalID); err != nil || found != id {
 		t.Errorf("found %d, %v, want %d", found, err, id)
 	}
-	if found, err := w.client.FindCheckRun(t.Context(), w.ref(), check.HeadSHA, "other"); err != nil || found != 0 {
+	if found, err := w.client.FindCheckRun(t.Context(), w.ref(), check.HeadSHA, "other", check.ExternalID); err != nil || found != 0 {
 		t.Errorf("found %d of another name, %v", found, err)
 	}
 	check.Status, check.Conclusion, check.Title, check.Text = "completed", "success", "Ready", "diff"

@@ -91,7 +91,7 @@ func TestReplyGivenUp(t *testing.T) {
 	w := newWorld(t)
 	w.handle(w.said("help", "/idp help"))
 	restore := w.github.Inject(githubtest.Fault{Method: "POST", Path: "/repos/*/*/issues/*/comments", Status: 403})
-	for range 10 {
+	for range 45 {
 		w.speak()
 		w.clock.Advance(10 * time.Minute)
 	}

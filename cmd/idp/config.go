@@ -103,8 +103,7 @@ type ArgoCDConfig struct {
 type PreviewConfig struct {
 	// PreviewDomain is the DNS zone of preview hosts.
 	PreviewDomain string `key:"preview_domain" default:"preview.localhost" check:"domain"`
-	// PreviewHost is the template of a service's host, of {service} {env} {hash} {repo} {owner}
-	// {zone}.
+	// PreviewHost is the template of a service's host, of {service} {env} {hash} {repo} {owner} {zone}; {hash} has to be in it, since it keeps two repositories' hosts apart.
 	PreviewHost string `key:"preview_host" default:"{service}-{env}-{hash}.{zone}" check:"host"`
 	// PreviewTTL is how long a preview lives after the last push.
 	PreviewTTL time.Duration `key:"preview_ttl" default:"72h"`

@@ -121,12 +121,12 @@ func ruleAtLeast(text string, least int64) error {
 // placeholder finds {words} in a template.
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 
-// ruleHost wants a host template in which services differ and the zone occurs.
+// ruleHost wants a host template in which services and environments differ and the zone occurs.
 func ruleHost(text string) error {
 	if err := ruleTemplate(text, "service", "env", "hash", "repo", "owner", "zone"); err != nil {
 		return err
 	}
-	for _, word := range []string{"{service}", "{env}", "{zone}"} {
+	for _, word := range []string{"{service}", "{hash}", "{zone}"} {
 		if !strings.Contains(text, word) {
 			return mistake{"it does without " + word, "hosts would collide: write it like {service}-{env}-{hash}.{zone}"}
 		}

@@ -38,7 +38,7 @@ func TestValidate(t *testing.T) {
 		{"project", func(c *platform.Class) { c.Project = "A B" }, "project: "},
 		{"zone", func(c *platform.Class) { c.Zone = "*.example.com" }, "zone: "},
 		{"host outside the zone", func(c *platform.Class) { c.HostTemplate = "{service}-{hash}.example.com" }, "does not end in .{zone}"},
-		{"one host for all", func(c *platform.Class) { c.HostTemplate = "{service}.{zone}" }, "neither {env} nor {hash}"},
+		{"one host for all", func(c *platform.Class) { c.HostTemplate = "{service}.{zone}" }, "has no {hash}"},
 		{"host without room", func(c *platform.Class) { c.HostTemplate = "{service}-{env}-{hash}-{owner}.{zone}" }, "leaves fewer than 12"},
 		{"host part too long", func(c *platform.Class) { c.HostTemplate = "{service}.{owner}-{repo}-{env}.{zone}" }, "more than 63 characters"},
 		{"unknown placeholder in a host", func(c *platform.Class) { c.HostTemplate = "{service}-{branch}-{env}.{zone}" }, "no valid host name"},

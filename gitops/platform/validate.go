@@ -110,8 +110,8 @@ func (v *validator) hosts(c Class) {
 	v.subdomain("zone", c.Zone)
 	t := c.HostTemplate
 	v.check(strings.HasSuffix(t, ".{zone}"), "host template", "%q does not end in .{zone}", t)
-	v.check(strings.Contains(t, "{env}") || strings.Contains(t, "{hash}"), "host template",
-		"%q has neither {env} nor {hash}: every environment would have the same hosts", t)
+	v.check(strings.Contains(t, "{hash}"), "host template",
+		"%q has no {hash}: two repositories would publish the same host", t)
 	long := gitops.EnvironmentRef{
 		RepositoryID: 1, Owner: strings.Repeat("o", 39), Repo: strings.Repeat("r", 100), ID: strings.Repeat("e", 63),
 	}

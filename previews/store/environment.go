@@ -209,7 +209,9 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environ
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE environments SET
 		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?,
-		wanted_at = ?, image_check_at = ?, expires_at = ?, report_rank = ? WHERE id = ?`, append(p, after.RowID)...)
+		wanted_at = ?, image_check_at = ?, expires_at = ?, report_rank = ?,
+		unreported_since = CASE WHEN version = reported_version THEN ? ELSE unreported_since END
+		WHERE id = ?`, append(p, stamp(after.UpdatedAt), after.RowID)...)
 	return err
 }
 
@@ -223,9 +225,9 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment)
 	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO environments (
 		version, doc, diff, head_sha, state, present, committed, needs_commit,
-		wanted_at, image_check_at, expires_at, report_rank, repository_id, env_id, name, folder)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-		append(p, e.Ref.RepositoryID, e.Ref.ID, e.Ref.Name(), e.Ref.Owner+"/"+e.Ref.Repo)...).Scan(&e.RowID)
+		wanted_at, image_check_at, expires_at, report_rank, unreported_since, repository_id, env_id, name, folder)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		append(p, stamp(now), e.Ref.RepositoryID, e.Ref.ID, e.Ref.Name(), e.Ref.Owner+"/"+e.Ref.Repo)...).Scan(&e.RowID)
 	if !isTaken(err) {
 		return err
 	}

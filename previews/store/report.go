@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/idp-bot/idp/previews"
@@ -29,6 +30,8 @@ type Report struct {
 	ReportedVersion int64
 	// NotBefore holds the next report back, after a failure or to keep the pace.
 	NotBefore time.Time
+	// Parked holds it back until ResumeReports: idp may not write to the repository.
+	Parked    bool
 	Attempts  int
 	LastError string
 	UpdatedAt time.Time
@@ -40,15 +43,18 @@ type Reportable struct {
 	Report      Report
 }
 
+// parked is the report_not_before of what waits for access instead of for a time.
+const parked = math.MaxInt64
+
 // Unreported returns the environments that changed since they were last reported
-// and may be reported now: failures before ends before progress, the rows that
-// waited longest first.
+// and may be reported now: failures before ends before progress, and of each those
+// first that have waited longest, however often others change.
 func (s *Store) Unreported(ctx context.Context, now time.Time, limit int) ([]Reportable, error) {
 	defer s.metrics.time("unreported")()
 	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.version, e.doc, e.diff, r.doc
 		FROM environments AS e LEFT JOIN reports AS r ON r.environment_id = e.id
 		WHERE e.version <> e.reported_version AND e.report_not_before <= ?
-		ORDER BY e.report_rank, e.id LIMIT ?`, stamp(now), limit)
+		ORDER BY e.report_rank, e.unreported_since, e.id LIMIT ?`, stamp(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list unreported environments: %w", err)
 	}
@@ -78,7 +84,8 @@ func (s *Store) Unreported(ctx context.Context, now time.Time, limit int) ([]Rep
 func (s *Store) NextReport(ctx context.Context) (time.Time, bool, error) {
 	defer s.metrics.time("next_report")()
 	var next sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT min(report_not_before) FROM environments WHERE version <> reported_version`).Scan(&next)
+	err := s.read.QueryRowContext(ctx, `SELECT min(report_not_before) FROM environments
+		WHERE version <> reported_version AND report_not_before < ?`, int64(parked)).Scan(&next)
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("read next report: %w", err)
 	}
@@ -116,9 +123,16 @@ func (s *Store) SaveReport(ctx context.Context, rowID int64, r Report) error {
 	if err != nil {
 		return fmt.Errorf("encode report of environment %d: %w", rowID, err)
 	}
+	notBefore := stamp(r.NotBefore)
+	if r.Parked {
+		notBefore = parked
+	}
 	err = s.inTx(ctx, "save_report", func(tx *sql.Tx) error {
-		found, err := affected(tx.ExecContext(ctx, `UPDATE environments SET reported_version = ?, report_not_before = ? WHERE id = ?`,
-			r.ReportedVersion, stamp(r.NotBefore), rowID))
+		// What changed meanwhile waits from now on: it has just been heard.
+		found, err := affected(tx.ExecContext(ctx, `UPDATE environments SET
+			unreported_since = CASE WHEN reported_version = ? THEN unreported_since ELSE ? END,
+			reported_version = ?, report_not_before = ? WHERE id = ?`,
+			r.ReportedVersion, stamp(r.UpdatedAt), r.ReportedVersion, notBefore, rowID))
 		if err != nil {
 			return err
 		}
@@ -133,4 +147,39 @@ func (s *Store) SaveReport(ctx context.Context, rowID int64, r Report) error {
 		return fmt.Errorf("save report of environment %d: %w", rowID, err)
 	}
 	return nil
+}
+
+// ParkReports holds the reports about environments back until ResumeReports.
+func (s *Store) ParkReports(ctx context.Context, rowIDs []int64) error {
+	err := s.inTx(ctx, "park_reports", func(tx *sql.Tx) error {
+		for _, id := range rowIDs {
+			if _, err := tx.ExecContext(ctx, `UPDATE environments SET report_not_before = ? WHERE id = ?`, int64(parked), id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("park the reports of %d environments: %w", len(rowIDs), err)
+	}
+	return nil
+}
+
+// ResumeReports makes the parked reports about a repository's environments due and
+// returns how many those are.
+func (s *Store) ResumeReports(ctx context.Context, repositoryID int64) (resumed int, err error) {
+	err = s.change(ctx, "resume_reports", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, `UPDATE environments SET report_not_before = 0
+			WHERE repository_id = ? AND report_not_before = ?`, repositoryID, int64(parked))
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		resumed = int(n)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("resume the reports about repository %d: %w", repositoryID, err)
+	}
+	return resumed, nil
 }

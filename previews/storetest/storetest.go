@@ -38,6 +38,8 @@ func Run(t *testing.T, open Open) {
 		{"RoundRobin", testRoundRobin},
 		{"Scans", testScans},
 		{"Reports", testReports},
+		{"ReportsLongestFirst", testReportsLongestFirst},
+		{"ReportsParked", testReportsParked},
 		{"Breaker", testBreaker},
 		{"Prune", testPrune},
 		{"Metrics", testMetrics},

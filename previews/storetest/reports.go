@@ -1,0 +1,84 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// due lists whom Unreported returns.
+func due(t *testing.T, s *store.Store, now time.Time, limit int) []string {
+	t.Helper()
+	list, err := s.Unreported(t.Context(), now, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]previews.Environment, len(list))
+	for i, one := range list {
+		out[i] = one.Environment
+	}
+	return names(out)
+}
+
+// Of one rank the longest waiting is reported first: an environment that changes
+// all the time gets in nobody's way, whatever its row's number.
+func testReportsLongestFirst(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	busy := Add(t, s, Preview(1, 1, clock.Now()))
+	clock.Advance(time.Second)
+	Add(t, s, Preview(2, 1, clock.Now()))
+	for range 3 {
+		// It changes while it is being reported, and again before the next one.
+		clock.Advance(time.Second)
+		update(t, s, busy.RowID, func(e *previews.Environment) { e.Warn(clock.Now()) })
+		if err := s.SaveReport(t.Context(), busy.RowID, store.Report{ReportedVersion: busy.Version}); err != nil {
+			t.Fatal(err)
+		}
+		busy = update(t, s, busy.RowID, func(e *previews.Environment) { e.Warn(clock.Now()) })
+		if got := due(t, s, clock.Now(), 1); !slices.Equal(got, []string{"2/pr-1"}) {
+			t.Fatalf("the busy one starves the other: %v", got)
+		}
+	}
+}
+
+// A parked report is not due at any time, whatever becomes of its row, until the
+// repository's are resumed.
+func testReportsParked(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	said := Add(t, s, Preview(1, 1, clock.Now()))
+	told := Add(t, s, Preview(1, 2, clock.Now()))
+	Add(t, s, Preview(2, 1, clock.Now()))
+	if err := s.SaveReport(t.Context(), said.RowID, store.Report{Parked: true, LastError: "no access"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ParkReports(t.Context(), []int64{told.RowID}); err != nil {
+		t.Fatal(err)
+	}
+	update(t, s, said.RowID, func(e *previews.Environment) { e.Warn(clock.Now()) })
+	year := 365 * 24 * time.Hour
+	if got := due(t, s, clock.Now().Add(year), 9); !slices.Equal(got, []string{"2/pr-1"}) {
+		t.Fatalf("due are %v", got)
+	}
+	for _, want := range []int{2, 0} {
+		if n, err := s.ResumeReports(t.Context(), 1); err != nil || n != want {
+			t.Fatalf("resumed %d, want %d, %v", n, want, err)
+		}
+	}
+	if got := due(t, s, clock.Now(), 9); len(got) != 3 {
+		t.Fatalf("due are %v", got)
+	}
+	// With nothing but parked ones there is no next report.
+	for _, row := range []int64{1, 2, 3} {
+		if err := s.SaveReport(t.Context(), row, store.Report{Parked: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if next, ok, err := s.NextReport(t.Context()); err != nil || ok {
+		t.Errorf("next report at %v, %v", next, err)
+	}
+}

@@ -136,6 +136,9 @@ func syncPolicy() *v1alpha1.SyncPolicy {
 		SyncOptions: v1alpha1.SyncOptions{
 			"CreateNamespace=false", // the Namespace is a manifest, so that it is pruned
 			"ApplyOutOfSyncOnly=true",
+			// An object belongs to the Application that has it: another's sync fails
+			// before it takes anything over.
+			"FailOnSharedResource=true",
 		},
 		Retry: &v1alpha1.RetryStrategy{
 			Limit:   3,

@@ -139,7 +139,7 @@ func TestApplicationIsMeant(t *testing.T) {
 	if app.Spec.Source.Directory.IsZero() {
 		t.Error("argo cd drops a directory source that is zero, and would look for Kustomize and Helm again")
 	}
-	if p := app.Spec.SyncPolicy; !p.Automated.Prune || !p.Automated.SelfHeal || p.SyncOptions.HasOption("PruneLast=true") {
+	if p := app.Spec.SyncPolicy; !p.Automated.Prune || !p.Automated.SelfHeal || p.SyncOptions.HasOption("PruneLast=true") || !p.SyncOptions.HasOption("FailOnSharedResource=true") {
 		t.Errorf("sync policy %+v", p)
 	}
 }

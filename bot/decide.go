@@ -87,6 +87,9 @@ func (d *deciding) pullRequest() {
 	default:
 		d.unwanted(w)
 	}
+	if d.env != nil {
+		d.env.Looks = d.PR.looks()
+	}
 }
 
 // rerequest decides anew and tries again what was given up. A folder that somebody
@@ -206,7 +209,7 @@ func (d *deciding) row() *previews.Environment {
 	if d.env == nil {
 		d.env = &previews.Environment{
 			Ref: d.ref(),
-			PR:  d.PR.Number, Author: d.PR.Author.Login, Wanted: previews.Absent,
+			PR:  d.PR.Number, Author: d.PR.Author.Login, Wanted: previews.Absent, Looks: d.PR.looks(),
 		}
 		d.refresh()
 	}

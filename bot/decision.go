@@ -1,6 +1,8 @@
 package bot
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/idp-bot/idp/bot/access"
@@ -48,6 +50,25 @@ type PullRequest struct {
 	// Fork is true when the head lives in another repository (or in none any more).
 	Fork   bool
 	Author Actor
+}
+
+const looksOpen = "open"
+
+// lookedOpen says that the row's pull request was open when it was last decided about.
+func lookedOpen(e previews.Environment) bool { return strings.HasPrefix(e.Looks, looksOpen) }
+
+// looks is all that a decision may depend on and that a list of pull requests
+// tells, beside the head.
+func (pr PullRequest) looks() string {
+	words := []string{"closed"}
+	if pr.Open {
+		words[0] = looksOpen
+	}
+	if pr.Draft {
+		words = append(words, "draft")
+	}
+	words = append(words, "into "+pr.BaseRef)
+	return strings.Join(append(words, slices.Sorted(slices.Values(pr.Labels))...), "\n")
 }
 
 // SpecAt is what stands at .idp/deploy.yaml in one commit. A file that is missing

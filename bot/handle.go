@@ -17,8 +17,14 @@ import (
 	"github.com/idp-bot/idp/previews/store"
 )
 
-// ErrNotFound is what a Reader returns for what GitHub answers 404 to.
-var ErrNotFound = errors.New("not found on GitHub")
+var (
+	// ErrNotFound is what a Reader returns for what GitHub answers 404 to.
+	ErrNotFound = errors.New("not found on GitHub")
+	// ErrNoAccess says that there is no token for a repository: the App is not
+	// installed there (any more), is suspended, or was not granted what it asks for.
+	// It says nothing about whether the thing asked for exists.
+	ErrNoAccess = errors.New("the installation gives no access")
+)
 
 // Reader reads the live facts that decisions are taken from. Missing things are
 // ErrNotFound; every other error makes the event be handled again later.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"time"
 
 	"github.com/idp-bot/idp/previews"
@@ -17,23 +16,31 @@ import (
 // payload is an Event as JSON.
 const SweepEvent = "idp_sweep"
 
-// Lister lists a repository's open pull requests. The list is only ever used to
-// find what to look at: a pull request that is not on it is read by its number
-// before anything follows from that.
+// Lister lists what one installation reaches. A list is only ever used to find
+// what to look at: a pull request that is not on it is read by its number before
+// anything follows from that.
 type Lister interface {
+	// Repositories leaves archived ones out.
+	Repositories(ctx context.Context) ([]RepositoryRef, error)
 	OpenPullRequests(ctx context.Context, repo RepositoryRef) ([]PullRequest, error)
+}
+
+// Directory is what the sweep asks GitHub as the App itself.
+type Directory interface {
+	// RedeliverFailed asks GitHub to deliver again what was sent since a time and
+	// never arrived, and returns how many deliveries that were.
+	RedeliverFailed(ctx context.Context, since time.Time) (int, error)
+	// Installations lists those that are not suspended.
+	Installations(ctx context.Context) ([]int64, error)
 }
 
 // SweepStore is what the sweep needs of the store.
 type SweepStore interface {
 	Environments(ctx context.Context, f store.Filter) ([]previews.Environment, error)
+	UpdateAll(ctx context.Context, rowIDs []int64, fn func(*previews.Environment) error) error
 	AddDelivery(ctx context.Context, d store.Delivery) (stored bool, err error)
-}
-
-// Redeliverer asks GitHub to deliver again what was sent since a time and never
-// arrived, and returns how many deliveries that were.
-type Redeliverer interface {
-	RedeliverFailed(ctx context.Context, since time.Time) (int, error)
+	Delivery(ctx context.Context, guid string) (store.Delivery, error)
+	ResumeReports(ctx context.Context, repositoryID int64) (resumed int, err error)
 }
 
 const (
@@ -46,46 +53,39 @@ const (
 
 // Sweeper finds what no webhook told. It asks GitHub to deliver again what never
 // arrived. And, for events that GitHub never made, it compares the open pull
-// requests of every repository that has environments with their rows and, for each
+// requests of the repositories that the App reaches with their rows and, for each
 // that differs, stores a delivery of its own. That one goes the way of every other,
 // so whatever follows is decided from the pull request as it then is.
+//
+// Repositories that have rows are looked at each time, the others in turn. Lists
+// are asked for with their ETags: one that did not change costs nothing of
+// GitHub's limits.
 type Sweeper struct {
 	Store  SweepStore
 	GitHub func(installationID int64) Lister
-	// Hooks is nil where no webhook is expected.
-	Hooks Redeliverer
-	Now   func() time.Time
-	Log   *slog.Logger
+	App    Directory
+	Now    func() time.Time
+	Log    *slog.Logger
 
-	// looked holds the heads of pull requests that were looked at already, of those
-	// that are open and have no preview: nothing was wanted for them, and until they
-	// move nothing will be.
-	looked map[pullRequestKey]string
 	// redelivered is when failed deliveries were last asked for.
 	redelivered time.Time
+	itinerary   itinerary
 }
 
-type pullRequestKey struct {
-	repositoryID int64
-	number       int
-}
-
-// Sweep looks at everything once; calls must not overlap. A repository that cannot
-// be listed is left as it is and named in the error; the others go on.
+// Sweep looks at everything that is due; calls must not overlap. What cannot be
+// read is left as it is and named in the error, and the rest goes on; a repository
+// that idp may not read is no failure.
 func (s *Sweeper) Sweep(ctx context.Context) error {
-	return errors.Join(s.redeliver(ctx), s.pullRequests(ctx))
+	return errors.Join(s.redeliver(ctx), s.repositories(ctx))
 }
 
 func (s *Sweeper) redeliver(ctx context.Context) error {
-	if s.Hooks == nil {
-		return nil
-	}
 	now := s.Now()
 	since := now.Add(-redeliverable)
 	if last := s.redelivered.Add(-overlap); last.After(since) {
 		since = last
 	}
-	count, err := s.Hooks.RedeliverFailed(ctx, since)
+	count, err := s.App.RedeliverFailed(ctx, since)
 	if count > 0 {
 		s.Log.Info("asked GitHub to deliver again what never arrived", "deliveries", count)
 	}
@@ -96,39 +96,59 @@ func (s *Sweeper) redeliver(ctx context.Context) error {
 	return nil
 }
 
-func (s *Sweeper) pullRequests(ctx context.Context) error {
+func (s *Sweeper) repositories(ctx context.Context) error {
 	rows, err := s.Store.Environments(ctx, store.Filter{})
 	if err != nil {
 		return fmt.Errorf("list environments to sweep: %w", err)
 	}
-	byRepository := map[int64][]previews.Environment{}
-	for _, row := range rows {
-		byRepository[row.Ref.RepositoryID] = append(byRepository[row.Ref.RepositoryID], row)
-	}
-	var failed []error
-	for _, rows := range byRepository {
-		if err := s.repository(ctx, rows); err != nil {
-			failed = append(failed, err)
+	places, err := s.places(ctx)
+	failed := []error{err}
+	for _, stop := range s.itinerary.plan(rows, places, s.Now()) {
+		if err := s.visit(ctx, stop); err != nil {
+			failed = append(failed, fmt.Errorf("sweep %s/%s: %w", stop.repo.Owner, stop.repo.Name, err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-func (s *Sweeper) repository(ctx context.Context, rows []previews.Environment) error {
-	newest := rows[0]
-	for _, row := range rows {
-		if row.UpdatedAt.After(newest.UpdatedAt) {
-			newest = row
+// places finds where every repository is that the App reaches. An installation
+// that cannot be read leaves its repositories to where their rows say they are.
+func (s *Sweeper) places(ctx context.Context) (map[int64]place, error) {
+	installations, err := s.App.Installations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	places := map[int64]place{}
+	var failed []error
+	for _, id := range installations {
+		repos, err := s.GitHub(id).Repositories(ctx)
+		if err != nil && !denied(err) {
+			failed = append(failed, err)
+		}
+		for _, repo := range repos {
+			places[repo.ID] = place{installationID: id, repo: repo}
 		}
 	}
-	repo := RepositoryRef{ID: newest.Ref.RepositoryID, Owner: newest.Owner, Name: newest.Repo, Private: newest.Private}
-	open, err := s.GitHub(newest.InstallationID).OpenPullRequests(ctx, repo)
+	return places, errors.Join(failed...)
+}
+
+// visit compares one repository with its rows.
+func (s *Sweeper) visit(ctx context.Context, at stop) error {
+	open, err := s.GitHub(at.installationID).OpenPullRequests(ctx, at.repo)
+	if denied(err) {
+		until := s.itinerary.rest(at.repo.ID, s.Now())
+		s.Log.Info("a repository cannot be swept", "repo", at.repo.Owner+"/"+at.repo.Name, "next", until, "error", err)
+		return nil
+	}
 	if err != nil {
-		return fmt.Errorf("sweep %s/%s: %w", repo.Owner, repo.Name, err)
+		return err
+	}
+	if err := s.follow(ctx, at); err != nil {
+		return err
 	}
 	found := 0
-	for _, number := range s.differing(repo.ID, rows, open) {
-		stored, err := s.deliver(ctx, newest.InstallationID, repo, number)
+	for _, one := range differing(at.rows, open) {
+		stored, err := s.deliver(ctx, at, one)
 		if err != nil {
 			return err
 		}
@@ -136,98 +156,91 @@ func (s *Sweeper) repository(ctx context.Context, rows []previews.Environment) e
 			found++
 		}
 	}
-	s.remember(repo.ID, rows, open)
 	if found > 0 {
-		s.Log.Info("sweep found changes that no webhook told", "repo", repo.Owner+"/"+repo.Name, "pull_requests", found)
+		s.Log.Info("sweep found changes that no webhook told", "repo", at.repo.Owner+"/"+at.repo.Name, "pull_requests", found)
 	}
 	return nil
 }
 
-// differing returns the numbers of the pull requests that do not look like their
-// rows: a head that moved on; one that is not open any more and has a preview; one
-// that is open and has none because it was closed or a draft; one without a row.
-func (s *Sweeper) differing(repositoryID int64, rows []previews.Environment, open []PullRequest) []int {
+// follow brings the rows to where their repository is, and lets reports go on that
+// waited for access to it.
+func (s *Sweeper) follow(ctx context.Context, at stop) error {
+	if err := follow(ctx, s.Store, at.rows, at.place); err != nil {
+		return err
+	}
+	if !s.itinerary.arrive(at.repo.ID) || len(at.rows) == 0 {
+		return nil
+	}
+	_, err := s.Store.ResumeReports(ctx, at.repo.ID)
+	return err
+}
+
+// difference is a pull request that does not look like its row.
+type difference struct {
+	number int
+	// looks are those of one without a row, which is looked at once as it is.
+	looks string
+}
+
+// differing returns the pull requests that do not look like their rows: a head that
+// moved on, or a label, draft or base that changed; one that is not open any more;
+// one without a row.
+func differing(rows []previews.Environment, open []PullRequest) []difference {
 	pulls := make(map[int]PullRequest, len(open))
 	for _, pr := range open {
 		pulls[pr.Number] = pr
 	}
-	var numbers []int
+	var out []difference
 	known := make(map[int]bool, len(rows))
 	for _, row := range rows {
 		known[row.PR] = true
 		pr, isOpen := pulls[row.PR]
-		switch {
-		case isOpen && pr.HeadSHA != row.HeadSHA, !isOpen && row.Wanted == previews.Present,
-			isOpen && revived(row, pr) && !s.lookedAt(repositoryID, pr):
-			numbers = append(numbers, row.PR)
+		if isOpen && (pr.HeadSHA != row.HeadSHA || pr.looks() != row.Looks) || !isOpen && (present(row) || lookedOpen(row)) {
+			out = append(out, difference{number: row.PR})
 		}
 	}
 	for _, pr := range open {
-		if !known[pr.Number] && !s.lookedAt(repositoryID, pr) {
-			numbers = append(numbers, pr.Number)
+		if !known[pr.Number] {
+			out = append(out, difference{number: pr.Number, looks: pr.HeadSHA + "\n" + pr.looks()})
 		}
 	}
-	return numbers
+	return out
 }
 
-// revived says that what took the preview away holds no more.
-func revived(row previews.Environment, pr PullRequest) bool {
-	if row.Wanted == previews.Present {
-		return false
-	}
-	switch row.Removal.Reason {
-	case previews.RemovedClosed, previews.RemovedMerged:
-		return true
-	case previews.RemovedDraft:
-		return !pr.Draft
-	default:
-		return false
-	}
-}
-
-func (s *Sweeper) lookedAt(repositoryID int64, pr PullRequest) bool {
-	return s.looked[pullRequestKey{repositoryID, pr.Number}] == looks(pr)
-}
-
-// looks is what a pull request may change about itself to be looked at again.
-func looks(pr PullRequest) string {
-	if pr.Draft {
-		return pr.HeadSHA + " draft"
-	}
-	return pr.HeadSHA
-}
-
-// remember keeps what a repository's open pull requests without a preview look
-// like, and forgets the others.
-func (s *Sweeper) remember(repositoryID int64, rows []previews.Environment, open []PullRequest) {
-	if s.looked == nil {
-		s.looked = map[pullRequestKey]string{}
-	}
-	maps.DeleteFunc(s.looked, func(key pullRequestKey, _ string) bool { return key.repositoryID == repositoryID })
-	for _, pr := range open {
-		s.looked[pullRequestKey{repositoryID, pr.Number}] = looks(pr)
-	}
-	for _, row := range rows {
-		if row.Wanted == previews.Present {
-			delete(s.looked, pullRequestKey{repositoryID, row.PR})
-		}
-	}
-}
-
-func (s *Sweeper) deliver(ctx context.Context, installationID int64, repo RepositoryRef, number int) (bool, error) {
+// deliver stores a delivery about a pull request, and says whether it did. About one
+// with a row, sweeps that overlap store one a minute. One without a row is told of
+// once for each of its looks: nothing was wanted for it as it is, and until it
+// changes nothing will be.
+func (s *Sweeper) deliver(ctx context.Context, at stop, d difference) (bool, error) {
 	now := s.Now()
-	event := Event{
-		Kind: EventPullRequest, Name: SweepEvent, Action: "swept", InstallationID: installationID,
-		Repository: repo, PR: number, Swept: true,
-		// One delivery a pull request and minute: sweeps that overlap do not pile up.
-		Delivery: fmt.Sprintf("sweep-%d-%d-%d", repo.ID, number, now.Unix()/60),
+	guid := fmt.Sprintf("sweep-%d-%d-%d", at.repo.ID, d.number, now.Unix()/60)
+	if d.looks != "" {
+		guid = fmt.Sprintf("sweep-%d-%d-%s", at.repo.ID, d.number, digest(d.looks))
+		known, err := s.Store.Delivery(ctx, guid)
+		if err == nil && known.State != store.DeliveryDead {
+			return false, nil
+		}
+		if err != nil && !errors.Is(err, previews.ErrNotFound) {
+			return false, err
+		}
 	}
+	event := Event{
+		Kind: EventPullRequest, Name: SweepEvent, Action: "swept", InstallationID: at.installationID,
+		Repository: at.repo, PR: d.number, Swept: true, Delivery: guid,
+	}
+	return own(ctx, s.Store, event, now)
+}
+
+// own stores an event of idp's own as a delivery.
+func own(ctx context.Context, inbox interface {
+	AddDelivery(ctx context.Context, d store.Delivery) (stored bool, err error)
+}, event Event, now time.Time) (stored bool, err error) {
 	payload, err := json.Marshal(event)
 	if err != nil {
-		return false, fmt.Errorf("encode swept event: %w", err)
+		return false, fmt.Errorf("encode %s: %w", event.Name, err)
 	}
-	return s.Store.AddDelivery(ctx, store.Delivery{
-		GUID: event.Delivery, Event: SweepEvent, Action: event.Action, InstallationID: installationID,
-		RepositoryID: repo.ID, PR: number, Payload: payload, ReceivedAt: now,
+	return inbox.AddDelivery(ctx, store.Delivery{
+		GUID: event.Delivery, Event: event.Name, Action: event.Action, InstallationID: event.InstallationID,
+		RepositoryID: event.Repository.ID, PR: event.PR, Payload: payload, ReceivedAt: now,
 	})
 }

@@ -70,8 +70,9 @@ func (w *world) open(branch string) *githubtest.PullRequest {
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.equal("nothing is known yet", w.sweep(), "")
-	w.handle(w.event("opened"))
+	// Fault: repositories without rows were never looked at.
+	w.equal("nothing is known yet", w.sweep(), "1")
+	w.equal("after it", w.sweep(), "")
 	w.equal("all is as it looks", w.sweep(), "")
 	w.pr.Push("alice", map[string]string{"a.txt": "b"})
 	w.equal("a push", w.sweep(), "1")
@@ -89,7 +90,82 @@ func TestSweep(t *testing.T) {
 	w.equal("wanted", string(w.row().Wanted), string(previews.Present))
 	w.pr.ConvertToDraft("alice")
 	w.open("other")
-	w.equal("one without a row", w.sweep(), "2")
+	w.equal("a draft, and one without a row", w.sweep(), "1 2")
+	w.equal("after it", w.sweep(), "")
+}
+
+// Labels make and end previews: one that was taken away unheard is found.
+func TestSweepSeesLabels(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.pr.Push("alice", map[string]string{".idp/deploy.yaml": "service: {name: web}\npreview: {trigger: label, label: preview}\n"})
+	w.equal("unlabelled", w.sweep(), "1")
+	w.equal("again", w.sweep(), "")
+	w.pr.Label("alice", "preview")
+	w.equal("labelled", w.sweep(), "1")
+	w.equal("wanted", string(w.row().Wanted), string(previews.Present))
+	w.equal("again", w.sweep(), "")
+	w.pr.Unlabel("alice", "preview")
+	// A command that was heard meanwhile does not hide what was not.
+	w.handle(w.said("help", "/idp help"))
+	w.equal("unlabelled", w.sweep(), "1")
+	w.equal("wanted", string(w.row().Wanted), string(previews.Absent))
+	w.equal("again", w.sweep(), "")
+}
+
+// Repositories without rows have their turn, a bounded number at a time.
+func TestSweepTakesTurns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 110 {
+		w.github.AddRepository(fmt.Sprintf("acme/r%03d", i), githubtest.RepositoryOptions{Files: map[string]string{"x": "y"}})
+	}
+	listed := func() int {
+		w.github.ForgetRequests()
+		w.sweep()
+		n := 0
+		for _, r := range w.github.Requests() {
+			if r.Route == "/repos/{owner}/{repo}/pulls" {
+				n++
+			}
+		}
+		return n
+	}
+	// The first finds a pull request in acme/web, which then is one with rows.
+	if first, second := listed(), listed(); first != 100 || second != 101 {
+		t.Errorf("listed %d, then %d", first, second)
+	}
+}
+
+// A repository that idp may not read ends neither the sweep nor its pace.
+func TestSweepLeavesDeadRepositories(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handle(w.event("opened"))
+	dead := w.github.AddRepository("acme/dead", githubtest.RepositoryOptions{Files: map[string]string{"x": "y"}})
+	restore := w.github.Inject(githubtest.Fault{Method: "GET", Path: "/repos/acme/dead/pulls", Status: 403})
+	asked := func() int {
+		n := 0
+		for _, r := range w.github.Requests() {
+			if strings.HasPrefix(r.Path, "/repos/acme/dead/pulls") {
+				n++
+			}
+		}
+		return n
+	}
+	w.pr.Push("alice", map[string]string{"a.txt": "b"})
+	w.equal("the others", w.sweep(), "1")
+	if n := asked(); n != 1 {
+		t.Fatalf("asked %d times", n)
+	}
+	for range 18 { // three hours
+		w.sweep()
+	}
+	if n := asked(); n < 2 || n > 6 {
+		t.Errorf("asked %d times in three hours", n)
+	}
+	restore()
+	dead.Delete("alice")
 	w.equal("after it", w.sweep(), "")
 }
 

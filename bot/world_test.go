@@ -94,7 +94,7 @@ func (w *world) restart() {
 	}
 	w.speaker = &bot.Speaker{Store: w.store, GitHub: func(id int64) bot.Replier { return w.client.Installation(id) }, Now: w.clock.Now, Log: log}
 	w.reporter = &bot.Reporter{Store: w.store, GitHub: func(id int64) bot.Publisher { return w.client.Installation(id) }, Class: class, AppID: w.app.ID(), Now: w.clock.Now, Log: log}
-	w.sweeper = &bot.Sweeper{Store: w.store, GitHub: func(id int64) bot.Lister { return w.client.Installation(id) }, Hooks: w.client, Now: w.clock.Now, Log: log}
+	w.sweeper = &bot.Sweeper{Store: w.store, GitHub: func(id int64) bot.Lister { return w.client.Installation(id) }, App: w.client, Now: w.clock.Now, Log: log}
 }
 
 // event is one about the pull request, stored as a delivery.

@@ -46,6 +46,10 @@ type Environment struct {
 
 	// HeadSHA is the pull request's newest commit that idp has seen, HeadRef its branch.
 	HeadSHA, HeadRef string
+	// Looks is what the pull request looked like beside its head (state, draft, base,
+	// labels) when it was last decided about: where GitHub lists it otherwise, an
+	// event was lost.
+	Looks string
 	// Author opened the pull request.
 	Author string
 	// AskedBy is who asked for the preview with a command, "" when nobody did. One

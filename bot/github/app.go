@@ -167,6 +167,24 @@ func (a *App) FindInstallation(ctx context.Context, owner, name string) (int64, 
 	return found.GetID(), nil
 }
 
+// Installations lists the ids of the App's installations, but for suspended ones.
+func (a *App) Installations(ctx context.Context) ([]int64, error) {
+	client, ids := a.rest(), []int64{}
+	err := pages(func(page gh.ListOptions) (*gh.Response, error) {
+		found, resp, err := client.Apps.ListInstallations(ctx, &page)
+		for _, one := range found {
+			if one.SuspendedAt == nil {
+				ids = append(ids, one.GetID())
+			}
+		}
+		return resp, err
+	})
+	if err != nil {
+		return nil, wrap(err, "list the App's installations")
+	}
+	return ids, nil
+}
+
 // Installation returns the client of an installation. There is one for each id.
 func (a *App) Installation(id int64) *Client {
 	a.mu.Lock()

@@ -14,10 +14,8 @@ import (
 )
 
 var (
-	// ErrNoAccess says that there is no token for a repository: the App is not
-	// installed there (any more), is suspended, or was not granted what it asks for.
-	// It says nothing about whether the thing asked for exists.
-	ErrNoAccess = errors.New("the installation gives no access")
+	// ErrNoAccess is bot.ErrNoAccess.
+	ErrNoAccess = bot.ErrNoAccess
 	// ErrNotFile says that a path is a directory, a symbolic link or a submodule.
 	ErrNotFile = fault.New(fault.Invalid, "this is not a regular file", "make it a plain file")
 	// ErrTooLarge says that a file is larger than MaxFile.
@@ -61,6 +59,10 @@ func (e *APIError) Error() string {
 	}
 	return text
 }
+
+// Forbidden says that the App may not do what it asked for, and that asking again
+// does not help.
+func (e *APIError) Forbidden() bool { return e.Status == http.StatusForbidden }
 
 // Temporary says that GitHub is ill, so that the same request may be right later.
 func (e *APIError) Temporary() bool { return e.Status >= 500 }

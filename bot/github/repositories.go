@@ -30,8 +30,9 @@ func (c *Client) FindRepository(ctx context.Context, owner, name string) (bot.Re
 	return repositoryRef(found), nil
 }
 
-// Repositories lists the repositories that the installation reaches. A list that
-// cannot be read whole is an error.
+// Repositories lists the repositories that the installation reaches, but for
+// archived and disabled ones, in which nothing new can happen. A list that cannot
+// be read whole is an error.
 func (c *Client) Repositories(ctx context.Context) ([]bot.RepositoryRef, error) {
 	client := c.listing()
 	all := []bot.RepositoryRef{}
@@ -41,7 +42,9 @@ func (c *Client) Repositories(ctx context.Context) ([]bot.RepositoryRef, error) 
 			return nil, err
 		}
 		for _, one := range found.Repositories {
-			all = append(all, repositoryRef(one))
+			if !one.GetArchived() && !one.GetDisabled() {
+				all = append(all, repositoryRef(one))
+			}
 		}
 		return resp, nil
 	})

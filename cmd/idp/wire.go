@@ -82,7 +82,7 @@ func (m *Main) wire() {
 		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
 		Class: class, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,
 	}
-	m.sweeper = &bot.Sweeper{Store: m.store, GitHub: func(id int64) bot.Lister { return m.github.Installation(id) }, Hooks: m.github, Now: m.now, Log: m.log}
+	m.sweeper = &bot.Sweeper{Store: m.store, GitHub: func(id int64) bot.Lister { return m.github.Installation(id) }, App: m.github, Now: m.now, Log: m.log}
 	m.reaper = previews.NewReaper(previews.ReaperOptions{Store: m.store, Class: class, Removed: m.wake.all, Now: m.now, Log: m.log, Registerer: m.registry})
 	watcher := &previews.ImageWatcher{
 		Store: m.store, Reference: imageReference(class), NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,

@@ -86,7 +86,7 @@ func (r *Repository) label(name string) object {
 	}
 	return object{
 		"id": r.labels[name], "node_id": nodeID("LA", r.labels[name]), "url": r.api("/labels/" + name),
-		"name": name, "color": "ededed", "default": false, "description": nil,
+		"name": name, "color": "ededed", "default": false, "description": "",
 	}
 }
 

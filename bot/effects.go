@@ -41,6 +41,8 @@ type Replier interface {
 type Speaker struct {
 	Store  Outbox
 	GitHub func(installationID int64) Replier
+	// Failed, when set, counts the reactions and replies that failed.
+	Failed func()
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -99,12 +101,15 @@ func alreadySaid(ctx context.Context, gh Replier, repo RepositoryRef, number int
 
 // settle records what became of an effect, even when the program is being stopped.
 func (s *Speaker) settle(ctx context.Context, e store.Effect, cause error) error {
+	if cause != nil && ctx.Err() == nil && s.Failed != nil {
+		s.Failed()
+	}
 	switch {
 	case cause == nil:
 		return s.Store.FinishEffect(context.WithoutCancel(ctx), e.ID)
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case e.Attempts+1 >= effectTries && !limited(cause):
+	case e.Attempts+1 >= effectTries && !limited(cause), e.Attempts >= finalTries && denied(cause):
 		s.Log.Warn("gave a reply up", "delivery", e.Delivery, "pr", e.PR, "error", cause)
 		return s.Store.FinishEffect(ctx, e.ID)
 	default:

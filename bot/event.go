@@ -23,11 +23,18 @@ const (
 	// EventBuild: a check or a workflow of a commit finished, so that an image
 	// may have appeared.
 	EventBuild EventKind = "build"
-	// EventRepository: the repository was renamed or transferred.
+	// EventRepository: the repository was renamed, transferred, deleted, archived or
+	// brought back.
 	EventRepository EventKind = "repository"
+	// EventInstallation: idp was given access to repositories, or it was taken away.
+	EventInstallation EventKind = "installation"
 	// EventIgnored: nothing for idp.
 	EventIgnored EventKind = "ignored"
 )
+
+// RerequestEvent is the event name of deliveries that stand for one pull request each
+// of the several that one "Re-run" is about; their payload is an Event as JSON.
+const RerequestEvent = "idp_rerequest"
 
 // Event is what a delivery says, cut down to what idp acts on. Beside ids it is a
 // hint: every fact is read again, live, before a decision.
@@ -43,9 +50,12 @@ type Event struct {
 	Repository     RepositoryRef
 	// PR is the pull request's number, 0 where the event names none.
 	PR int
-	// HeadSHA is the commit of an EventBuild or EventRerequest.
-	HeadSHA string
-	Actor   Actor
+	// HeadSHA is the commit of an EventBuild or EventRerequest, CheckOf the name of
+	// the environment that the check of an EventRerequest is of; "" where unknown.
+	HeadSHA, CheckOf string
+	// Repositories are those that an EventInstallation names.
+	Repositories []RepositoryRef
+	Actor        Actor
 	// Comment is set for an EventComment.
 	Comment *Comment
 	// Swept events were made by the sweep instead of delivered: a removal that

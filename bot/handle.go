@@ -56,7 +56,11 @@ type Rows interface {
 	Environments(ctx context.Context, f store.Filter) ([]previews.Environment, error)
 	Paths(ctx context.Context, repositoryID int64, owner, repo string) (gitops.EnvironmentRef, error)
 	Update(ctx context.Context, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error)
+	UpdateAll(ctx context.Context, rowIDs []int64, fn func(*previews.Environment) error) error
 	Apply(ctx context.Context, o store.Outcome) error
+	AddDelivery(ctx context.Context, d store.Delivery) (stored bool, err error)
+	ParkReports(ctx context.Context, rowIDs []int64) error
+	ResumeReports(ctx context.Context, repositoryID int64) (resumed int, err error)
 }
 
 // Handler takes events to decisions and stores them.
@@ -88,7 +92,9 @@ func (h *Handler) Handle(ctx context.Context, event Event) error {
 	case EventBuild:
 		return h.build(ctx, event)
 	case EventRepository:
-		return h.renamed(ctx, event)
+		return h.repository(ctx, event)
+	case EventInstallation:
+		return h.installation(ctx, event)
 	default:
 		return h.ignore(ctx, event, "not an event for idp")
 	}
@@ -163,19 +169,42 @@ func (h *Handler) ignore(ctx context.Context, event Event, why string) error {
 	return h.Store.Apply(ctx, store.Outcome{Delivery: event.Delivery, Result: "ignored: " + why})
 }
 
-// rerequest decides anew about the environment that is at the event's commit.
+// rerequest decides anew about every environment that the check may be of: that of
+// the pull request which GitHub names, those at the commit, and the one whose name
+// the check carries. For a check of an older commit that is the pull request's
+// newest: an older one never comes back.
 func (h *Handler) rerequest(ctx context.Context, event Event) error {
+	numbers := map[int]bool{}
 	if event.PR != 0 {
-		return h.decide(ctx, event, event.PR)
+		numbers[event.PR] = true
 	}
-	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID, HeadSHA: event.HeadSHA})
+	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID})
 	if err != nil {
 		return err
 	}
-	if len(rows) == 0 {
-		return h.ignore(ctx, event, "no environment at this commit")
+	for _, row := range rows {
+		if row.HeadSHA == event.HeadSHA || event.CheckOf != "" && row.Ref.Name() == event.CheckOf {
+			numbers[row.PR] = true
+		}
 	}
-	return h.decide(ctx, event, rows[0].PR)
+	switch len(numbers) {
+	case 0:
+		return h.ignore(ctx, event, "no environment at this commit")
+	case 1:
+		for number := range numbers {
+			return h.decide(ctx, event, number)
+		}
+	}
+	// Each is decided about, and repeated, by itself.
+	for number := range numbers {
+		one := event
+		one.Name, one.PR, one.HeadSHA, one.CheckOf = RerequestEvent, number, "", ""
+		one.Delivery = fmt.Sprintf("%s/%d", event.Delivery, number)
+		if _, err := own(ctx, h.Store, one, event.ReceivedAt); err != nil {
+			return err
+		}
+	}
+	return h.ignore(ctx, event, fmt.Sprintf("%d environments are at this commit", len(numbers)))
 }
 
 // build looks again for the images of environments that wait at the event's commit.
@@ -199,29 +228,6 @@ func (h *Handler) build(ctx context.Context, event Event) error {
 	}
 	h.Decided()
 	return h.ignore(ctx, event, "images are looked up again")
-}
-
-// renamed follows a repository to its new name; paths and names stay.
-func (h *Handler) renamed(ctx context.Context, event Event) error {
-	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID})
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		_, err := h.Store.Update(ctx, row.RowID, func(e *previews.Environment) error {
-			if e.Owner == event.Repository.Owner && e.Repo == event.Repository.Name {
-				return previews.ErrUnchanged
-			}
-			e.Owner, e.Repo = event.Repository.Owner, event.Repository.Name
-			return nil
-		})
-		if err != nil && !errors.Is(err, previews.ErrUnchanged) {
-			return fmt.Errorf("rename %s: %w", row.Ref, err)
-		}
-	}
-	// A row that changed is reported, even where that comes to nothing.
-	h.Decided()
-	return h.ignore(ctx, event, "names are updated")
 }
 
 // snapshot reads every fact that the decision may need.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ const (
 	reportBatch    = 50
 	reportParallel = 4
 	idleReports    = 15 * time.Second
+	// finalTries is how often GitHub has to refuse before that is believed: what has
+	// just been made is sometimes not found at once.
+	finalTries = 3
 )
 
 // ReportStore is what the reporter needs of the store.
@@ -55,6 +59,8 @@ type Reporter struct {
 	GitHub func(installationID int64) Publisher
 	Class  platform.Class
 	AppID  int64
+	// Failed, when set, counts the reports that failed.
+	Failed func()
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -75,8 +81,9 @@ func due(next func(context.Context) (time.Time, bool, error), now func() time.Ti
 	}
 }
 
-// Step reports the environments that changed. A report that fails is tried again
-// later and never holds up the others.
+// Step reports the environments that changed. A report that fails never holds up the
+// others: it is tried again later, waits for access to its repository (parked) or,
+// where GitHub lets idp see the repository and not write to it, is given up.
 func (r *Reporter) Step(ctx context.Context) (more bool, err error) {
 	due, err := r.Store.Unreported(ctx, r.Now(), reportBatch)
 	if err != nil {
@@ -99,19 +106,43 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 		in:       report.Input{Environment: one.Environment, Class: r.Class, Now: r.Now()},
 		remember: func(so store.Report) error { return r.save(ctx, one, so) },
 	}
-	err := errors.Join(p.check(ctx), p.deployment(ctx), p.comment(ctx))
+	failures := slices.DeleteFunc([]error{p.check(ctx), p.deployment(ctx), p.comment(ctx)}, func(err error) bool { return err == nil })
 	if ctx.Err() != nil {
-		err = ctx.Err()
+		failures = []error{ctx.Err()}
 	}
 	saved := p.saved
-	if err == nil {
-		saved.ReportedVersion, saved.Attempts, saved.LastError, saved.NotBefore = one.Environment.Version, 0, "", time.Time{}
-	} else {
-		saved.NotBefore = nextTry(err, saved.Attempts, r.Now())
-		saved.Attempts, saved.LastError = saved.Attempts+1, err.Error()
-		r.Log.Warn("report will be tried again", "env", one.Environment.Ref.String(), "at", saved.NotBefore, "error", err)
+	settle(&saved, failures, one.Environment.Version, r.Now())
+	if len(failures) > 0 {
+		if r.Failed != nil {
+			r.Failed()
+		}
+		r.Log.Warn("report failed", "env", one.Environment.Ref.String(), "parked", saved.Parked,
+			"given_up", saved.ReportedVersion == one.Environment.Version, "next", saved.NotBefore, "error", saved.LastError)
 	}
 	return r.save(ctx, one, saved)
+}
+
+// settle says what becomes of a report. What failed is tried again, unless GitHub
+// went on to refuse all of it: then it waits for access where the repository is out
+// of reach, and for the next thing to say where it may only not be written to.
+func settle(saved *store.Report, failures []error, version int64, now time.Time) {
+	saved.Parked, saved.NotBefore, saved.LastError = false, time.Time{}, ""
+	if len(failures) == 0 {
+		saved.ReportedVersion, saved.Attempts = version, 0
+		return
+	}
+	err := errors.Join(failures...)
+	saved.LastError = err.Error()
+	saved.Attempts++
+	final := saved.Attempts >= finalTries && !slices.ContainsFunc(failures, func(err error) bool { return !denied(err) })
+	switch {
+	case final && unreachable(err):
+		saved.Parked, saved.Attempts = true, 0
+	case final:
+		saved.ReportedVersion, saved.Attempts = version, 0
+	default:
+		saved.NotBefore = nextTry(err, saved.Attempts-1, now)
+	}
 }
 
 // save remembers what was written, even when the program is being stopped.

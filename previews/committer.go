@@ -58,6 +58,8 @@ type Committer struct {
 	// Pushed is called with what was written, to refresh it in Argo CD and wake the
 	// reporter. It must not block.
 	Pushed func(changed []Environment)
+	// Failed, when set, counts the environments whose commit was given up.
+	Failed func()
 	Batch  int
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -403,6 +405,9 @@ func (c *Committer) failShared(ctx context.Context, b *batch, shared *repo.Share
 }
 
 func (c *Committer) failRow(ctx context.Context, row Environment, p Problem) error {
+	if c.Failed != nil {
+		c.Failed()
+	}
 	now := c.Now()
 	err := c.Store.UpdateAll(ctx, []int64{row.RowID}, func(e *Environment) error {
 		if e.Generation != row.Generation {

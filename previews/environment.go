@@ -139,6 +139,7 @@ const (
 	RemovedDraft       RemovalReason = "draft"
 	RemovedByCommand   RemovalReason = "command"
 	RemovedExpired     RemovalReason = "expired"
+	RemovedDeleted     RemovalReason = "deleted"     // the repository, by its owner
 	RemovedUntriggered RemovalReason = "untriggered" // label taken away or ignored, preview switched off, spec deleted
 )
 
@@ -180,14 +181,17 @@ type Problem struct {
 	At     time.Time    `json:"at"`
 }
 
-// Observation is what Argo CD reports of one generation.
+// Observation is what Argo CD reports of one generation. Sync and Health are empty
+// while it does not answer.
 type Observation struct {
-	Generation int64     `json:"generation"`
-	Revision   string    `json:"revision"` // commit that was synced
-	Sync       string    `json:"sync"`
-	Health     string    `json:"health"`
-	Message    string    `json:"message,omitempty"`
-	At         time.Time `json:"at"`
+	Generation int64  `json:"generation"`
+	Revision   string `json:"revision"` // commit that was synced
+	Sync       string `json:"sync"`
+	Health     string `json:"health"`
+	Message    string `json:"message,omitempty"`
+	// TimedOut says that it is called degraded because its time was over.
+	TimedOut bool      `json:"timedOut,omitempty"`
+	At       time.Time `json:"at"`
 }
 
 // State is an environment in one word, for lists, metrics and reports.

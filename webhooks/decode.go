@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/report"
@@ -19,8 +20,8 @@ var decoders = map[string]func(message) bot.EventKind{
 	"check_suite":               checkSuite,
 	"workflow_run":              workflowRun,
 	"repository":                repository,
-	"installation":              ignored,
-	"installation_repositories": ignored,
+	"installation":              installation,
+	"installation_repositories": installation,
 	"ping":                      ignored,
 }
 
@@ -80,18 +81,26 @@ func workflowRun(m message) bot.EventKind {
 
 func repository(m message) bot.EventKind {
 	switch m.Action {
-	case "renamed", "transferred", "deleted", "archived":
+	case "renamed", "transferred", "deleted", "archived", "unarchived":
 		return bot.EventRepository
 	}
 	return bot.EventIgnored
 }
 
-// Decode returns what a delivery says, GitHub's or the sweep's. It fails only for
+func installation(m message) bot.EventKind {
+	switch m.Action {
+	case "created", "deleted", "suspend", "unsuspend", "new_permissions_accepted", "added", "removed":
+		return bot.EventInstallation
+	}
+	return bot.EventIgnored
+}
+
+// Decode returns what a delivery says, GitHub's or idp's own. It fails only for
 // a payload that is not what GitHub documents of an event that idp acts on.
 func Decode(event, guid string, payload []byte) (bot.Event, error) {
 	decode := decodeGitHub
-	if event == bot.SweepEvent {
-		decode = decodeSwept
+	if strings.HasPrefix(event, ownEvents) {
+		decode = decodeOwn
 	}
 	out, err := decode(event, guid, payload)
 	if err != nil {
@@ -125,15 +134,15 @@ func decodeGitHub(event, guid string, payload []byte) (bot.Event, error) {
 	return out, complete(out)
 }
 
-// decodeSwept reads an event that the sweep made: it is stored as it is. The edge
-// lets nothing in that calls itself the sweep's.
-func decodeSwept(_, guid string, payload []byte) (bot.Event, error) {
+// decodeOwn reads an event that idp made itself: it is stored as it is. The edge lets
+// nothing in that calls itself one.
+func decodeOwn(name, guid string, payload []byte) (bot.Event, error) {
 	var event bot.Event
 	if err := json.Unmarshal(payload, &event); err != nil {
 		return bot.Event{}, err
 	}
-	if event.Delivery != guid || !event.Swept {
-		return bot.Event{}, errors.New("it is not the sweep's")
+	if event.Delivery != guid || event.Name != name {
+		return bot.Event{}, errors.New("it is not idp's own")
 	}
 	return event, nil
 }
@@ -141,6 +150,10 @@ func decodeSwept(_, guid string, payload []byte) (bot.Event, error) {
 // complete holds an event that is acted on to what acting on it needs.
 func complete(e bot.Event) error {
 	switch {
+	case e.Kind == bot.EventInstallation && e.InstallationID <= 0:
+		return fmt.Errorf("%s.%s names no installation", e.Name, e.Action)
+	case e.Kind == bot.EventInstallation:
+		return nil
 	case e.Repository.ID <= 0 || e.Repository.Owner == "" || e.Repository.Name == "":
 		return fmt.Errorf("%s.%s names no repository", e.Name, e.Action)
 	case (e.Kind == bot.EventPullRequest || e.Kind == bot.EventComment) && e.PR <= 0:

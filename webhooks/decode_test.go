@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +79,9 @@ func describe(e bot.Event) string {
 	if e.Kind == bot.EventIgnored {
 		return name + " is ignored"
 	}
+	if e.Kind == bot.EventInstallation {
+		return fmt.Sprintf("%s is %s with %d repositories by %s", name, e.Kind, len(e.Repositories), e.Actor.Login)
+	}
 	text := fmt.Sprintf("%s is %s of %s/%s", name, e.Kind, e.Repository.Owner, e.Repository.Name)
 	if e.PR != 0 {
 		text += fmt.Sprintf("#%d", e.PR)
@@ -130,7 +134,7 @@ func TestDecode(t *testing.T) {
 		"a workflow":              {"workflow_run", `{"action":"completed","workflow_run":{"name":"CI","head_sha":"abcdef0123"},` + repo + `}`, "workflow_run.completed is build of acme/web at abcdef0 by ann"},
 		"rename":                  {"repository", `{"action":"renamed",` + repo + `}`, "repository.renamed is repository of acme/web by ann"},
 		"unknown":                 {"some_new_event", `{"action":{},"number":[]}`, "some_new_event is ignored"},
-		"odd types where ignored": {"installation", `{"action":"created","comment":7}`, "installation.created is ignored"},
+		"odd types where ignored": {"label", `{"action":"created","comment":7}`, "label.created is ignored"},
 	} {
 		event, err := Decode(test.event, someGUID, []byte(test.payload))
 		if err != nil || describe(event) != test.want || event.Delivery != someGUID {
@@ -175,11 +179,13 @@ func TestDecodeSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := Decode(bot.SweepEvent, want.Delivery, payload)
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if !strings.HasPrefix(bot.SweepEvent, ownEvents) {
-		t.Errorf("%s would be let in from outside", bot.SweepEvent)
+	for _, name := range []string{bot.SweepEvent, bot.RerequestEvent} {
+		if !strings.HasPrefix(name, ownEvents) {
+			t.Errorf("%s would be let in from outside", name)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/idp-bot/idp/bot"
@@ -28,9 +29,21 @@ type message struct {
 			ID int64 `json:"id"`
 		} `json:"performed_via_github_app"`
 	} `json:"comment"`
+	// Repositories and those below are an installation's.
+	Repositories        []briefRepository `json:"repositories"`
+	RepositoriesAdded   []briefRepository `json:"repositories_added"`
+	RepositoriesRemoved []briefRepository `json:"repositories_removed"`
+
 	CheckRun    *commitWork `json:"check_run"`
 	CheckSuite  *commitWork `json:"check_suite"`
 	WorkflowRun *commitWork `json:"workflow_run"`
+}
+
+// briefRepository is a repository as events about installations name it.
+type briefRepository struct {
+	ID       int64  `json:"id"`
+	FullName string `json:"full_name"`
+	Private  bool   `json:"private"`
 }
 
 type user struct {
@@ -46,8 +59,11 @@ func (u user) actor() bot.Actor {
 // commitWork is a check run, a check suite or a workflow run: something that
 // belongs to a commit. PullRequests is empty where the commit is a fork's.
 type commitWork struct {
-	Name         string `json:"name"`
-	HeadSHA      string `json:"head_sha"`
+	Name    string `json:"name"`
+	HeadSHA string `json:"head_sha"`
+	// ExternalID is what the check's App calls it: idp the environment's name, and
+	// after an "@" when it was last asked for.
+	ExternalID   string `json:"external_id"`
 	PullRequests []struct {
 		Number int `json:"number"`
 	} `json:"pull_requests"`
@@ -66,11 +82,16 @@ func (m message) fill(e *bot.Event) {
 			e.Comment.ViaApp = c.App.ID
 		}
 	}
+	for _, r := range slices.Concat(m.Repositories, m.RepositoriesAdded, m.RepositoriesRemoved) {
+		owner, name, _ := strings.Cut(r.FullName, "/")
+		e.Repositories = append(e.Repositories, bot.RepositoryRef{ID: r.ID, Owner: owner, Name: name, Private: r.Private})
+	}
 	for _, work := range []*commitWork{m.CheckRun, m.CheckSuite, m.WorkflowRun} {
 		if work == nil {
 			continue
 		}
 		e.HeadSHA = work.HeadSHA
+		e.CheckOf, _, _ = strings.Cut(work.ExternalID, "@")
 		// With several, all of them are found by the commit.
 		if len(work.PullRequests) == 1 {
 			e.PR = work.PullRequests[0].Number

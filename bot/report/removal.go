@@ -43,6 +43,8 @@ func RemovalReason(r previews.Removal) string {
 		return "destroyed by command"
 	case previews.RemovedExpired:
 		return "expired"
+	case previews.RemovedDeleted:
+		return "repository deleted"
 	default:
 		if r.Detail != "" {
 			return plain(r.Detail, 120)
@@ -55,7 +57,7 @@ func RemovalReason(r previews.Removal) string {
 func wayBack(r previews.Removal) string {
 	preview := Code("/idp preview")
 	switch r.Reason {
-	case previews.RemovedMerged:
+	case previews.RemovedMerged, previews.RemovedDeleted:
 		return ""
 	case previews.RemovedClosed:
 		return "Reopening the pull request brings it back."

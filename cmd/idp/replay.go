@@ -132,7 +132,9 @@ func notDecided(event bot.Event) string {
 	case bot.EventBuild:
 		return "images that environments at its commit wait for are looked up again"
 	case bot.EventRepository:
-		return "the repository's names are brought up to date"
+		return "the repository's names are brought up to date, and where it was deleted its previews go"
+	case bot.EventInstallation:
+		return "reports wait while idp has no access, and go on when it has"
 	default:
 		return "idp does not act on this event"
 	}

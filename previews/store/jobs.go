@@ -46,6 +46,8 @@ type Jobs struct {
 	Periodic []Periodic
 	// Workers is how many deliveries are handled at once; 0 means 16.
 	Workers int
+	// Failed, when set, counts what failed: "delivery", or a schedule's name.
+	Failed func(kind string)
 }
 
 // Periodic is something to be done on a schedule. It never runs beside itself. Its
@@ -62,6 +64,13 @@ type Periodic struct {
 type jobs struct {
 	client   *river.Client[*sql.Tx]
 	stopping atomic.Bool
+	failed   func(kind string)
+}
+
+func (j *jobs) count(kind string) {
+	if j.failed != nil {
+		j.failed(kind)
+	}
 }
 
 type deliveryJob struct {
@@ -121,7 +130,7 @@ func (s *Store) StartJobs(ctx context.Context, j Jobs) error {
 	if err := s.inTx(ctx, "recover_jobs", func(tx *sql.Tx) error { return recoverJobs(ctx, tx) }); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	running := &jobs{}
+	running := &jobs{failed: j.Failed}
 	client, err := river.NewClient(newDriver(s.write, s.bell), s.config(j, running))
 	if err != nil {
 		return fmt.Errorf("start jobs: %w", err)
@@ -300,6 +309,7 @@ func (w *deliveryWorker) done(ctx context.Context, guid string) error {
 }
 
 func (w *deliveryWorker) fail(ctx context.Context, d Delivery, attempt int, cause error) error {
+	w.jobs.count("delivery")
 	dead := attempt > len(w.store.retry)
 	level, message := slog.LevelInfo, "delivery failed and will be tried again"
 	if dead {
@@ -342,6 +352,7 @@ func (w *periodicWorker) Work(ctx context.Context, job *river.Job[periodicJob]) 
 	defer t.mu.Unlock()
 	err := call(ctx, t.run)
 	if err != nil && !w.jobs.stopping.Load() {
+		w.jobs.count(job.Args.Name)
 		w.store.log.Warn("scheduled work failed; it will run again on schedule", "job", job.Args.Name, "error", err)
 	}
 	return nil

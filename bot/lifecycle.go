@@ -1,0 +1,119 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// repository follows what became of a whole repository.
+//
+// One that was archived keeps its previews until they expire: it is read only, its
+// pull requests are as open as before, and it can be brought back. What is to be
+// said of them meanwhile GitHub refuses, and that ends there; see Reporter.
+func (h *Handler) repository(ctx context.Context, event Event) error {
+	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID})
+	if err != nil {
+		return err
+	}
+	switch event.Action {
+	case "deleted":
+		return h.deleted(ctx, event, rows)
+	case "archived":
+		return h.ignore(ctx, event, "previews of an archived repository stay until they expire")
+	}
+	if err := follow(ctx, h.Store, rows, place{event.InstallationID, event.Repository}); err != nil {
+		return err
+	}
+	if _, err := h.Store.ResumeReports(ctx, event.Repository.ID); err != nil {
+		return err
+	}
+	// A row that changed is reported, even where that comes to nothing.
+	h.Decided()
+	return h.ignore(ctx, event, "names are updated")
+}
+
+// deleted takes the previews of a deleted repository away; there is nowhere left to
+// say so. Should it be restored, the sweep finds its pull requests again.
+func (h *Handler) deleted(ctx context.Context, event Event, rows []previews.Environment) error {
+	ids := rowIDs(rows)
+	if err := h.Store.ParkReports(ctx, ids); err != nil {
+		return err
+	}
+	now := h.Now()
+	err := h.Store.UpdateAll(ctx, ids, func(e *previews.Environment) error {
+		e.Looks = ""
+		if e.Remove(previews.Removal{Reason: previews.RemovedDeleted, By: event.Actor.Login}, now) {
+			e.AskedAt, e.Actor = event.ReceivedAt, event.Actor.Login
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove the previews of %s/%s: %w", event.Repository.Owner, event.Repository.Name, err)
+	}
+	outcome := store.Outcome{Delivery: event.Delivery, Result: "decided"}
+	for _, row := range rows {
+		if row.Wanted == previews.Present {
+			outcome.Audit = append(outcome.Audit, store.Audit{
+				ActorID: event.Actor.ID, Actor: event.Actor.Login, Action: "repository deleted",
+				Environment: row.Ref.String(), SHA: row.HeadSHA, Allowed: true, Reason: "preview removed: the repository was deleted",
+			})
+		}
+	}
+	h.Decided()
+	return h.Store.Apply(ctx, outcome)
+}
+
+// installation follows what idp is given access to. Reports wait while there is
+// none; nothing else stops: what expires is removed all the same.
+func (h *Handler) installation(ctx context.Context, event Event) error {
+	rows, err := h.Store.Environments(ctx, store.Filter{})
+	if err != nil {
+		return err
+	}
+	lost := slices.Contains([]string{"deleted", "suspend", "removed"}, event.Action)
+	concerned := map[RepositoryRef][]previews.Environment{}
+	for _, row := range rows {
+		repo, ok := event.concerns(row, lost)
+		if ok {
+			concerned[repo] = append(concerned[repo], row)
+		}
+	}
+	for repo, rows := range concerned {
+		if lost {
+			err = h.Store.ParkReports(ctx, rowIDs(rows))
+		} else if err = follow(ctx, h.Store, rows, place{event.InstallationID, repo}); err == nil {
+			_, err = h.Store.ResumeReports(ctx, repo.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	h.Decided()
+	return h.ignore(ctx, event, fmt.Sprintf("access to %d repositories with previews noted", len(concerned)))
+}
+
+// concerns says whether access to a row's repository changed, and where that is now.
+// What another installation lost meanwhile is no loss.
+func (e Event) concerns(row previews.Environment, lost bool) (RepositoryRef, bool) {
+	mine := row.InstallationID == e.InstallationID
+	for _, repo := range e.Repositories {
+		if repo.ID == row.Ref.RepositoryID {
+			return repo, mine || !lost
+		}
+	}
+	// Some of GitHub's events about whole installations list no repositories.
+	repo := RepositoryRef{ID: row.Ref.RepositoryID, Owner: row.Owner, Name: row.Repo, Private: row.Private}
+	return repo, mine && e.Name == "installation"
+}
+
+func rowIDs(rows []previews.Environment) []int64 {
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = row.RowID
+	}
+	return ids
+}

@@ -116,17 +116,16 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 		if r.Failed != nil {
 			r.Failed()
 		}
-		r.Log.Warn("report failed", "env", one.Environment.Ref.String(), "parked", saved.Parked,
-			"given_up", saved.ReportedVersion == one.Environment.Version, "next", saved.NotBefore, "error", saved.LastError)
+		r.Log.Warn("report failed", "env", one.Environment.Ref.String(), "parked", saved.Parked, "given_up", saved.GivenUp, "next", saved.NotBefore, "error", saved.LastError)
 	}
 	return r.save(ctx, one, saved)
 }
 
 // settle says what becomes of a report. What failed is tried again, unless GitHub
-// went on to refuse all of it: then it waits for access where the repository is out
-// of reach, and for the next thing to say where it may only not be written to.
+// went on to refuse all of it: then it waits for access or, where the repository is
+// not out of reach, for the next thing to say.
 func settle(saved *store.Report, failures []error, version int64, now time.Time) {
-	saved.Parked, saved.NotBefore, saved.LastError = false, time.Time{}, ""
+	saved.Parked, saved.GivenUp, saved.NotBefore, saved.LastError = false, false, time.Time{}, ""
 	if len(failures) == 0 {
 		saved.ReportedVersion, saved.Attempts = version, 0
 		return
@@ -136,10 +135,9 @@ func settle(saved *store.Report, failures []error, version int64, now time.Time)
 	saved.Attempts++
 	final := saved.Attempts >= finalTries && !slices.ContainsFunc(failures, func(err error) bool { return !denied(err) })
 	switch {
-	case final && unreachable(err):
-		saved.Parked, saved.Attempts = true, 0
 	case final:
-		saved.ReportedVersion, saved.Attempts = version, 0
+		saved.Parked, saved.Attempts = unreachable(err), 0
+		saved.GivenUp = !saved.Parked
 	default:
 		saved.NotBefore = nextTry(err, saved.Attempts-1, now)
 	}

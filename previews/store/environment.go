@@ -210,8 +210,9 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environ
 	_, err = tx.ExecContext(ctx, `UPDATE environments SET
 		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?,
 		wanted_at = ?, image_check_at = ?, expires_at = ?, report_rank = ?,
-		unreported_since = CASE WHEN version = reported_version THEN ? ELSE unreported_since END
-		WHERE id = ?`, append(p, stamp(after.UpdatedAt), after.RowID)...)
+		unreported_since = CASE WHEN version = reported_version THEN ? ELSE unreported_since END,
+		report_not_before = CASE WHEN report_not_before = ? THEN 0 ELSE report_not_before END
+		WHERE id = ?`, append(p, stamp(after.UpdatedAt), givenUp, after.RowID)...)
 	return err
 }
 

@@ -30,8 +30,10 @@ type Report struct {
 	ReportedVersion int64
 	// NotBefore holds the next report back, after a failure or to keep the pace.
 	NotBefore time.Time
-	// Parked holds it back until ResumeReports: idp may not write to the repository.
-	Parked    bool
+	// Parked holds it back until ResumeReports: the repository is out of reach. GivenUp
+	// holds it back until then or until the environment changes: GitHub refuses it.
+	Parked, GivenUp bool
+
 	Attempts  int
 	LastError string
 	UpdatedAt time.Time
@@ -43,8 +45,12 @@ type Reportable struct {
 	Report      Report
 }
 
-// parked is the report_not_before of what waits for access instead of for a time.
-const parked = math.MaxInt64
+// parked and givenUp are the report_not_before of what waits for access, or for
+// something new to say, instead of for a time.
+const (
+	parked  int64 = math.MaxInt64
+	givenUp int64 = parked - 1
+)
 
 // Unreported returns the environments that changed since they were last reported
 // and may be reported now: failures before ends before progress, and of each those
@@ -85,7 +91,7 @@ func (s *Store) NextReport(ctx context.Context) (time.Time, bool, error) {
 	defer s.metrics.time("next_report")()
 	var next sql.NullInt64
 	err := s.read.QueryRowContext(ctx, `SELECT min(report_not_before) FROM environments
-		WHERE version <> reported_version AND report_not_before < ?`, int64(parked)).Scan(&next)
+		WHERE version <> reported_version AND report_not_before < ?`, givenUp).Scan(&next)
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("read next report: %w", err)
 	}
@@ -124,8 +130,11 @@ func (s *Store) SaveReport(ctx context.Context, rowID int64, r Report) error {
 		return fmt.Errorf("encode report of environment %d: %w", rowID, err)
 	}
 	notBefore := stamp(r.NotBefore)
-	if r.Parked {
+	switch {
+	case r.Parked:
 		notBefore = parked
+	case r.GivenUp:
+		notBefore = givenUp
 	}
 	err = s.inTx(ctx, "save_report", func(tx *sql.Tx) error {
 		// What changed meanwhile waits from now on: it has just been heard.
@@ -153,7 +162,7 @@ func (s *Store) SaveReport(ctx context.Context, rowID int64, r Report) error {
 func (s *Store) ParkReports(ctx context.Context, rowIDs []int64) error {
 	err := s.inTx(ctx, "park_reports", func(tx *sql.Tx) error {
 		for _, id := range rowIDs {
-			if _, err := tx.ExecContext(ctx, `UPDATE environments SET report_not_before = ? WHERE id = ?`, int64(parked), id); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE environments SET report_not_before = ? WHERE id = ?`, parked, id); err != nil {
 				return err
 			}
 		}
@@ -165,12 +174,12 @@ func (s *Store) ParkReports(ctx context.Context, rowIDs []int64) error {
 	return nil
 }
 
-// ResumeReports makes the parked reports about a repository's environments due and
-// returns how many those are.
+// ResumeReports makes the reports due about a repository's environments that were
+// parked or given up, and returns how many those are.
 func (s *Store) ResumeReports(ctx context.Context, repositoryID int64) (resumed int, err error) {
 	err = s.change(ctx, "resume_reports", func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, `UPDATE environments SET report_not_before = 0
-			WHERE repository_id = ? AND report_not_before = ?`, repositoryID, int64(parked))
+			WHERE repository_id = ? AND report_not_before >= ?`, repositoryID, givenUp)
 		if err != nil {
 			return err
 		}

@@ -72,6 +72,17 @@ func testReportsParked(t *testing.T, open Open) {
 	if got := due(t, s, clock.Now(), 9); len(got) != 3 {
 		t.Fatalf("due are %v", got)
 	}
+	// One that was given up waits for something new to say.
+	if err := s.SaveReport(t.Context(), told.RowID, store.Report{GivenUp: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := due(t, s, clock.Now().Add(year), 9); len(got) != 2 {
+		t.Fatalf("due are %v", got)
+	}
+	update(t, s, told.RowID, func(e *previews.Environment) { e.Warn(clock.Now()) })
+	if got := due(t, s, clock.Now(), 9); len(got) != 3 {
+		t.Fatalf("due are %v", got)
+	}
 	// With nothing but parked ones there is no next report.
 	for _, row := range []int64{1, 2, 3} {
 		if err := s.SaveReport(t.Context(), row, store.Report{Parked: true}); err != nil {

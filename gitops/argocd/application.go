@@ -35,10 +35,19 @@ type Application struct {
 	SyncedRevision string
 	// Message says in one line why all is not well, "" when it is.
 	Message string
+	// Error says why Argo CD cannot bring the cluster to the branch, "" where it
+	// can. It is part of what Message tells, without the state of what runs.
+	Error string
 	// ReconciledAt is when Argo CD last compared; zero for never.
 	ReconciledAt time.Time
 	// Deleting is true while its objects are being removed.
 	Deleting bool
+}
+
+// SyncFailed says that the last sync ended without success, retries included.
+func (a Application) SyncFailed() bool {
+	phase := synccommon.OperationPhase(a.OperationPhase)
+	return phase == synccommon.OperationFailed || phase == synccommon.OperationError
 }
 
 // application is the part of an Application that is read. Argo CD's own type is
@@ -111,33 +120,45 @@ func (a *application) summary() Application {
 	if a.Status.Sync.Status == v1alpha1.SyncStatusCodeSynced {
 		out.SyncedRevision = out.Revision
 	}
-	out.Message = a.message()
+	out.Message, out.Error = a.message(), a.failure()
 	return out
 }
 
-// message gives the nearest cause there is: what Argo CD cannot do at all, then
-// objects that are degraded, then a sync that failed, then the sum of it.
-func (a *application) message() string {
+// failure is what Argo CD cannot do: read the branch, or apply what is in it.
+func (a *application) failure() string {
 	for _, c := range a.Status.Conditions {
 		if c.isError() {
 			return oneLine(c.Message)
 		}
 	}
-	var troubles []string
-	for _, r := range a.Status.Resources {
-		if r.Health != nil && r.Health.Status == health.HealthStatusDegraded {
-			troubles = append(troubles, strings.TrimSuffix(fmt.Sprintf("%s %s: %s", r.Kind, r.Name, oneLine(r.Health.Message)), ": "))
-		}
-	}
-	if len(troubles) > 0 {
-		slices.Sort(troubles)
-		return strings.Join(troubles[:min(len(troubles), maxTroubles)], "; ")
-	}
 	op := a.Status.OperationState
 	if op != nil && (op.Phase == synccommon.OperationFailed || op.Phase == synccommon.OperationError) {
 		return oneLine(cmp.Or(op.Message, "the last sync failed"))
 	}
-	return oneLine(a.Status.Health.Message)
+	return ""
+}
+
+// message gives the nearest cause there is: that Argo CD cannot even compare, then
+// objects that are degraded, a sync that failed, objects that are on their way,
+// then the sum of it.
+func (a *application) message() string {
+	failure := a.failure()
+	if slices.ContainsFunc(a.Status.Conditions, condition.isError) {
+		return failure
+	}
+	return cmp.Or(a.objects(health.HealthStatusDegraded), failure, a.objects(health.HealthStatusProgressing), oneLine(a.Status.Health.Message))
+}
+
+// objects names some of the objects that are in a state, with their own words.
+func (a *application) objects(state health.HealthStatusCode) string {
+	var names []string
+	for _, r := range a.Status.Resources {
+		if r.Health != nil && r.Health.Status == state {
+			names = append(names, strings.TrimSuffix(fmt.Sprintf("%s %s: %s", r.Kind, r.Name, oneLine(r.Health.Message)), ": "))
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names[:min(len(names), maxTroubles)], "; ")
 }
 
 // oneLine makes a message of many lines one.

@@ -124,6 +124,16 @@ func TestApplication(t *testing.T) {
 			},
 		},
 	}
+	progressing := v1alpha1.Application{
+		ObjectMeta: metav1.ObjectMeta{Name: "progressing"},
+		Status: v1alpha1.ApplicationStatus{
+			Sync:   v1alpha1.SyncStatus{Status: v1alpha1.SyncStatusCodeSynced, Revision: "c2"},
+			Health: v1alpha1.HealthStatus{Status: health.HealthStatusProgressing},
+			Resources: []v1alpha1.ResourceStatus{
+				{Kind: "Deployment", Name: "web", Health: &v1alpha1.HealthStatus{Status: health.HealthStatusProgressing, Message: "0 of 1 updated replicas are available"}},
+			},
+		},
+	}
 	failed := v1alpha1.Application{
 		ObjectMeta: metav1.ObjectMeta{Name: "failed", DeletionTimestamp: &metav1.Time{Time: at}},
 		Status: v1alpha1.ApplicationStatus{
@@ -141,15 +151,18 @@ func TestApplication(t *testing.T) {
 			Conditions: []v1alpha1.ApplicationCondition{{Type: v1alpha1.ApplicationConditionComparisonError, Message: "app path does not exist"}},
 		},
 	}
-	_, client := setup(t, healthy, degraded, failed, broken)
+	_, client := setup(t, healthy, degraded, progressing, failed, broken)
 	for _, want := range []Application{
 		{Name: "healthy", Namespace: "argocd", Sync: "Synced", Revision: "c2", Health: "Healthy", OperationPhase: "Succeeded",
 			OperationRevision: "c2", OperationMessage: "successfully synced (all tasks run)", SyncedRevision: "c2", ReconciledAt: at},
 		{Name: "degraded", Sync: "Synced", Revision: "c2", Health: "Degraded", SyncedRevision: "c2",
 			Message: `Deployment web: Deployment "web" exceeded its progress deadline`},
+		{Name: "progressing", Sync: "Synced", Revision: "c2", Health: "Progressing", SyncedRevision: "c2",
+			Message: "Deployment web: 0 of 1 updated replicas are available"},
 		{Name: "failed", Sync: "OutOfSync", Revision: "c3", Health: "Missing", OperationPhase: "Failed", SyncedRevision: "c1", Deleting: true,
-			OperationMessage: "one or more objects failed to apply", Message: "one or more objects failed to apply"},
-		{Name: "broken", Sync: "Unknown", Health: "Unknown", Message: "app path does not exist"},
+			OperationMessage: "one or more objects failed to apply", Message: "one or more objects failed to apply",
+			Error: "one or more objects failed to apply"},
+		{Name: "broken", Sync: "Unknown", Health: "Unknown", Message: "app path does not exist", Error: "app path does not exist"},
 	} {
 		got, err := client.Application(t.Context(), want.Name)
 		if err != nil {

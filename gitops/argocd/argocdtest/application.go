@@ -1,0 +1,227 @@
+package argocdtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/health"
+	synccommon "github.com/argoproj/gitops-engine/pkg/sync/common"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/idp-bot/idp/gitops"
+)
+
+// appSetsDir is what the root Application syncs.
+const appSetsDir = gitops.ApplicationSetsDir
+
+// application is one Application, and the files that it last synced.
+type application struct {
+	v1alpha1.Application
+	synced string
+}
+
+func newApplication(name, dir string) *application {
+	a := &application{}
+	a.Name, a.Namespace = name, "argocd"
+	a.Spec.Source = &v1alpha1.ApplicationSource{Path: dir}
+	a.Status.Sync.Status = v1alpha1.SyncStatusCodeOutOfSync
+	a.Status.Health.Status = health.HealthStatusMissing
+	return a
+}
+
+// Sync has Argo CD sync one Application to the branch's tip, or for "all" the root
+// and then everything it lists. Objects that changed begin to roll out.
+func (s *Server) Sync(ctx context.Context, name string) error {
+	return s.each(ctx, name, func(app *application) error { return s.sync(ctx, app, "") })
+}
+
+// Fail has a sync of one Application to the branch's tip fail, with message.
+func (s *Server) Fail(ctx context.Context, name, message string) error {
+	return s.each(ctx, name, func(app *application) error { return s.sync(ctx, app, message) })
+}
+
+// SetHealth says what became of the objects that an Application synced. A message
+// is that of its Deployments.
+func (s *Server) SetHealth(name, status, message string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	app, ok := s.apps[name]
+	if !ok {
+		return fmt.Errorf("there is no Application %s", name)
+	}
+	app.Status.Health.Status = health.HealthStatusCode(status)
+	for i, r := range app.Status.Resources {
+		if r.Kind == "Deployment" {
+			app.Status.Resources[i].Health = &v1alpha1.HealthStatus{Status: health.HealthStatusCode(status), Message: message}
+		}
+	}
+	s.reconciled(app)
+	return nil
+}
+
+// each calls f with one Application, or with the root and then with those that
+// are there after it.
+func (s *Server) each(ctx context.Context, name string, f func(*application) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name != "all" {
+		app, ok := s.apps[name]
+		if !ok {
+			return fmt.Errorf("there is no Application %s", name)
+		}
+		return f(app)
+	}
+	if err := f(s.apps[s.options.Root]); err != nil {
+		return err
+	}
+	for _, name := range s.names() {
+		if name != s.options.Root {
+			if err := f(s.apps[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// names are those of the Applications, sorted.
+func (s *Server) names() []string {
+	names := make([]string, 0, len(s.apps))
+	for name := range s.apps {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// compare does what a refresh does: it holds what was synced against the tip.
+func (s *Server) compare(ctx context.Context, app *application) error {
+	tip, files, err := s.files(ctx, app)
+	if err != nil {
+		return err
+	}
+	app.Status.Sync.Revision, app.Status.Sync.Status = tip, v1alpha1.SyncStatusCodeOutOfSync
+	if app.synced == files && len(app.Status.History) > 0 {
+		app.Status.Sync.Status = v1alpha1.SyncStatusCodeSynced
+	}
+	s.reconciled(app)
+	return nil
+}
+
+// sync brings an Application to the tip, or fails to with a message.
+func (s *Server) sync(ctx context.Context, app *application, failure string) error {
+	tip, files, err := s.files(ctx, app)
+	if err != nil {
+		return err
+	}
+	now := metav1.NewTime(s.options.Now())
+	operation := &v1alpha1.OperationState{
+		Phase: synccommon.OperationSucceeded, Message: "successfully synced (all tasks run)", StartedAt: now, FinishedAt: &now,
+		SyncResult: &v1alpha1.SyncOperationResult{Revision: tip},
+	}
+	app.Status.OperationState = operation
+	if failure != "" {
+		operation.Phase, operation.Message = synccommon.OperationFailed, failure
+		return s.compare(ctx, app)
+	}
+	if app.synced != files || len(app.Status.History) == 0 {
+		app.synced = files
+		app.Status.Health.Status = health.HealthStatusProgressing
+		if err := s.apply(ctx, app, tip, files); err != nil {
+			return err
+		}
+	}
+	app.Status.History = append(app.Status.History, v1alpha1.RevisionHistory{Revision: tip, DeployedAt: now})
+	return s.compare(ctx, app)
+}
+
+// apply makes of the files what they say: Applications of ApplicationSets, objects
+// of anything else.
+func (s *Server) apply(ctx context.Context, app *application, tip, files string) error {
+	app.Status.Resources = nil
+	listed := map[string]string{}
+	for line := range strings.Lines(files) {
+		content, err := s.options.Repository.Content(ctx, tip, strings.SplitN(strings.TrimSpace(line), " ", 3)[2])
+		if err != nil {
+			return err
+		}
+		var object metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal([]byte(content), &object); err != nil {
+			return fmt.Errorf("read %s: %w", line, err)
+		}
+		app.Status.Resources = append(app.Status.Resources, v1alpha1.ResourceStatus{
+			Kind: object.Kind, Name: object.Name, Namespace: object.Namespace, Status: v1alpha1.SyncStatusCodeSynced,
+		})
+		if object.Kind == "ApplicationSet" {
+			if err := elements(content, listed); err != nil {
+				return fmt.Errorf("read %s: %w", line, err)
+			}
+		}
+	}
+	if app.Name == s.options.Root {
+		s.keep(listed)
+	}
+	return nil
+}
+
+// keep makes the Applications those that are listed, by name with their folders,
+// beside the root.
+func (s *Server) keep(listed map[string]string) {
+	for name := range s.apps {
+		if _, ok := listed[name]; !ok && name != s.options.Root {
+			delete(s.apps, name)
+		}
+	}
+	for name, dir := range listed {
+		if s.apps[name] == nil {
+			s.apps[name] = newApplication(name, dir)
+		}
+	}
+}
+
+// elements adds the Applications that an ApplicationSet lists.
+func elements(content string, listed map[string]string) error {
+	var set v1alpha1.ApplicationSet
+	if err := yaml.UnmarshalStrict([]byte(content), &set); err != nil {
+		return err
+	}
+	for _, generator := range set.Spec.Generators {
+		for _, raw := range generator.List.Elements {
+			var element struct{ Name, Path string }
+			if err := json.Unmarshal(raw.Raw, &element); err != nil {
+				return err
+			}
+			listed[element.Name] = element.Path
+		}
+	}
+	return nil
+}
+
+// files are those of an Application's folder at the tip: a line each, with what is
+// in it by its id.
+func (s *Server) files(ctx context.Context, app *application) (tip, files string, err error) {
+	if tip, err = s.options.Repository.Tip(ctx, s.options.Branch); err != nil || tip == "" {
+		return tip, "", err
+	}
+	lines, err := s.options.Repository.List(ctx, tip)
+	if err != nil {
+		return tip, "", err
+	}
+	for _, line := range lines {
+		if path.Dir(strings.SplitN(line, " ", 3)[2]) == app.Spec.Source.Path {
+			files += line + "\n"
+		}
+	}
+	return tip, files, nil
+}
+
+// reconciled notes when an Application was last looked at.
+func (s *Server) reconciled(app *application) {
+	app.Status.ReconciledAt = &metav1.Time{Time: s.options.Now()}
+}

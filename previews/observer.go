@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,16 +15,26 @@ import (
 const (
 	observeEvery    = 2 * time.Second
 	degradedEvery   = 15 * time.Second
+	unwatchedEvery  = time.Minute
 	observeParallel = 4
+	// tellAway is how long Argo CD may be silent before people are told.
+	tellAway = time.Minute
 	// DefaultRolloutTimeout is how long Argo CD may take to bring a commit to health.
 	DefaultRolloutTimeout = 15 * time.Minute
 )
 
+// away is what people read while Argo CD is silent.
+const away = "Argo CD does not answer"
+
 // Seen is what Argo CD says of one Application.
 type Seen struct {
-	// Revision is the newest commit that was synced with success.
-	Revision              string
+	// Revision is the newest commit that was synced with success, Failed the one
+	// that the last sync failed to apply, "" when it did not.
+	Revision, Failed string
+	// Sync, Health and Message tell of what runs.
 	Sync, Health, Message string
+	// Error says why Argo CD cannot bring the cluster to the branch, "" where it can.
+	Error string
 }
 
 // ObserveStore is what the observer needs of the store.
@@ -35,10 +46,12 @@ type ObserveStore interface {
 // Observer follows what was committed until Argo CD has brought it to health or
 // has failed to. It asks about the environments that are still moving and about
 // no others. The state of an older commit is never taken for that of a newer one:
-// what was synced has to contain the environment's own commit.
+// what was synced has to contain the environment's own commit, and to be what runs.
 type Observer struct {
 	Store ObserveStore
 	// See asks Argo CD about an Application; ErrNotFound when it is not there yet.
+	// Where it is nil there is no Argo CD (any more): what was followed until now is
+	// let go of, and stands as committed.
 	See func(ctx context.Context, application string) (Seen, error)
 	// Contains says whether a commit is the other or comes after it.
 	Contains func(ctx context.Context, descendant, ancestor string) (bool, error)
@@ -49,21 +62,39 @@ type Observer struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 
+	// mu is held through a step.
+	mu sync.Mutex
 	// asked is when the degraded environments were last asked about.
 	asked map[int64]time.Time
+	// answered is when Argo CD last had an answer, or nothing to be asked.
+	answered time.Time
 }
 
 // Loop returns the observer's loop, woken by wake.
 func (o *Observer) Loop(wake Signal) Loop {
-	return Loop{Name: "observations", Step: o.Step, Wake: wake, Idle: observeEvery, Log: o.Log}
+	idle := observeEvery
+	if o.See == nil {
+		idle = unwatchedEvery
+	}
+	return Loop{Name: "observations", Step: o.Step, Wake: wake, Idle: idle, Log: o.Log}
 }
 
 // Step asks about every environment that is moving. Argo CD being away is no
-// verdict: the environments stay as they are until they outrun their time.
+// verdict: the environments stay as they are until they outrun their time. Steps
+// wait for each other.
 func (o *Observer) Step(ctx context.Context) (more bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	rows, err := o.Store.Syncing(ctx)
 	if err != nil {
 		return false, fmt.Errorf("list environments that are syncing: %w", err)
+	}
+	if o.answered.IsZero() {
+		o.answered = o.Now()
+	}
+	act := o.observe
+	if o.See == nil {
+		act = o.letGo
 	}
 	rows = slices.DeleteFunc(rows, func(row Environment) bool { return !o.due(row) })
 	// One that cannot be asked about holds no other up.
@@ -72,15 +103,19 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	failed := make([]error, len(rows))
 	for i, row := range rows {
 		group.Go(func() error {
-			failed[i] = o.observe(ctx, row)
+			failed[i] = act(ctx, row)
 			return nil
 		})
 	}
-	return false, errors.Join(group.Wait(), errors.Join(failed...))
+	err = errors.Join(group.Wait(), errors.Join(failed...))
+	if len(rows) == 0 || slices.Contains(failed, nil) {
+		o.answered = o.Now()
+	}
+	return false, err
 }
 
 // due says that an environment's turn has come: at once while it moves, at
-// intervals once it was found degraded. Calls must not overlap.
+// intervals once it was found degraded.
 func (o *Observer) due(row Environment) bool {
 	if row.State() != StateDegraded {
 		delete(o.asked, row.RowID)
@@ -103,35 +138,58 @@ func (o *Observer) observe(ctx context.Context, row Environment) error {
 		return ctx.Err()
 	}
 	now := o.Now()
-	var unreachable error
 	if err != nil {
-		seen, unreachable = Observation{Generation: row.AppliedGeneration, Health: "Unknown", Message: "Argo CD does not answer"}, err
+		err = fmt.Errorf("ask Argo CD about %s: %w", row.Ref, err)
+		seen = Observation{Generation: row.AppliedGeneration, Message: away}
 	}
-	if row.State() == StateDegraded && !verdict(seen) {
-		return unreachable // it stays what it was found to be until there is a new verdict
-	}
-	if now.Sub(row.AppliedAt) >= o.Timeout && !verdict(seen) {
-		seen.Message, seen.Health = timedOut(seen, now.Sub(row.AppliedAt)), "Degraded"
-	} else if unreachable != nil {
-		return fmt.Errorf("ask Argo CD about %s: %w", row.Ref, unreachable)
+	switch late := now.Sub(row.AppliedAt); {
+	case verdict(seen):
+	case row.State() == StateDegraded:
+		return err // it stays what it was found to be until there is a new verdict
+	case late >= o.Timeout:
+		seen.Message, seen.Health, seen.TimedOut = timedOut(seen, late), "Degraded", true
+	case err != nil && now.Sub(o.answered) < tellAway:
+		return err
 	}
 	seen.At = now
-	_, err = o.Store.Update(ctx, row.RowID, func(e *Environment) error {
-		if e.AppliedGeneration != row.AppliedGeneration || e.Wanted != Present || same(e.Observed, seen) {
+	return errors.Join(err, o.record(ctx, row, &seen))
+}
+
+// letGo makes an environment that nobody follows any more one that stands as
+// committed. A verdict that there was stays.
+func (o *Observer) letGo(ctx context.Context, row Environment) error {
+	if row.State() != StateSyncing {
+		return nil
+	}
+	return o.record(ctx, row, nil)
+}
+
+// record writes what was seen of a row's commit, where it is news and the row has
+// not moved on meanwhile.
+func (o *Observer) record(ctx context.Context, row Environment, seen *Observation) error {
+	if same(row.Observed, seen) {
+		return nil
+	}
+	news := false
+	_, err := o.Store.Update(ctx, row.RowID, func(e *Environment) error {
+		if news = e.AppliedGeneration == row.AppliedGeneration && e.Wanted == Present && !same(e.Observed, seen); !news {
 			return ErrUnchanged
 		}
-		e.Observed = &seen
+		e.Observed = seen
 		return nil
 	})
-	if err != nil && !errors.Is(err, ErrUnchanged) {
+	if err != nil {
 		return fmt.Errorf("record what Argo CD says of %s: %w", row.Ref, err)
 	}
-	o.Changed()
+	if news {
+		o.Changed()
+	}
 	return nil
 }
 
-// see returns what Argo CD says of the row's own commit: nothing yet, while what
-// it synced does not contain it.
+// see returns what Argo CD says of the row's own commit. Until that is what it
+// synced and what runs, the health that it tells is of an older one, and says
+// nothing here.
 func (o *Observer) see(ctx context.Context, row Environment) (Observation, error) {
 	waiting := Observation{Generation: row.AppliedGeneration, Sync: "OutOfSync", Health: "Progressing"}
 	seen, err := o.See(ctx, row.Ref.Name())
@@ -142,19 +200,34 @@ func (o *Observer) see(ctx context.Context, row Environment) (Observation, error
 	if err != nil {
 		return Observation{}, err
 	}
-	ours := false
-	if seen.Revision != "" {
-		if ours, err = o.Contains(ctx, seen.Revision, row.AppliedCommit); err != nil {
-			return Observation{}, err
-		}
+	applied, err := o.contains(ctx, seen.Revision, row)
+	if err != nil {
+		return Observation{}, err
 	}
-	if !ours {
-		waiting.Message = seen.Message
-		return waiting, nil
+	if applied && seen.Sync == "Synced" {
+		return Observation{
+			Generation: row.AppliedGeneration, Revision: seen.Revision, Sync: seen.Sync, Health: seen.Health, Message: seen.Message,
+		}, nil
 	}
-	return Observation{
-		Generation: row.AppliedGeneration, Revision: seen.Revision, Sync: seen.Sync, Health: seen.Health, Message: seen.Message,
-	}, nil
+	refused, err := o.contains(ctx, seen.Failed, row)
+	if err != nil {
+		return Observation{}, err
+	}
+	if refused {
+		return Observation{
+			Generation: row.AppliedGeneration, Revision: seen.Failed, Sync: seen.Sync, Health: "Degraded", Message: seen.Error,
+		}, nil
+	}
+	waiting.Message = seen.Error
+	return waiting, nil
+}
+
+// contains says whether a commit that Argo CD names, "" for none, has the row's own.
+func (o *Observer) contains(ctx context.Context, revision string, row Environment) (bool, error) {
+	if revision == "" {
+		return false, nil
+	}
+	return o.Contains(ctx, revision, row.AppliedCommit)
 }
 
 // verdict says that nothing more is to come of an observation.
@@ -162,8 +235,11 @@ func verdict(o Observation) bool {
 	return o.Health == "Degraded" || o.Health == "Healthy" && o.Sync == "Synced"
 }
 
-func same(old *Observation, now Observation) bool {
-	return old != nil && old.Generation == now.Generation && old.Sync == now.Sync && old.Health == now.Health && old.Message == now.Message
+func same(old, now *Observation) bool {
+	if old == nil || now == nil {
+		return old == now
+	}
+	return old.Generation == now.Generation && old.Sync == now.Sync && old.Health == now.Health && old.Message == now.Message
 }
 
 func timedOut(o Observation, took time.Duration) string {

@@ -109,6 +109,10 @@ func TestObserver(t *testing.T) {
 		"the commit before, for too long": {&previews.Seen{Revision: "c1", Sync: "Synced", Health: "Healthy"}, time.Hour, previews.StateDegraded, "not healthy after 1h0m0s"},
 		"rolling out":                     {&previews.Seen{Revision: "c2", Sync: "Synced", Health: "Progressing"}, 0, previews.StateSyncing, ""},
 		"rolling out for too long":        {&previews.Seen{Revision: "c2", Sync: "Synced", Health: "Progressing", Message: "0 of 1 ready"}, time.Hour, previews.StateDegraded, "not healthy after 1h0m0s: 0 of 1 ready"},
+		"degraded, before the sync":       {&previews.Seen{Revision: "c2", Sync: "OutOfSync", Health: "Degraded", Message: "crash loop"}, 0, previews.StateSyncing, ""},
+		"the sync failed":                 {&previews.Seen{Revision: "c1", Failed: "c2", Sync: "OutOfSync", Health: "Healthy", Error: "quota exceeded"}, 0, previews.StateDegraded, "quota exceeded"},
+		"the sync before failed":          {&previews.Seen{Failed: "c1", Sync: "OutOfSync", Error: "quota exceeded"}, 0, previews.StateSyncing, "quota exceeded"},
+		"cannot be compared":              {&previews.Seen{Revision: "c1", Sync: "Unknown", Health: "Healthy", Error: "path does not exist"}, time.Hour, previews.StateDegraded, "not healthy after 1h0m0s: path does not exist"},
 		"degraded":                        {&previews.Seen{Revision: "c2", Sync: "Synced", Health: "Degraded", Message: "crash loop"}, 0, previews.StateDegraded, "crash loop"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,17 +137,63 @@ func TestObserver(t *testing.T) {
 	}
 }
 
-// Argo CD being away is no verdict until the time is over.
+// Argo CD being away is no verdict until the time is over, and is told when it lasts.
 func TestObserverAway(t *testing.T) {
 	t.Parallel()
 	w := newObserving(t)
 	w.cluster.away[""] = true
-	if e, err := w.step(); !errors.Is(err, errAway) || e.State() != previews.StateSyncing {
-		t.Errorf("%s, error %v", e.State(), err)
+	for _, at := range []struct {
+		after   time.Duration
+		want    previews.State
+		message string
+	}{
+		{0, previews.StateSyncing, ""},
+		{59 * time.Second, previews.StateSyncing, ""},
+		{time.Second, previews.StateSyncing, "Argo CD does not answer"},
+		{14 * time.Minute, previews.StateDegraded, "not healthy after 15m0s: Argo CD does not answer"},
+	} {
+		w.clock.Advance(at.after)
+		if e, err := w.step(); !errors.Is(err, errAway) || e.State() != at.want || e.Observed.Message != at.message {
+			t.Errorf("after %s more: %s (%v): %+v", at.after, e.State(), err, e.Observed)
+		}
 	}
-	w.clock.Advance(15 * time.Minute)
-	if e, err := w.step(); err != nil || e.State() != previews.StateDegraded || e.Observed.Message != "not healthy after 15m0s: Argo CD does not answer" {
+	w.cluster.away[""] = false
+	w.cluster.apps[w.row.Ref.Name()] = previews.Seen{Revision: "c2", Sync: "Synced", Health: "Healthy"}
+	w.clock.Advance(15 * time.Second)
+	if e, err := w.step(); err != nil || e.State() != previews.StateReady {
 		t.Errorf("%s (%v): %+v", e.State(), err, e.Observed)
+	}
+}
+
+// Fault: without Argo CD, what it was following before the restart was in progress
+// for ever.
+func TestObserverSwitchedOff(t *testing.T) {
+	t.Parallel()
+	w := newObserving(t)
+	w.observer.See = nil
+	if e, err := w.step(); err != nil || e.State() != previews.StateCommitted {
+		t.Errorf("%s (%v): %+v", e.State(), err, e.Observed)
+	}
+	w.update(func(e *previews.Environment) {
+		e.Observed = &previews.Observation{Generation: 1, Sync: "Synced", Health: "Degraded", Message: "crash loop"}
+	})
+	if e, err := w.step(); err != nil || e.State() != previews.StateDegraded {
+		t.Errorf("a verdict became %s (%v): %+v", e.State(), err, e.Observed)
+	}
+}
+
+// Fault: looking woke everything, whether there was anything new or not.
+func TestObserverWakesForNews(t *testing.T) {
+	t.Parallel()
+	w, changed := newObserving(t), 0
+	w.observer.Changed = func() { changed++ }
+	for range 3 {
+		if _, err := w.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if changed != 1 {
+		t.Errorf("woken %d times for one change", changed)
 	}
 }
 

@@ -61,6 +61,8 @@ func deployed(in Input) (state, description string) {
 	switch {
 	case o == nil:
 		return success, "Committed to Git; the rollout is not observed"
+	case o.TimedOut:
+		return failure, capital(o.Message)
 	case o.Health == "Degraded":
 		return failure, "Degraded: " + o.Message
 	case o.Generation == e.AppliedGeneration && o.Health == "Healthy" && o.Sync == "Synced":

@@ -29,6 +29,7 @@ const (
 	failure        = "failure"
 	neutral        = "neutral"
 	cancelled      = "cancelled"
+	timedOut       = "timed_out"
 	actionRequired = "action_required"
 )
 
@@ -237,9 +238,13 @@ func syncingVerdict(in Input) verdict {
 	return v
 }
 
-// observed words what Argo CD says.
+// observed words what Argo CD says, or that it says nothing.
 func observed(o *previews.Observation) string {
-	words := "Argo CD: " + Text(strings.ToLower(strings.Trim(o.Sync+", "+o.Health, ", ")))
+	state := strings.Trim(o.Sync+", "+o.Health, ", ")
+	if state == "" {
+		return sentence(o.Message)
+	}
+	words := "Argo CD: " + Text(strings.ToLower(state))
 	if o.Message != "" {
 		words += ": " + Text(o.Message)
 	}
@@ -260,7 +265,12 @@ func degradedVerdict(in Input) verdict {
 		cell: markFailed + " degraded", failing: true, services: true,
 		next: "Fix and push. The rollout in Argo CD shows which pod or resource it is.",
 	}
-	if o != nil && o.Message != "" {
+	switch {
+	case o.TimedOut:
+		v.title, v.cause, v.conclusion, v.cell = "The rollout timed out", sentence(o.Message), timedOut, markFailed+" timed out"
+		v.next = "Should it become healthy after all, this turns green. The rollout in Argo CD shows what it waits for."
+		v.check = capital(plain(o.Message, 160))
+	case o.Message != "":
 		v.cause = observed(o)
 		v.check = v.title + ": " + plain(o.Message, 160)
 	}

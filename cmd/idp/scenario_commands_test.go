@@ -22,7 +22,7 @@ type playCommand struct {
 // playTable is the language.
 func playTable() []playCommand {
 	return []playCommand{
-		{"start", "start [IDP_KEY=VALUE…]", "start GitHub, git, the registry and the bot; $REGISTRY is the registry's address", 0, (*play).start},
+		{"start", "start [argocd] [IDP_KEY=VALUE…]", "start GitHub, git, the registry, Argo CD if asked for, and the bot; $REGISTRY is the registry's address", 0, (*play).start},
 		{"repo", "repo OWNER/NAME [FOLDER] [public]", "make a private repository with the folder's files; alice may write it, bob read", 1, (*play).repo},
 		{"grant", "grant OWNER/NAME LOGIN PERMISSION", "give somebody a permission", 3, (*play).grant},
 		{"rename", "rename OWNER/NAME NAME", "rename the repository; scenarios go on using its first name", 2, (*play).rename},
@@ -44,6 +44,7 @@ func playTable() []playCommand {
 		{"redeliver", "redeliver [all]", "send again, as GitHub's page can, what was not delivered, or everything", 0, (*play).redeliver},
 		{"fault", "fault STATUS|drop|html METHOD|* PATH TIMES [RETRY-AFTER]", "let GitHub's API fail; \"drop\" loses the answer of what was done", 4, (*play).fault},
 		{"gitops", "gitops put PATH FILE | remove PATH | link PATH TARGET | refuse N MESSAGE | drop N | during COMMAND…", "let somebody else write to the GitOps repository, pushes fail, or something be done and handled while the next push is under way", 2, (*play).gitops},
+		{"argocd", "argocd sync ALIAS|root|all | fail ALIAS MESSAGE | health ALIAS Healthy|Degraded|Progressing [MESSAGE] | away | back | refreshed", "let Argo CD sync to the tip of the branch, or fail to; let what it synced become healthy or not; break its connections; print what it was asked to refresh since the last time", 1, (*play).argocd},
 		{"advance", "advance DURATION", "move the clock", 1, (*play).advance},
 		{"settle", "settle", "wait until everything is done and said", 0, func(p *play, ts *testscript.TestScript, _ []string) { p.settle(ts) }},
 		{"await", "await REGEXP", "wait until a line of the bot's log matches, from where the last await ended", 1, (*play).await},
@@ -51,7 +52,7 @@ func playTable() []playCommand {
 		{"sweep", "sweep", "let the sweep run", 0, (*play).sweep},
 		{"confirm", "confirm", "let removals that a sweep inferred go on", 0, (*play).confirm},
 		{"halt", "halt", "stop the bot", 0, func(p *play, ts *testscript.TestScript, _ []string) { ts.Check(p.world.stopBot()) }},
-		{"resume", "resume", "start the bot again", 0, func(p *play, ts *testscript.TestScript, _ []string) { ts.Check(p.world.start(p.ctx)) }},
+		{"resume", "resume [IDP_KEY=VALUE…]", "start the bot again, configured anew; \"IDP_KEY=\" takes a setting away", 0, (*play).resume},
 		{"times", "times N COMMAND…", "do it N times, with % in its words for 1, 2, 3…", 2, nil},
 		{"show", "show check|checks|comment|comments|deployments|env ALIAS | envs | tree | file PATH | commits | requests | held | audit | log", "print it, to be looked at with stdout and cmp", 1, (*play).show},
 	}

@@ -18,6 +18,22 @@ import (
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
+// resume starts the bot again.
+func (p *play) resume(ts *testscript.TestScript, args []string) {
+	ts.Check(p.world.reconfigure(settings(args)))
+	ts.Check(p.world.start(p.ctx))
+}
+
+// settings are the variables of "IDP_KEY=VALUE…".
+func settings(args []string) map[string]string {
+	env := map[string]string{}
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		env[key] = value
+	}
+	return env
+}
+
 func (p *play) image(ts *testscript.TestScript, args []string) {
 	pr := p.pull(ts, args[0])
 	name := strings.ToLower(p.home(ts, pr).FullName())

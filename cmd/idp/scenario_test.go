@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -164,6 +165,9 @@ func (p *play) end() {
 			broken = append(broken, "the webhook secret is in the log")
 		}
 	}
+	if token := p.world.cfg.ArgoCDToken; !token.IsZero() && strings.Contains(log, token.Reveal()) {
+		broken = append(broken, "the token for Argo CD is in the log")
+	}
 	if strings.Contains(log, "PRIVATE KEY") || strings.Contains(log, "ghs_") {
 		broken = append(broken, "a key or a token is in the log")
 	}
@@ -173,7 +177,7 @@ func (p *play) end() {
 	}
 }
 
-// start makes the world and starts the bot: "start [IDP_KEY=VALUE…]".
+// start makes the world and starts the bot.
 func (p *play) start(ts *testscript.TestScript, args []string) {
 	env := map[string]string{
 		// Paces are kept on a real clock, which a scenario would wait for.
@@ -181,13 +185,14 @@ func (p *play) start(ts *testscript.TestScript, args []string) {
 		// Schedules run on a real clock; a scenario reaps and sweeps when it says so.
 		"IDP_REAP_SCHEDULE": "@every 24h", "IDP_SWEEP_SCHEDULE": "@every 24h",
 	}
-	for _, arg := range args {
-		key, value, _ := strings.Cut(arg, "=")
-		env[key] = value
+	withArgoCD := len(args) > 0 && args[0] == "argocd"
+	if withArgoCD {
+		args = args[1:]
 	}
+	maps.Copy(env, settings(args))
 	var err error
 	p.world, err = newWorld(p.ctx, worldOptions{
-		dir: p.dir, now: p.clock.now, env: env, github: p.validator.Middleware, registry: p.registry.wrap, key: sharedKey,
+		dir: p.dir, now: p.clock.now, env: env, argocd: withArgoCD, github: p.validator.Middleware, registry: p.registry.wrap, key: sharedKey,
 		log: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ts.Check(err)
@@ -253,7 +258,7 @@ func (p *play) busy(ctx context.Context) (string, error) {
 	if err != nil || len(effects) > 0 {
 		return "replies", err
 	}
-	return "", nil
+	return p.observing(ctx)
 }
 
 // fatal ends the scenario with the bot's log.

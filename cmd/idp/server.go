@@ -42,9 +42,15 @@ type Main struct {
 	argocd *argocd.Client // nil where Argo CD is not configured
 	images *images.Resolver
 
+	// errors counts what failed, by kind.
+	errors  *prometheus.CounterVec
 	handler *bot.Handler
 	reaper  *previews.Reaper
 	sweeper *bot.Sweeper
+	// observer follows commits in Argo CD; refreshes tells it of them, nil where
+	// Argo CD is not configured.
+	observer  *previews.Observer
+	refreshes *refresher
 	// loops run until the bot stops; wake lets those run that act on rows.
 	loops []previews.Loop
 	wake  wakes
@@ -52,8 +58,6 @@ type Main struct {
 	edge            http.Handler
 	public, metrics net.Listener
 	peers           *peers
-	// refreshing are the calls to Argo CD after a commit.
-	refreshing sync.WaitGroup
 }
 
 // wakes are the signals of the loops that act on rows.
@@ -184,7 +188,6 @@ func (m *Main) Run(ctx context.Context) error {
 	err = errors.Join(err, m.drain(servers))
 	stopWork()
 	running.Wait()
-	m.refreshing.Wait()
 	return err
 }
 

@@ -76,6 +76,11 @@ func newArgoCD(cfg *Config, registry prometheus.Registerer) (*argocd.Client, err
 
 // wire makes the parts that act on rows.
 func (m *Main) wire() {
+	m.errors = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "idp_errors_total",
+		Help: "What failed, by kind: one delivery, report, reply, image lookup, refresh or environment's commit, a run on schedule (reap, sweep, prune), or a loop's whole step (the plural).",
+	}, []string{"kind"})
+	m.registry.MustRegister(m.errors)
 	class := m.cfg.Class()
 	appID := m.cfg.GitHubAppID
 	m.handler = &bot.Handler{
@@ -86,7 +91,7 @@ func (m *Main) wire() {
 	m.reaper = previews.NewReaper(previews.ReaperOptions{Store: m.store, Class: class, Removed: m.wake.all, Now: m.now, Log: m.log, Registerer: m.registry})
 	watcher := &previews.ImageWatcher{
 		Store: m.store, Reference: imageReference(class), NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,
-		Describe: describeImageError, Changed: m.wake.all, Now: m.now, Log: m.log,
+		Describe: m.describeImageError, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	if m.images != nil {
 		watcher.Resolver = m.images
@@ -98,30 +103,30 @@ func (m *Main) wire() {
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
 		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(class), List: lister(class, htmlURL(m.cfg.GitHubAPIURL)),
-		Latency: latency, Pushed: m.pushed, Now: m.now, Log: m.log,
+		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
-	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, AppID: appID, Now: m.now, Log: m.log}
-	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Now: m.now, Log: m.log}
+	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log}
+	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Failed: m.failed("reply"), Now: m.now, Log: m.log}
 	m.loops = []previews.Loop{
 		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits),
 		reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies),
 	}
-	if m.argocd != nil {
-		committer.Watched = true
-		observer := &previews.Observer{
-			Store: m.store, See: m.see, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout,
-			Changed: m.wake.all, Now: m.now, Log: m.log,
-		}
-		m.loops = append(m.loops, observer.Loop(previews.NewSignal()))
+	m.observer = &previews.Observer{
+		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
-	errorCount := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "idp_errors_total", Help: "Steps of the bot's loops that failed and are tried again, by loop.",
-	}, []string{"kind"})
-	m.registry.MustRegister(errorCount)
+	if m.argocd != nil {
+		committer.Watched, m.observer.See = true, m.see
+		m.refreshes = newRefresher(m.cfg.ArgoCDRoot, m.argocd.Refresh, m.failed("refresh"), m.log)
+		m.loops = append(m.loops, m.refreshes.loop())
+	}
+	m.loops = append(m.loops, m.observer.Loop(previews.NewSignal()))
 	for i := range m.loops {
-		m.loops[i].Failed = errorCount.WithLabelValues(m.loops[i].Name).Inc
+		m.loops[i].Failed = m.failed(m.loops[i].Name)
 	}
 }
+
+// failed returns what counts the failures of a kind. Kinds are few and fixed.
+func (m *Main) failed(kind string) func() { return m.errors.WithLabelValues(kind).Inc }
 
 // startJobs starts the queue: deliveries, and what runs on a schedule.
 func (m *Main) startJobs(ctx context.Context) error {
@@ -136,6 +141,7 @@ func (m *Main) startJobs(ctx context.Context) error {
 	}
 	return m.store.StartJobs(ctx, store.Jobs{
 		Handle: consumer.Handle,
+		Failed: func(kind string) { m.failed(kind)() },
 		Periodic: []store.Periodic{
 			{Name: "reap", Schedule: reap, Run: func(ctx context.Context) error { _, err := m.reaper.Sweep(ctx); return err }},
 			{Name: "sweep", Schedule: sweep, Run: m.sweeper.Sweep},
@@ -143,53 +149,26 @@ func (m *Main) startJobs(ctx context.Context) error {
 	})
 }
 
-// pushed refreshes in Argo CD what a commit changed, and lets the rest act on the
-// rows. Argo CD finds out by itself as well, only later: a refresh that fails is
-// logged and forgotten.
+// pushed has Argo CD look at what a commit changed, and lets the rest act on the rows.
 func (m *Main) pushed(changed []previews.Environment) {
 	m.wake.all()
-	if m.argocd == nil || len(changed) == 0 {
-		return
+	if m.refreshes != nil {
+		m.refreshes.changed(changed)
 	}
-	m.refreshing.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
-		defer cancel()
-		for _, application := range toRefresh(m.cfg.ArgoCDRoot, changed) {
-			if err := m.argocd.Refresh(ctx, application); err != nil && !errors.Is(err, argocd.ErrNotFound) {
-				m.log.Warn("Argo CD was not told of a commit", "application", application, "error", err)
-			}
-		}
-	})
 }
 
-// see asks Argo CD about one Application, in the words of the observer.
+// see asks Argo CD about one Application, in the words of the observer. One that is
+// on its way out is gone: another will take its place.
 func (m *Main) see(ctx context.Context, application string) (previews.Seen, error) {
 	a, err := m.argocd.Application(ctx, application)
-	if errors.Is(err, argocd.ErrNotFound) {
+	if errors.Is(err, argocd.ErrNotFound) || err == nil && a.Deleting {
 		return previews.Seen{}, previews.ErrNotFound
 	}
-	return previews.Seen{Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message}, err
-}
-
-// refreshTimeout bounds the refreshes after one commit.
-const refreshTimeout = 30 * time.Second
-
-// toRefresh names the Applications that a commit concerns: the root, where a
-// preview comes or goes, and the Applications of those that stay.
-func toRefresh(root string, changed []previews.Environment) []string {
-	var names []string
-	listChanged := false
-	for _, env := range changed {
-		if env.Wanted == previews.Present && env.Live() {
-			names = append(names, env.Ref.Name())
-		} else {
-			listChanged = true
-		}
+	seen := previews.Seen{Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message, Error: a.Error}
+	if a.SyncFailed() {
+		seen.Failed = a.OperationRevision
 	}
-	if listChanged {
-		names = append([]string{root}, names...)
-	}
-	return names
+	return seen, err
 }
 
 // renderInput is what an environment's files are rendered from.
@@ -246,9 +225,12 @@ func lister(class platform.Class, page string) func(int64, string, []previews.En
 	}
 }
 
-// describeImageError says in a few words why an image cannot be had. What the
-// registry answered in full is in the log.
-func describeImageError(err error) string {
+// describeImageError says in a few words why an image cannot be had. One that is not
+// there yet is no failure.
+func (m *Main) describeImageError(err error) string {
+	if !errors.Is(err, images.ErrNotFound) {
+		m.failed("image")()
+	}
 	switch {
 	case errors.Is(err, images.ErrNotFound):
 		return "not in the registry"

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
@@ -38,6 +40,8 @@ type world struct {
 	gitops       *gittest.Repository
 	registry     *http.Server
 	registryAddr string
+	argocd       *argocdtest.Server // nil where there is none
+	env          map[string]string
 	options      worldOptions
 	cfg          *Config
 	main         *Main
@@ -59,6 +63,8 @@ type worldOptions struct {
 	github, registry func(http.Handler) http.Handler
 	// key makes the App's key; githubtest.GenerateKey by default. Tests share one.
 	key func() (*rsa.PrivateKey, []byte, error)
+	// argocd says that there is an Argo CD.
+	argocd bool
 	// env is further configuration, as IDP_… variables.
 	env map[string]string
 }
@@ -101,6 +107,9 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 	if err := w.startRegistry(); err != nil {
 		return w, err
 	}
+	if err := w.startArgoCD(); err != nil {
+		return w, err
+	}
 	return w, w.configure(keyFile)
 }
 
@@ -132,8 +141,23 @@ func (w *world) startRegistry() error {
 	return nil
 }
 
+// startArgoCD starts an Argo CD for the GitOps repository, where there is one.
+func (w *world) startArgoCD() (err error) {
+	if !w.options.argocd {
+		return nil
+	}
+	token := randomHex(32)
+	w.argocd, err = argocdtest.Start(argocdtest.Options{
+		Token: token, Root: "idp-root", Repository: w.gitops, Branch: "main", Now: w.options.now,
+	})
+	if err == nil {
+		w.env = map[string]string{"IDP_ARGOCD_URL": w.argocd.URL(), "IDP_ARGOCD_TOKEN": token}
+	}
+	return err
+}
+
 // configure configures the bot through its environment, as an operator would.
-func (w *world) configure(keyFile string) (err error) {
+func (w *world) configure(keyFile string) error {
 	dir := w.options.dir
 	env := map[string]string{
 		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0",
@@ -147,10 +171,17 @@ func (w *world) configure(keyFile string) (err error) {
 		"IDP_PREVIEW_DOMAIN":          "preview.example.com",
 		"IDP_PREVIEW_IMAGE":           w.registryAddr + "/{owner}/{repo}:{sha}",
 	}
-	for key, value := range w.options.env {
-		env[key] = strings.ReplaceAll(value, "$REGISTRY", w.registryAddr)
+	maps.Copy(env, w.env)
+	w.env = env
+	return w.reconfigure(w.options.env)
+}
+
+// reconfigure changes the bot's environment; it holds from its next start.
+func (w *world) reconfigure(env map[string]string) (err error) {
+	for key, value := range env {
+		w.env[key] = strings.ReplaceAll(value, "$REGISTRY", w.registryAddr)
 	}
-	p := &program{stdout: io.Discard, stderr: io.Discard, env: env}
+	p := &program{stdout: io.Discard, stderr: io.Discard, env: w.env}
 	if w.cfg, err = p.loadConfig(&configFlags{}, forServing); err != nil {
 		return fmt.Errorf("configure idp: %w", err)
 	}
@@ -190,6 +221,9 @@ func (w *world) close() error {
 	errs := []error{w.stopBot()}
 	if w.registry != nil {
 		errs = append(errs, w.registry.Close())
+	}
+	if w.argocd != nil {
+		errs = append(errs, w.argocd.Close())
 	}
 	if w.git != nil {
 		errs = append(errs, w.git.Close())

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/idp-bot/idp/gitops/argocd"
+	"github.com/idp-bot/idp/previews"
+)
+
+const (
+	// refreshTimeout bounds one refresh, in Argo CD the marking of an Application.
+	refreshTimeout  = 10 * time.Second
+	refreshParallel = 8
+	refreshIdle     = time.Minute
+)
+
+// refresher asks Argo CD to look again at what commits changed, beside the work
+// that they came of. What waits is a set: commits that come faster than Argo CD
+// answers are asked for once. Argo CD finds out by itself as well, only later: a
+// refresh that fails is told, counted and forgotten.
+type refresher struct {
+	// root is the Application that lists the others.
+	root    string
+	refresh func(ctx context.Context, application string) error
+	// failed counts.
+	failed func()
+	log    *slog.Logger
+	wake   previews.Signal
+
+	mu      sync.Mutex
+	waiting map[string]bool
+	// asking is held through a step.
+	asking sync.Mutex
+}
+
+func newRefresher(root string, refresh func(context.Context, string) error, failed func(), log *slog.Logger) *refresher {
+	return &refresher{root: root, refresh: refresh, failed: failed, log: log, wake: previews.NewSignal(), waiting: map[string]bool{}}
+}
+
+func (r *refresher) loop() previews.Loop {
+	return previews.Loop{Name: "refreshes", Step: r.step, Wake: r.wake, Idle: refreshIdle, Log: r.log}
+}
+
+// changed has what a commit concerns refreshed: the root, where a preview comes or
+// goes, and the Applications of those that stay.
+func (r *refresher) changed(rows []previews.Environment) {
+	r.mu.Lock()
+	for _, row := range rows {
+		if row.Wanted == previews.Present && row.Live() {
+			r.waiting[row.Ref.Name()] = true
+		} else {
+			r.waiting[r.root] = true
+		}
+	}
+	r.mu.Unlock()
+	r.wake.Wake()
+}
+
+func (r *refresher) take() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := r.waiting
+	r.waiting = map[string]bool{}
+	return taken
+}
+
+// step refreshes what waits. Steps wait for each other. Being stopped is no failure.
+func (r *refresher) step(ctx context.Context) (more bool, err error) {
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	var group errgroup.Group
+	group.SetLimit(refreshParallel)
+	var failures atomic.Int64
+	for application := range r.take() {
+		group.Go(func() error {
+			err := r.ask(ctx, application)
+			if err != nil {
+				failures.Add(1)
+				r.failed()
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		r.log.Warn("Argo CD was not told of a commit and finds out later", "applications", failures.Load(), "error", err)
+	}
+	return false, nil
+}
+
+// ask refreshes one Application. One that is not there yet reads the newest commit
+// when it comes; the root has to be there.
+func (r *refresher) ask(ctx context.Context, application string) error {
+	asking, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	err := r.refresh(asking, application)
+	if ctx.Err() != nil || errors.Is(err, argocd.ErrNotFound) && application != r.root {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/idp-bot/idp/gitops"
+)
+
+func (p *play) argocd(ts *testscript.TestScript, args []string) {
+	server := p.world.argocd
+	if server == nil {
+		ts.Fatalf(`there is no Argo CD: "start argocd"`)
+	}
+	word := func(i int) string {
+		if i >= len(args) {
+			ts.Fatalf("argocd %s: something is missing", args[0])
+		}
+		return args[i]
+	}
+	switch args[0] {
+	case "sync":
+		ts.Check(server.Sync(p.ctx, p.applicationName(ts, word(1))))
+	case "fail":
+		ts.Check(server.Fail(p.ctx, p.applicationName(ts, word(1)), word(2)))
+	case "health":
+		ts.Check(server.SetHealth(p.applicationName(ts, word(1)), word(2), strings.Join(args[3:], " ")))
+	case "away", "back":
+		server.SetAway(args[0] == "away")
+	case "refreshed":
+		fmt.Fprintln(ts.Stdout(), strings.Join(server.TakeRefreshed(), "\n"))
+	default:
+		ts.Fatalf("no such thing: argocd %s", args[0])
+	}
+}
+
+// applicationName is that of a pull request's preview, or of the root, or "all".
+func (p *play) applicationName(ts *testscript.TestScript, name string) string {
+	switch name {
+	case "all":
+		return name
+	case "root":
+		return p.world.cfg.ArgoCDRoot
+	}
+	pr := p.pull(ts, name)
+	env, err := p.world.main.store.Environment(p.ctx, p.home(ts, pr).ID(), gitops.PreviewID(pr.Number()))
+	ts.Check(err)
+	return env.Ref.Name()
+}
+
+// observing lets the bot say to Argo CD, and ask it, what is to be said and asked,
+// and says whether something came of it. Argo CD being away is part of a story.
+func (p *play) observing(ctx context.Context) (string, error) {
+	main := p.world.main
+	if main.refreshes != nil {
+		if _, err := main.refreshes.step(ctx); err != nil {
+			return "refreshes", err
+		}
+	}
+	_, _ = main.observer.Step(ctx)
+	unreported, err := main.store.Unreported(ctx, p.clock.now(), 1)
+	if err != nil || len(unreported) > 0 {
+		return "reports", err
+	}
+	return "", nil
+}

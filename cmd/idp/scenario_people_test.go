@@ -232,13 +232,51 @@ func (p *play) transfer(ts *testscript.TestScript, args []string) {
 	ts.Check(p.repository(ts, args[0]).Transfer("alice", args[1]))
 }
 
-func (p *play) rerun(ts *testscript.TestScript, args []string) {
-	pr := p.pull(ts, args[0])
-	if len(args) > 1 {
-		ts.Check(p.home(ts, pr).RerequestSuite("alice", p.world.app, pr.HeadSHA()))
+// deleteRepository is what an owner cannot undo.
+func (p *play) deleteRepository(ts *testscript.TestScript, args []string) {
+	p.repository(ts, args[0]).Delete("alice")
+}
+
+// installation gives the App access to an owner's repositories, or takes it away.
+func (p *play) installation(ts *testscript.TestScript, args []string) {
+	if args[1] == "create" {
+		p.world.app.Install(args[0], githubtest.InstallOptions{})
 		return
 	}
-	ts.Check(p.home(ts, pr).RerequestCheck("alice", p.idpCheck(ts, pr).ID))
+	i := p.world.app.Installation(args[0])
+	if i == nil {
+		ts.Fatalf("the App is not installed on %s", args[0])
+	}
+	switch args[1] {
+	case "suspend":
+		i.Suspend()
+	case "unsuspend":
+		i.Unsuspend()
+	case "delete":
+		i.Uninstall()
+	default:
+		ts.Fatalf("no such thing: installation %s", args[1])
+	}
+}
+
+// rerun is of the newest check or, with "first", of the first commit's.
+func (p *play) rerun(ts *testscript.TestScript, args []string) {
+	pr := p.pull(ts, args[0])
+	home := p.home(ts, pr)
+	switch {
+	case len(args) == 1:
+		ts.Check(home.RerequestCheck("alice", p.idpCheck(ts, pr).ID))
+	case args[1] == "suite":
+		ts.Check(home.RerequestSuite("alice", p.world.app, pr.HeadSHA()))
+	default:
+		for _, run := range home.CheckRuns() {
+			if p.known[run.HeadSHA] == args[0]+"@1" {
+				ts.Check(home.RerequestCheck("alice", run.ID))
+				return
+			}
+		}
+		ts.Fatalf("the first commit of %s has no check", args[0])
+	}
 }
 
 func (p *play) workflow(ts *testscript.TestScript, args []string) {

@@ -155,6 +155,17 @@ func (a *App) Install(owner string, opts InstallOptions) *Installation {
 	return i
 }
 
+// Installation returns the App's installation on an account, or nil.
+func (a *App) Installation(owner string) *Installation {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	at := slices.IndexFunc(a.installs, func(i *Installation) bool { return strings.EqualFold(i.account.login, owner) })
+	if at < 0 {
+		return nil
+	}
+	return a.installs[at]
+}
+
 // ID returns the installation's id.
 func (i *Installation) ID() int64 { return i.id }
 

@@ -24,6 +24,8 @@ const appSetsDir = gitops.ApplicationSetsDir
 type application struct {
 	v1alpha1.Application
 	synced string
+	// listed are the folders of the Applications that the root makes, by name.
+	listed map[string]string
 }
 
 func newApplication(name, dir string) *application {
@@ -81,8 +83,8 @@ func (s *Server) each(ctx context.Context, name string, f func(*application) err
 		return err
 	}
 	for _, name := range s.names() {
-		if name != s.options.Root {
-			if err := f(s.apps[name]); err != nil {
+		if app := s.apps[name]; name != s.options.Root && app.DeletionTimestamp == nil {
+			if err := f(app); err != nil {
 				return err
 			}
 		}
@@ -137,6 +139,9 @@ func (s *Server) sync(ctx context.Context, app *application, failure string) err
 			return err
 		}
 	}
+	if app.Name == s.options.Root {
+		s.keep(app.listed, now)
+	}
 	app.Status.History = append(app.Status.History, v1alpha1.RevisionHistory{Revision: tip, DeployedAt: now})
 	return s.compare(ctx, app)
 }
@@ -144,8 +149,7 @@ func (s *Server) sync(ctx context.Context, app *application, failure string) err
 // apply makes of the files what they say: Applications of ApplicationSets, objects
 // of anything else.
 func (s *Server) apply(ctx context.Context, app *application, tip, files string) error {
-	app.Status.Resources = nil
-	listed := map[string]string{}
+	app.Status.Resources, app.listed = nil, map[string]string{}
 	for line := range strings.Lines(files) {
 		content, err := s.options.Repository.Content(ctx, tip, strings.SplitN(strings.TrimSpace(line), " ", 3)[2])
 		if err != nil {
@@ -159,23 +163,24 @@ func (s *Server) apply(ctx context.Context, app *application, tip, files string)
 			Kind: object.Kind, Name: object.Name, Namespace: object.Namespace, Status: v1alpha1.SyncStatusCodeSynced,
 		})
 		if object.Kind == "ApplicationSet" {
-			if err := elements(content, listed); err != nil {
+			if err := elements(content, app.listed); err != nil {
 				return fmt.Errorf("read %s: %w", line, err)
 			}
 		}
-	}
-	if app.Name == s.options.Root {
-		s.keep(listed)
 	}
 	return nil
 }
 
 // keep makes the Applications those that are listed, by name with their folders,
-// beside the root.
-func (s *Server) keep(listed map[string]string) {
-	for name := range s.apps {
-		if _, ok := listed[name]; !ok && name != s.options.Root {
+// beside the root. One that is listed no more takes down its objects first, and is
+// gone with the next sync.
+func (s *Server) keep(listed map[string]string, now metav1.Time) {
+	for name, app := range s.apps {
+		switch _, ok := listed[name]; {
+		case app.DeletionTimestamp != nil:
 			delete(s.apps, name)
+		case !ok && name != s.options.Root:
+			app.DeletionTimestamp = &now
 		}
 	}
 	for name, dir := range listed {

@@ -130,6 +130,9 @@ func (h *Handler) decide(ctx context.Context, event Event, number int) error {
 			// The next sweep finds it again, for as long as it takes to be confirmed.
 			return h.ignore(ctx, event, previews.ErrBreaker.Error())
 		}
+		if errors.Is(err, store.ErrNameTaken) {
+			return h.nameTaken(ctx, event, snapshot, err)
+		}
 		if !errors.Is(err, previews.ErrStale) {
 			return err
 		}
@@ -138,7 +141,7 @@ func (h *Handler) decide(ctx context.Context, event Event, number int) error {
 }
 
 func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision) error {
-	outcome := store.Outcome{Delivery: event.Delivery, Environment: d.Environment, Result: "decided"}
+	outcome := store.Outcome{Delivery: event.Delivery, Once: once(event), Environment: d.Environment, Result: "decided"}
 	if d.Environment != nil && (s.Environment == nil || s.Environment.Generation != d.Environment.Generation) {
 		d.Environment.AskedAt, d.Environment.Actor = event.ReceivedAt, event.Actor.Login
 	}
@@ -164,70 +167,35 @@ func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision
 	return nil
 }
 
+// once names the comment whose commands an event runs. Whoever got hold of a signed
+// webhook can send it again under another GUID, which is not signed.
+func once(event Event) string {
+	if event.Kind != EventComment {
+		return ""
+	}
+	return fmt.Sprintf("comment %d/%d", event.Repository.ID, event.Comment.ID)
+}
+
+// nameTaken tells whoever opened the pull request, or asked for its preview, that the
+// name it would have on the cluster belongs to another.
+func (h *Handler) nameTaken(ctx context.Context, event Event, s Snapshot, cause error) error {
+	h.Log.Error("a preview cannot be made", "delivery", event.Delivery, "error", cause)
+	outcome := store.Outcome{Delivery: event.Delivery, Result: "ignored: " + store.ErrNameTaken.Error()}
+	if event.Kind == EventComment || event.Action == "opened" || event.Swept {
+		outcome.Effects = []store.Effect{{
+			Kind: string(EffectReply), InstallationID: event.InstallationID, RepositoryID: s.PR.Repository.ID,
+			Owner: s.PR.Repository.Owner, Repo: s.PR.Repository.Name, PR: s.PR.Number,
+			Content: "😕 There is no preview of this pull request: another one has the name that it would get on the cluster. " +
+				"That is a coincidence which no push changes; a new pull request of the same branch has another name.",
+		}}
+	}
+	defer h.Decided()
+	return h.Store.Apply(ctx, outcome)
+}
+
 // ignore marks the delivery done without a decision.
 func (h *Handler) ignore(ctx context.Context, event Event, why string) error {
 	return h.Store.Apply(ctx, store.Outcome{Delivery: event.Delivery, Result: "ignored: " + why})
-}
-
-// rerequest decides anew about every environment that the check may be of: that of
-// the pull request which GitHub names, those at the commit, and the one whose name
-// the check carries. For a check of an older commit that is the pull request's
-// newest: an older one never comes back.
-func (h *Handler) rerequest(ctx context.Context, event Event) error {
-	numbers := map[int]bool{}
-	if event.PR != 0 {
-		numbers[event.PR] = true
-	}
-	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID})
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if row.HeadSHA == event.HeadSHA || event.CheckOf != "" && row.Ref.Name() == event.CheckOf {
-			numbers[row.PR] = true
-		}
-	}
-	switch len(numbers) {
-	case 0:
-		return h.ignore(ctx, event, "no environment at this commit")
-	case 1:
-		for number := range numbers {
-			return h.decide(ctx, event, number)
-		}
-	}
-	// Each is decided about, and repeated, by itself.
-	for number := range numbers {
-		one := event
-		one.Name, one.PR, one.HeadSHA, one.CheckOf = RerequestEvent, number, "", ""
-		one.Delivery = fmt.Sprintf("%s/%d", event.Delivery, number)
-		if _, err := own(ctx, h.Store, one, event.ReceivedAt); err != nil {
-			return err
-		}
-	}
-	return h.ignore(ctx, event, fmt.Sprintf("%d environments are at this commit", len(numbers)))
-}
-
-// build looks again for the images of environments that wait at the event's commit.
-func (h *Handler) build(ctx context.Context, event Event) error {
-	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: event.Repository.ID, HeadSHA: event.HeadSHA})
-	if err != nil {
-		return err
-	}
-	now := h.Now()
-	for _, row := range rows {
-		_, err := h.Store.Update(ctx, row.RowID, func(e *previews.Environment) error {
-			if !e.NeedsImages() || !e.NextImageCheck.After(now) {
-				return previews.ErrUnchanged
-			}
-			e.NextImageCheck = now
-			return nil
-		})
-		if err != nil && !errors.Is(err, previews.ErrUnchanged) {
-			return fmt.Errorf("ask for the images of %s: %w", row.Ref, err)
-		}
-	}
-	h.Decided()
-	return h.ignore(ctx, event, "images are looked up again")
 }
 
 // snapshot reads every fact that the decision may need.

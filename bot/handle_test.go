@@ -3,6 +3,7 @@ package bot_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -227,4 +228,55 @@ func TestHandleRename(t *testing.T) {
 	}
 	w.report()
 	w.equal("checks", w.checks(), w.head()+" in_progress")
+}
+
+// Fault: the body of a webhook, signed for good, ran its commands again when it was
+// sent again under another GUID.
+func TestHandleReplayedComment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handle(w.event("opened"))
+	first := w.said("first", "/idp extend 24h")
+	w.handle(first)
+	extended := w.row()
+	w.clock.Advance(40 * 24 * time.Hour)
+	replayed := w.event("replayed", func(e *bot.Event) {
+		e.Kind, e.Name, e.Action, e.Comment = first.Kind, first.Name, first.Action, first.Comment
+	})
+	w.handle(replayed)
+	if again := w.row(); again.Version != extended.Version {
+		t.Errorf("expires %s, and before %s", again.ExpiresAt, extended.ExpiresAt)
+	}
+	w.equal("result", w.result("replayed"), "ignored: it was acted on for another delivery")
+	w.speak()
+	w.equal("reactions", w.reactions(first.Comment.ID), "eyes rocket")
+	// The same words in another comment are another command.
+	w.handle(w.said("second", "/idp extend 24h"))
+	if again := w.row(); again.Version == extended.Version {
+		t.Error("another comment was taken for the first")
+	}
+}
+
+// taken is a store in which another environment has every name.
+type taken struct{ *store.Store }
+
+func (s taken) Apply(ctx context.Context, o store.Outcome) error {
+	if o.Environment != nil {
+		return fmt.Errorf("apply: %w", store.ErrNameTaken)
+	}
+	return s.Store.Apply(ctx, o)
+}
+
+// Whoever waits for a preview whose name is taken is told, and once.
+func TestHandleNameTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handler.Store = taken{w.store}
+	w.handle(w.event("opened", func(e *bot.Event) { e.Action = "opened" }))
+	w.handle(w.event("pushed"))
+	w.speak()
+	if said := w.mine("another one has the name"); len(said) != 1 {
+		t.Errorf("told %d times", len(said))
+	}
+	w.equal("result", w.result("pushed"), "ignored: "+store.ErrNameTaken.Error())
 }

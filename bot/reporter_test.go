@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/previews"
@@ -334,5 +335,44 @@ func TestReportOneFails(t *testing.T) {
 	w.equal("the other", w.checks(), w.head()+" in_progress")
 	if next, due, err := w.store.NextReport(t.Context()); err != nil || !due || !next.After(w.clock.Now()) {
 		t.Errorf("the lost one is due at %s, %v (%v)", next, due, err)
+	}
+}
+
+// Two pull requests may have one head: each has a check of its own, which is found
+// again by its external id when nobody heard that it was made.
+func TestReportFindsItsOwnCheck(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handle(w.event("opened"))
+	w.repo.Commit("release", map[string]string{"r.txt": "r"})
+	if _, err := w.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Backport", Head: "topic", Base: "release"}); err != nil {
+		t.Fatal(err)
+	}
+	w.report()
+	w.handle(w.event("opened too", func(e *bot.Event) { e.PR = 2 }))
+	w.github.Inject(githubtest.Fault{Method: "POST", Path: "/repos/*/*/check-runs", Drop: true, AfterEffect: true, Times: 1})
+	for range 3 {
+		if _, err := w.reporter.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.Advance(time.Minute)
+	}
+	w.report()
+	owners := map[string]int64{}
+	for _, run := range w.repo.CheckRuns() {
+		if owners[run.ExternalID] != 0 {
+			t.Errorf("%s has two checks", run.ExternalID)
+		}
+		owners[run.ExternalID] = run.ID
+	}
+	rows, err := w.store.Environments(t.Context(), store.Filter{})
+	if err != nil || len(rows) != 2 || len(owners) != 2 {
+		t.Fatalf("checks %v of %d environments, %v", owners, len(rows), err)
+	}
+	for _, row := range rows {
+		said, err := w.store.Report(t.Context(), row.RowID)
+		if err != nil || said.CheckRunID != owners[row.Ref.Name()] {
+			t.Errorf("%s took check %d for its own, not %d (%v)", row.Ref, said.CheckRunID, owners[row.Ref.Name()], err)
+		}
 	}
 }

@@ -314,6 +314,84 @@ func TestCommitterUnreachable(t *testing.T) {
 	w.once()
 }
 
+// Nobody is left with a check that hangs: after a while the pull request is told,
+// and the commit goes on by itself all the same.
+func TestCommitterTellsWhatIsStuck(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	row := w.add(1, 1)
+	gone := w.add(1, 2)
+	w.settle()
+	w.push(row, firstSHA(7))
+	w.remove(gone)
+	w.committer.Git = crashing{Writer: w.git, planned: func() error { return errCrash }}
+	fail := func() {
+		t.Helper()
+		if _, err := w.committer.Step(t.Context()); err == nil {
+			t.Error("nobody hears of it")
+		}
+	}
+	fail()
+	w.clock.Advance(4 * time.Minute)
+	fail()
+	if e := w.row(row); e.Problem != nil {
+		t.Errorf("told too early: %+v", e.Problem)
+	}
+	w.clock.Advance(2 * time.Minute)
+	fail()
+	if e := w.row(row); e.Problem == nil || e.Problem.Kind != previews.ProblemPush || e.Problem.SHA != e.HeadSHA || !e.NeedsCommit() || e.AppliedSHA != firstSHA(1) {
+		t.Fatalf("it is %s: %+v", e.State(), e.Problem)
+	}
+	told := w.row(row).Version
+	fail()
+	if e := w.row(row); e.Version != told {
+		t.Errorf("told again: version %d after %d", e.Version, told)
+	}
+	w.committer.Git = w.git
+	w.settle()
+	if e := w.row(row); e.Problem != nil || e.AppliedSHA != firstSHA(7) {
+		t.Errorf("it is %s: %+v", e.State(), e.Problem)
+	}
+	w.wantDeployed(map[string]string{"repo-1/pr-1": firstSHA(7)})
+}
+
+// Where somebody made a repository's list something that is no file, that
+// repository's previews are told, and all others go on.
+func TestCommitterListInTheWay(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	failed := 0
+	w.committer.Failed = func() { failed++ }
+	w.add(1, 1)
+	w.settle()
+	list, _ := gitops.PreviewsApplicationSet(2, "repo-2")
+	if _, err := w.remote.Commit(t.Context(), "main", gittest.Edit{Message: "Link", Links: map[string]string{list: "/etc/passwd"}}); err != nil {
+		t.Fatal(err)
+	}
+	one, blocked, three := w.add(1, 2), w.add(2, 1), w.add(3, 1)
+	w.settle()
+	if e := w.row(blocked); e.State() != previews.StateFailed || e.Problem == nil || e.Problem.Kind != previews.ProblemPush || !strings.Contains(e.Problem.Message, list) {
+		t.Errorf("it is %s: %+v", e.State(), e.Problem)
+	}
+	for _, row := range []int64{one, three} {
+		if e := w.row(row); e.AppliedGeneration != e.Generation {
+			t.Errorf("%s is %s", e.Ref, e.State())
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d counted", failed)
+	}
+	// Mended, a command brings it.
+	if _, err := w.remote.Commit(t.Context(), "main", gittest.Edit{Message: "Unlink", Remove: []string{list}}); err != nil {
+		t.Fatal(err)
+	}
+	w.change(blocked, func(e *previews.Environment) { e.Retry(w.clock.Now()); e.Resolve(nil, w.clock.Now()) })
+	w.settle()
+	w.wantDeployed(map[string]string{
+		"repo-1/pr-1": firstSHA(1), "repo-1/pr-2": firstSHA(2), "repo-2/pr-1": firstSHA(1), "repo-3/pr-1": firstSHA(1),
+	})
+}
+
 // One that cannot be rendered, or listed, fails alone.
 func TestCommitterRenderError(t *testing.T) {
 	t.Parallel()

@@ -133,7 +133,12 @@ func (r *Repo) attempt(ctx context.Context, l *landing) (done bool, err error) {
 		return false, fmt.Errorf("%w (epoch %s)", ErrSuperseded, oneLine(r.usurper))
 	}
 	if l.made == nil {
-		if l.made, err = r.prepareCommit(ctx, l.batch); err != nil {
+		l.made, err = r.prepareCommit(ctx, l.batch)
+		if _, inTheWay := errors.AsType[*SharedError](err); inTheWay && !l.confirmed {
+			// It may have been mended on the remote since.
+			return false, r.catchUp(ctx, l)
+		}
+		if err != nil {
 			return false, err
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -24,6 +25,56 @@ func open(t testing.TB, change func(*Options)) *Store {
 		}
 	})
 	return s
+}
+
+type outage struct{}
+
+func (outage) Error() string   { return "GitHub answered 502" }
+func (outage) Temporary() bool { return true }
+
+// An outage is waited out, the longer it lasts the less often asked about, and for
+// three days; nothing dies of it before.
+func TestOutageIsNoFailure(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	for age, want := range map[time.Duration]time.Duration{
+		0: time.Second, 20 * time.Second: 5 * time.Second, time.Hour: time.Minute, 71 * time.Hour: time.Minute, 73 * time.Hour: 0,
+	} {
+		wait, waits := notYet(fmt.Errorf("read: %w", outage{}), Delivery{ReceivedAt: now.Add(-age)}, now)
+		if wait != want || waits != (want > 0) {
+			t.Errorf("after %s: %s, %t", age, wait, waits)
+		}
+	}
+	if _, waits := notYet(errors.New("bad payload"), Delivery{ReceivedAt: now}, now); waits {
+		t.Error("what is wrong in itself is waited for")
+	}
+	s := open(t, func(o *Options) { o.Retry = []time.Duration{} }) // the first failure is the last
+	tries, failed := 0, 0
+	done := make(chan struct{})
+	err := s.StartJobs(t.Context(), Jobs{
+		Workers: 1,
+		Failed:  func(string) { failed++ },
+		Handle: func(context.Context, Delivery) error {
+			if tries++; tries == 1 {
+				return outage{}
+			}
+			close(done)
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddDelivery(t.Context(), Delivery{GUID: "patient", ReceivedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if err := s.StopJobs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := s.Delivery(t.Context(), "patient"); err != nil || d.State != DeliveryDone || d.Attempts != 0 || failed != 0 {
+		t.Errorf("%s after %d failures, %d counted, %v", d.State, d.Attempts, failed, err)
+	}
 }
 
 // BenchmarkInsertToHandle measures how long a lone delivery waits from

@@ -14,6 +14,9 @@ import (
 type Outcome struct {
 	// Delivery is the GUID that the outcome is keyed by.
 	Delivery string
+	// Once, when set, names what the outcome is of, such as a comment: whatever the
+	// delivery, only the first outcome of it is written.
+	Once string
 	// Environment is the row as it shall be; nil leaves it as it is. With Version 0
 	// it is created, else it replaces the row that has that version. Apply fills in
 	// its RowID and new Version.
@@ -42,11 +45,16 @@ type Audit struct {
 	Reason string
 }
 
-// errDone ends the transaction of a delivery that was done before.
-var errDone = errors.New("delivery is done already")
+var (
+	// errDone ends the transaction of a delivery that was done before.
+	errDone = errors.New("delivery is done already")
+	// errRepeated ends that of an outcome that another delivery had before.
+	errRepeated = errors.New("it was acted on for another delivery")
+)
 
 // Apply writes everything of an outcome, or nothing. Applying one to a delivery
-// that is done changes nothing and is no error. previews.ErrStale says that the
+// that is done changes nothing and is no error; neither is one of what was acted on
+// for another delivery, which only ends the delivery. previews.ErrStale says that the
 // environment moved on since it was read, previews.ErrBreaker that the removal
 // was inferred and is held back, ErrNameTaken that the new environment's name
 // belongs to another, previews.ErrNotFound that there is no such delivery.
@@ -55,6 +63,9 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 	var written *previews.Environment
 	err := s.change(ctx, "apply", func(tx *sql.Tx) (err error) {
 		if err := claim(ctx, tx, o, now); err != nil {
+			return err
+		}
+		if err := claimOnce(ctx, tx, o.Once, now); err != nil {
 			return err
 		}
 		if written, err = s.applyEnvironment(ctx, tx, o.Environment); err != nil {
@@ -67,6 +78,10 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 	})
 	if errors.Is(err, errDone) {
 		return nil
+	}
+	if errors.Is(err, errRepeated) {
+		s.log.Warn("a delivery repeats another and is ignored", "delivery", o.Delivery, "of", o.Once)
+		return s.Apply(ctx, Outcome{Delivery: o.Delivery, Result: "ignored: " + errRepeated.Error()})
 	}
 	if err != nil {
 		return fmt.Errorf("apply delivery %s: %w", o.Delivery, err)
@@ -91,6 +106,18 @@ func claim(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
 		return previews.ErrNotFound
 	}
 	return errDone
+}
+
+// claimOnce takes the key for this outcome; errRepeated when another has it.
+func claimOnce(ctx context.Context, tx *sql.Tx, key string, now time.Time) error {
+	if key == "" {
+		return nil
+	}
+	first, err := affected(tx.ExecContext(ctx, `INSERT INTO claims (key, at) VALUES (?, ?) ON CONFLICT (key) DO NOTHING`, key, stamp(now)))
+	if err == nil && !first {
+		return errRepeated
+	}
+	return err
 }
 
 // applyEnvironment writes a copy, so that a transaction that fails leaves the

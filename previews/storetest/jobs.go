@@ -88,7 +88,8 @@ func stop(t *testing.T, s *store.Store) {
 func testJobsDie(t *testing.T, open Open) {
 	s := open(t, store.Options{Retry: []time.Duration{time.Millisecond, time.Millisecond}})
 	attempts, healthy := make(chan int, 100), make(chan string, 100)
-	start(t, s, store.Jobs{Workers: 1, Handle: func(ctx context.Context, d store.Delivery) error {
+	failed := make(chan string, 100)
+	start(t, s, store.Jobs{Workers: 1, Failed: func(kind string) { failed <- kind }, Handle: func(ctx context.Context, d store.Delivery) error {
 		if d.GUID != "poison" {
 			healthy <- d.GUID
 			return nil
@@ -105,6 +106,11 @@ func testJobsDie(t *testing.T, open Open) {
 		receive(t, "a healthy delivery", healthy)
 	}
 	await(t, s, "poison", store.DeliveryDead)
+	for range 3 {
+		if kind := receive(t, "a failure", failed); kind != "delivery" {
+			t.Errorf("counted as %q", kind)
+		}
+	}
 	dead, err := s.DeadDeliveries(t.Context(), 10)
 	if err != nil || len(dead) != 1 || dead[0].Attempts != 3 || dead[0].Error != "bad payload" {
 		t.Errorf("dead: %+v, %v", dead, err)
@@ -188,8 +194,9 @@ func testJobsDrain(t *testing.T, open Open) {
 
 func testJobsOnSchedule(t *testing.T, open Open) {
 	s := open(t, store.Options{})
-	runs := make(chan string, 100)
+	runs, failed := make(chan string, 100), make(chan string, 100)
 	start(t, s, store.Jobs{
+		Failed: func(kind string) { failed <- kind },
 		Handle: func(context.Context, store.Delivery) error { return nil },
 		Periodic: []store.Periodic{
 			{Name: "at start", Schedule: cron.Every(24 * time.Hour), RunOnStart: true, Run: func(context.Context) error {
@@ -207,6 +214,13 @@ func testJobsOnSchedule(t *testing.T, open Open) {
 		seen[receive(t, "a scheduled run", runs)]++
 	}
 	stop(t, s)
+	counted := map[string]int{}
+	for range seen["at start"] + seen["often"] {
+		counted[receive(t, "a failure", failed)]++
+	}
+	if counted["often"] != seen["often"] || counted["at start"] != seen["at start"] {
+		t.Errorf("counted %v of %v", counted, seen)
+	}
 	if seen["at start"] != 1 {
 		t.Errorf("the daily work ran %d times", seen["at start"])
 	}

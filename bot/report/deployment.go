@@ -55,6 +55,14 @@ func deployment(e *previews.Environment) Deployment {
 }
 
 // deployed judges the revision that was committed, whatever the newest one waits for.
+//
+// Where nobody watches the rollout, the deployment is a success though the check is
+// neutral. A deployment has no neutral state: what is left is in_progress, which
+// nothing would ever end, so that the pull request would say "is deploying" for good
+// and never show "View deployment", which GitHub does for a success with a URL alone.
+// What was asked of idp, to deploy to the GitOps repository, did succeed, and the
+// description says that no more is known. What people merge by is the check.
+// With Argo CD it is a success once that says so, and not before.
 func deployed(in Input) (state, description string) {
 	e := &in.Environment
 	o := e.Observed

@@ -109,6 +109,22 @@ func TestSupersededAndInactive(t *testing.T) {
 	}
 }
 
+// Where nobody watches the rollout people get their link, the description says what
+// is not known, and the check is not green.
+func TestUnwatchedDeployment(t *testing.T) {
+	t.Parallel()
+	in := newState("", 10*time.Minute, resolved, applied).in
+	in.Environment.Observed = nil
+	d, _ := DeploymentOf(in)
+	if d.State != success || d.URL == "" || d.Description != "Committed to Git; the rollout is not observed" || CheckOf(in).Conclusion != neutral {
+		t.Errorf("%+v beside a check that is %s", d, CheckOf(in).Conclusion)
+	}
+	in.Environment.Observed = &previews.Observation{}
+	if d, _ := DeploymentOf(in); d.State != inProgress || CheckOf(in).Status != inProgress {
+		t.Errorf("Argo CD said nothing yet, and it is %+v", d)
+	}
+}
+
 // TestHashes change when, and only when, what is shown does.
 func TestHashes(t *testing.T) {
 	t.Parallel()

@@ -144,6 +144,29 @@ func TestInstallationSuspended(t *testing.T) {
 	}
 }
 
+// Nor is a reply tried for hours that nobody may write any more.
+func TestReplyWithoutAccess(t *testing.T) {
+	t.Parallel()
+	w := reported(t)
+	failed := 0
+	w.speaker.Failed = func() { failed++ }
+	w.handle(w.said("help", "/idp help"))
+	w.install.Suspend()
+	for range 24 * 6 {
+		if _, err := w.speaker.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.Advance(10 * time.Minute)
+	}
+	// A reaction and a reply; what was counted before it was tried is a try.
+	if failed == 0 || failed > 2*(finalTries+1) {
+		t.Errorf("tried %d times in a day", failed)
+	}
+	if next, waits, err := w.store.NextEffect(t.Context()); err != nil || waits {
+		t.Errorf("still to be said at %s, %v", next, err)
+	}
+}
+
 // Installed anew, under another id: previews follow, and a late farewell of the old
 // installation is about nothing any more.
 func TestInstalledAnew(t *testing.T) {

@@ -137,6 +137,24 @@ func TestSweepTakesTurns(t *testing.T) {
 	}
 }
 
+// Pull requests that idp never heard of come in a bounded number at a time, and all
+// of them in the end.
+func TestSweepBoundsNewcomers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 204 {
+		w.open(fmt.Sprintf("topic-%d", i))
+	}
+	for _, want := range []int{200, 205, 205} {
+		if err := w.sweeper.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if depth, err := w.store.QueueDepth(t.Context()); err != nil || depth != want {
+			t.Errorf("%d are told of, want %d (%v)", depth, want, err)
+		}
+	}
+}
+
 // A repository that idp may not read ends neither the sweep nor its pace.
 func TestSweepLeavesDeadRepositories(t *testing.T) {
 	t.Parallel()

@@ -150,6 +150,31 @@ func TestReaperAfterDowntime(t *testing.T) {
 	}
 }
 
+// A clock that jumps makes all previews expire at once: each is announced and gets
+// the time that was promised, whatever was left to it; a pinned one stays.
+func TestReaperAfterClockJump(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	s := openStore(t, clock)
+	reaper := newReaper(s, clock)
+	for pr := 1; pr <= 3; pr++ {
+		storetest.Add(t, s, storetest.Preview(1, pr, clock.Advance(20*time.Hour)))
+	}
+	if _, err := s.Update(t.Context(), stored(t, t.Context(), s)[3].RowID, func(e *previews.Environment) error { e.Pin(clock.Now()); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(365 * 24 * time.Hour)
+	for _, want := range []struct {
+		after time.Duration
+		did   previews.Reaped
+	}{{0, previews.Reaped{Postponed: 2}}, {59 * time.Minute, previews.Reaped{}}, {time.Minute, previews.Reaped{Removed: 2}}} {
+		clock.Advance(want.after)
+		if got, err := reaper.Sweep(t.Context()); err != nil || got != want.did {
+			t.Errorf("%+v, want %+v, %v", got, want.did, err)
+		}
+	}
+}
+
 // interfering changes a row after the sweep listed it and before it acts.
 type interfering struct {
 	*store.Store

@@ -85,7 +85,7 @@ func (p *program) renderRow(f renderFlags, args []string, class platform.Class) 
 	}
 	parsed, errs := spec.Parse(path, raw)
 	if len(errs) > 0 {
-		return previews.Environment{}, fault.Wrap(specErrors(errs), fault.Invalid, fmt.Sprintf("%s in %s", plural(len(errs), "mistake"), path), `"idp schema" prints what is allowed`)
+		return previews.Environment{}, fault.Wrap(specErrors(errs), fault.Invalid, fmt.Sprintf("%s in %s", plural(errs.Count(), "mistake"), path), `"idp schema" prints what is allowed`)
 	}
 	if err := f.declared(parsed); err != nil {
 		return previews.Environment{}, err

@@ -64,7 +64,7 @@ func (p *program) printValidation(output format, path string, parsed *spec.Spec,
 	if v.Valid {
 		return nil
 	}
-	return fault.New(fault.Invalid, fmt.Sprintf("%s in %s", plural(len(errs), "mistake"), path), `"idp schema" prints what is allowed`)
+	return fault.New(fault.Invalid, fmt.Sprintf("%s in %s", plural(errs.Count(), "mistake"), path), `"idp schema" prints what is allowed`)
 }
 
 // printVerdict prints one line per mistake as compilers do, or that there is none.

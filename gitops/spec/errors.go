@@ -54,6 +54,9 @@ type Error struct {
 	// Field is the value's place in the document, such as
 	// "service.deploy.canary[0].weight"; "" for the document itself.
 	Field string `json:"field,omitempty"`
+	// More is how many further errors this one stands for, where they are too many
+	// to list.
+	More int `json:"more,omitempty"`
 	// Message says what is wrong and what was expected.
 	Message string `json:"message"`
 	// Suggestion is what was probably meant, ready to replace what stands there;
@@ -113,7 +116,16 @@ func (es Errors) sorted() Errors {
 	if more := len(es) - maxErrors; more > 0 {
 		next := es[maxErrors]
 		es = append(es[:maxErrors:maxErrors], Error{Path: next.Path, Line: next.Line, Column: next.Column, EndLine: next.EndLine,
-			Kind: KindLimit, Message: fmt.Sprintf("%d more errors from here on", more)})
+			Kind: KindLimit, More: more - 1, Message: fmt.Sprintf("%d more errors from here on", more)})
 	}
 	return es
+}
+
+// Count is how many errors there are, those that are not listed included.
+func (es Errors) Count() int {
+	n := len(es)
+	for _, e := range es {
+		n += e.More
+	}
+	return n
 }

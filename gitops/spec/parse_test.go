@@ -250,3 +250,33 @@ func golden(t *testing.T, file string, got []byte) {
 		t.Errorf("%s:\ngot\n%s\nwant\n%s", file, got, want)
 	}
 }
+
+// TestLimits holds the numbers that errors name to the limits that are kept.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	var keys strings.Builder
+	for i := range maxErrors + 100 {
+		fmt.Fprintf(&keys, "x%d: 1\n", i)
+	}
+	for name, c := range map[string]struct {
+		file  string
+		count int
+		last  string
+	}{
+		"deeper than the reader goes": {"a: " + strings.Repeat("[", 20000), 1, "nested too deep: expected at most 20 levels"},
+		"larger than is read":         {strings.Repeat("#", maxSize+1), 1, "the file is too large: expected at most 65536 bytes (64 KiB)"},
+		"as large as may be":          {"service: {name: a}\n" + strings.Repeat("#", maxSize-19), 0, ""},
+		"more errors than are kept":   {"service: {name: a}\n" + keys.String(), maxErrors + 100, "100 more errors from here on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, errs := Parse(Path, []byte(c.file))
+			if errs.Count() != c.count {
+				t.Fatalf("%d errors, want %d: %v", errs.Count(), c.count, errs.Err())
+			}
+			if c.count > 0 && errs[len(errs)-1].Message != c.last {
+				t.Errorf("ends with %q, want %q", errs[len(errs)-1].Message, c.last)
+			}
+		})
+	}
+}

@@ -33,8 +33,10 @@ func generateSchema(t *testing.T) []byte {
 	s.Title = Path
 	rules(s)
 	unrefSiblings(s)
+	noControls(s)
 	for _, def := range s.Definitions {
 		unrefSiblings(def)
+		noControls(def)
 	}
 	out, err := json.Marshal(s)
 	if err != nil {
@@ -53,14 +55,17 @@ func generateSchema(t *testing.T) []byte {
 func leaf(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[word]():
-		return &jsonschema.Schema{Extras: map[string]any{"type": []string{"string", "number", "boolean"}}}
+		return &jsonschema.Schema{Not: &jsonschema.Schema{Type: "string", Pattern: `\x00`}, Extras: map[string]any{"type": []string{"string", "number", "boolean"}}}
 	case reflect.TypeFor[quantity]():
 		return &jsonschema.Schema{Pattern: `^[+]?([0-9]+\.?[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$`,
+			Not:    &jsonschema.Schema{Type: "string", Pattern: `^[+]?[0.]+([a-zA-Z]|$)`}, // no zero
 			Extras: map[string]any{"type": []string{"string", "number"}, "exclusiveMinimum": 0}}
 	case reflect.TypeFor[span]():
-		return &jsonschema.Schema{Type: "string", MinLength: new(uint64(2)), Pattern: `^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`}
+		return &jsonschema.Schema{Type: "string", MinLength: new(uint64(2)), Pattern: `^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`,
+			Not: &jsonschema.Schema{Pattern: `^[0dhms]*$`}} // no zero
 	case reflect.TypeFor[errorRate]():
-		return &jsonschema.Schema{Type: "string", Pattern: `^>\s*(0|[1-9][0-9]?)(\.[0-9]{1,4})?\s*%$`}
+		return &jsonschema.Schema{Type: "string", Pattern: `^>\s*(0|[1-9][0-9]?)(\.[0-9]{1,4})?\s*%$`,
+			Not: &jsonschema.Schema{Pattern: `^>\s*0(\.0*)?\s*%$`}} // no zero
 	}
 	return nil
 }
@@ -86,6 +91,11 @@ func rules(s *jsonschema.Schema) {
 	names(s, "env", &jsonschema.Schema{Pattern: `^([-_a-zA-Z][-._a-zA-Z0-9]*|\.[-_a-zA-Z0-9][-._a-zA-Z0-9]*)$`})
 	path, _ := service.Properties.Get("path")
 	path.Not = &jsonschema.Schema{Pattern: `(^|/)\.\.(/|$)|//|/$|\\|^\./|/\./|/\.$`}
+	for _, block := range []string{"service", "migrate"} {
+		command, _ := s.Definitions[block].Properties.Get("command")
+		first := map[string]any{"not": map[string]any{"const": ""}}
+		command.AllOf = []*jsonschema.Schema{{Extras: map[string]any{"items": []any{first}}}}
+	}
 	paths, _ := s.Definitions["preview"].Properties.Get("paths")
 	paths.Items.Not = &jsonschema.Schema{Pattern: `^[!/]|/$`}
 }
@@ -112,6 +122,24 @@ func unsuitable(kind string, condition *jsonschema.Schema, inService bool) []*js
 		when(optional("environments", &jsonschema.Schema{AdditionalProperties: without("replicas")}))
 	}
 	return out
+}
+
+// noControls keeps control characters out of every text that is not a leaf's own.
+func noControls(s *jsonschema.Schema) {
+	const control = `[\x00-\x1f\x7f]`
+	for property := s.Properties.Oldest(); property != nil; property = property.Next() {
+		text := property.Value
+		if text.Type == "array" && text.Items != nil {
+			text = text.Items
+		}
+		switch {
+		case text.Type != "string" || text.Not != nil && strings.HasPrefix(text.Not.Pattern, "^"):
+		case text.Not != nil:
+			text.Not.Pattern += "|" + control
+		default:
+			text.Not = &jsonschema.Schema{Pattern: control}
+		}
+	}
 }
 
 // names holds the names of a mapping to a schema wherever it stands.

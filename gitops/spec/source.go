@@ -31,7 +31,7 @@ type source struct {
 func (s *source) load(data []byte) *yaml.Node {
 	if len(data) > maxSize {
 		s.add(Error{Line: 1, Column: 1, Kind: KindLimit,
-			Message: fmt.Sprintf("the file is too large: %d bytes, expected at most %d (64 KiB)", len(data), maxSize)})
+			Message: fmt.Sprintf("the file is too large: expected at most %d bytes (64 KiB)", maxSize)})
 		return nil
 	}
 	s.lines = splitLines(string(data))
@@ -150,12 +150,14 @@ func (s *source) checkDirectives() bool {
 	return true
 }
 
+func tooDeep() string { return fmt.Sprintf("nested too deep: expected at most %d levels", maxDepth) }
+
 // outlaw reports what is YAML but not allowed below n: anchors, aliases, merge
 // keys, tags, and too deep nesting.
 func (s *source) outlaw(n *yaml.Node, depth int) {
 	switch {
 	case depth > maxDepth:
-		s.ban(n, KindLimit, fmt.Sprintf("nested too deep: expected at most %d levels", maxDepth))
+		s.ban(n, KindLimit, tooDeep())
 		return
 	case n.Kind == yaml.AliasNode:
 		s.ban(n, KindSyntax, fmt.Sprintf("aliases are not allowed: write the value out, or put %s in quotes", quote("*"+n.Value)))

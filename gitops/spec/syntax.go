@@ -20,6 +20,8 @@ func (s *source) syntax(err error) {
 	}
 	at, opened := load.Mark, load.ContextMark
 	switch context := load.ContextMsg; {
+	case strings.Contains(load.Message, "exceeded max depth"):
+		e.Kind, e.Message = KindLimit, tooDeep()
 	case strings.Contains(context, "alias"), strings.Contains(load.Message, "unknown anchor"):
 		e.Message = `a value cannot start with "*": put it in quotes`
 		if opened.Line > 0 {

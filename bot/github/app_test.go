@@ -254,7 +254,7 @@ func TestTrusts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = app.ownRepository(test.git)
+		_, _, err = OwnRepository(app.base, test.git)
 		if (err == nil) != test.want {
 			t.Errorf("%s with %s: %v", test.api, test.git, err)
 		}

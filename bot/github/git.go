@@ -16,7 +16,7 @@ import (
 // goes with it is "x-access-token". The URL must lead to the GitHub that the App
 // belongs to: a token is given to no other host.
 func (a *App) GitToken(ctx context.Context, gitURL string) (secret.String, error) {
-	owner, name, err := a.ownRepository(gitURL)
+	owner, name, err := OwnRepository(a.base, gitURL)
 	if err != nil {
 		return secret.String{}, err
 	}
@@ -65,15 +65,16 @@ func (a *App) forgetGit(gitURL string) {
 	delete(a.git, gitURL)
 }
 
-// ownRepository returns the owner and the name that a git URL on this GitHub
-// ends in.
-func (a *App) ownRepository(gitURL string) (owner, name string, err error) {
+// OwnRepository returns the owner and the name that a git URL ends in, when it
+// leads to the GitHub whose API's root is api: only such a URL gets a token of the
+// App.
+func OwnRepository(api *url.URL, gitURL string) (owner, name string, err error) {
 	u, err := url.Parse(gitURL)
 	if err != nil || u.Host == "" {
 		return "", "", errors.New("the git URL is not an absolute URL")
 	}
-	if !a.trusts(u) {
-		return "", "", fmt.Errorf("%s://%s is not where GitHub App %d belongs to: it gets no token", u.Scheme, u.Host, a.id)
+	if !trusts(api, u) {
+		return "", "", fmt.Errorf("%s://%s is not the GitHub of the API at %s: it gets no token of the App", u.Scheme, u.Host, api.Host)
 	}
 	parts := strings.Split(strings.Trim(strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git"), "/"), "/")
 	if len(parts) < 2 || parts[len(parts)-1] == "" || parts[len(parts)-2] == "" {
@@ -85,9 +86,9 @@ func (a *App) ownRepository(gitURL string) (owner, name string, err error) {
 // trusts says whether a URL leads to the API's own GitHub: to the same host, or
 // from api.HOST to HOST as at github.com and ghe.com; and never over plain HTTP
 // where the API itself is not.
-func (a *App) trusts(u *url.URL) bool {
-	api := strings.ToLower(a.base.Hostname())
+func trusts(api, u *url.URL) bool {
+	apiHost := strings.ToLower(api.Hostname())
 	host := strings.ToLower(u.Hostname())
-	secure := u.Scheme == "https" || u.Scheme == "http" && a.base.Scheme == "http"
-	return secure && (api == host || api == "api."+host)
+	secure := u.Scheme == "https" || u.Scheme == "http" && api.Scheme == "http"
+	return secure && (apiHost == host || apiHost == "api."+host)
 }

@@ -71,7 +71,7 @@ type GitOpsConfig struct {
 	// GitOpsReadURL is the same repository's URL as Argo CD reads it; gitops_url by default.
 	GitOpsReadURL string `key:"gitops_read_url"`
 	// GitOpsBranch is the branch that is committed to.
-	GitOpsBranch string `key:"gitops_branch" default:"main"`
+	GitOpsBranch string `key:"gitops_branch" default:"main" check:"branch"`
 	// GitOpsTokenFile is a file with the token to push with; by default the App's own token is used.
 	GitOpsTokenFile string `key:"gitops_token_file"`
 	// GitOpsPushesPerMinute is the most pushes in a minute (GitHub recommends 6 at most for one

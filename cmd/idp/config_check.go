@@ -16,14 +16,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/platform"
 )
 
 // minWebhookSecret is the length, in bytes, below which a webhook secret is
 // refused: that of the SHA-256 it keys (RFC 2104, section 3).
 const minWebhookSecret = 32
-
-const sqliteScheme = "sqlite://"
 
 // derive fills the values that follow from others.
 func (l *loading) derive() {
@@ -38,7 +37,7 @@ func (l *loading) derive() {
 
 // check puts the parsed values to the rules that concern more than a text.
 func (l *loading) check(need completeness) {
-	l.checkStorage()
+	l.checkDatabaseURL()
 	l.checkWebhookSecrets()
 	l.checkGitOpsURLs()
 	l.checkArgoCD()
@@ -47,6 +46,8 @@ func (l *loading) check(need completeness) {
 	if need == forServing {
 		l.checkRequired()
 		l.checkListeners()
+		l.checkStateDir()
+		l.checkAppToken()
 		l.checkPrivateKey()
 		l.checkTokenFile()
 		l.checkDockerConfig()
@@ -87,21 +88,6 @@ func (l *loading) checkRequired() {
 	}
 }
 
-func (l *loading) checkStorage() {
-	text := l.config.DatabaseURL.Reveal()
-	path, ok := strings.CutPrefix(text, sqliteScheme)
-	if !l.sound("database_url") {
-		return
-	}
-	if !ok || path == "" || strings.ContainsAny(path, "?#") {
-		l.refuse("database_url", "this is not the URL of a database that idp knows", "write sqlite://FILE or sqlite:///ABSOLUTE/FILE")
-		return
-	}
-	if dir := filepath.Dir(path); !isDir(dir) {
-		l.refuse("database_url", "there is no folder "+dir, "create it, or name a file in another")
-	}
-}
-
 func (l *loading) checkWebhookSecrets() {
 	if !l.sound("github_webhook_secret") {
 		return
@@ -132,6 +118,21 @@ func (l *loading) checkGitOpsURLs() {
 		case u.Scheme == "http" && !isLoopback(u.Hostname()):
 			l.warnings = append(l.warnings, fmt.Sprintf("%s (%s): the token goes to %s unencrypted: use https", key, l.settings[key].origin, u.Host))
 		}
+	}
+}
+
+// checkAppToken makes sure that the App's own token, which is used where no file
+// with one is named, may go to the GitOps repository's host.
+func (l *loading) checkAppToken() {
+	if l.given("gitops_token_file") || !l.sound("gitops_url") || !l.sound("github_api_url") || !strings.HasPrefix(l.config.GitOpsURL, "http") {
+		return
+	}
+	api, err := url.Parse(l.config.GitHubAPIURL)
+	if err == nil {
+		_, _, err = github.OwnRepository(api, l.config.GitOpsURL)
+	}
+	if err != nil {
+		l.refuse("gitops_url", err.Error(), "name a repository on that GitHub, or a file with a token in gitops_token_file")
 	}
 }
 
@@ -175,11 +176,18 @@ func (l *loading) checkArgoCD() {
 
 func (l *loading) checkTimes() {
 	c := l.config
-	for key, d := range map[string]time.Duration{
-		"preview_ttl": c.PreviewTTL, "preview_max_ttl": c.PreviewMaxTTL, "image_timeout": c.ImageTimeout, "drain_timeout": c.DrainTimeout,
+	for _, t := range []struct {
+		key string
+		d   time.Duration
+	}{
+		{"preview_ttl", c.PreviewTTL},
+		{"preview_max_ttl", c.PreviewMaxTTL},
+		{"image_timeout", c.ImageTimeout},
+		{"rollout_timeout", c.RolloutTimeout},
+		{"drain_timeout", c.DrainTimeout},
 	} {
-		if l.sound(key) && d <= 0 {
-			l.refuse(key, "it must be longer than nothing", "write it like 30m")
+		if l.sound(t.key) && t.d <= 0 {
+			l.refuse(t.key, "it must be longer than nothing", "write it like 30m")
 		}
 	}
 	if l.sound("preview_ttl") && l.sound("preview_max_ttl") && c.PreviewTTL > c.PreviewMaxTTL {
@@ -286,11 +294,6 @@ func (l *loading) checkExposure() {
 	if u, err := url.Parse(l.config.GitHubAPIURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		l.warnings = append(l.warnings, fmt.Sprintf("github_api_url (%s): tokens go to %s unencrypted: use https", l.settings["github_api_url"].origin, u.Host))
 	}
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 func hasPassword(u *url.URL) bool {

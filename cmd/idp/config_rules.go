@@ -12,6 +12,7 @@ import (
 	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -19,6 +20,7 @@ import (
 // Each returns a mistake, or nil.
 var rules = map[string]func(text string) error{
 	"address":  ruleAddress,
+	"branch":   ruleBranch,
 	"url":      ruleURL,
 	"domain":   ruleDomain,
 	"name":     ruleName,
@@ -60,6 +62,14 @@ var (
 	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	dnsName  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
 )
+
+// ruleBranch wants what git takes as a branch.
+func ruleBranch(text string) error {
+	if repo.CheckBranch(text) != nil {
+		return mistake{fmt.Sprintf("%q is not the name of a branch", text), "write it like main or env/previews"}
+	}
+	return nil
+}
 
 // ruleDomain wants a DNS name without a trailing dot or a wildcard; 160 characters
 // leave room for the longest host label and name below it within DNS's 253.

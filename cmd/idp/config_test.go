@@ -52,7 +52,7 @@ func complete(t *testing.T, changes map[string]string) map[string]string {
 	}
 	env := map[string]string{
 		"IDP_GITHUB_APP_ID": "42", "IDP_GITHUB_PRIVATE_KEY_FILE": key, "IDP_GITHUB_WEBHOOK_SECRET": webhookSecret,
-		"IDP_GITOPS_URL": "https://git.example.com/gitops.git", "IDP_PREVIEW_DOMAIN": "preview.example.com",
+		"IDP_GITOPS_URL": "https://github.com/acme/gitops.git", "IDP_PREVIEW_DOMAIN": "preview.example.com",
 	}
 	for k, v := range changes {
 		env[k] = v
@@ -102,7 +102,7 @@ preview_bots: auto
 		t.Errorf("state dir %q is not beside the database", cfg.StateDir)
 	}
 	class := cfg.Class()
-	if class.RepoURL != "https://git.example.com/gitops.git" || class.Zone != "preview.example.com" || !class.BotPreviews ||
+	if class.RepoURL != "https://github.com/acme/gitops.git" || class.Zone != "preview.example.com" || !class.BotPreviews ||
 		class.Routing.TrafficNamespace() != "gateway" || class.Routing.Kind != platform.HTTPRoute || len(class.EgressCIDRs) != 2 {
 		t.Errorf("class: %+v", class)
 	}
@@ -138,6 +138,16 @@ func TestMistakes(t *testing.T) {
 		{"listen", "localhost:http2", `"localhost:http2" is not HOST:PORT`},
 		{"database_url", "sqlite://", "this is not the URL of a database"},
 		{"database_url", "sqlite:///no/such/folder/idp.db", "there is no folder /no/such/folder"},
+		{"database_url", "sqlite://" + dir, "is a folder"},
+		{"database_url", "sqlite://" + empty + "/idp.db", "there is no folder " + empty},
+		{"database_url", "sqlite:////srv/idp.db", "has a slash too many"},
+		{"state_dir", empty, empty + " is not a folder"},
+		{"state_dir", empty + "/state", empty + " is not a folder"},
+		{"rollout_timeout", "0s", "it must be longer than nothing"},
+		{"gitops_branch", "-f", `"-f" is not the name of a branch`},
+		{"gitops_branch", "a..b", `"a..b" is not the name of a branch`},
+		{"gitops_url", "https://git.example.com/acme/gitops.git", "is not the GitHub of the API at api.github.com"},
+		{"gitops_url", "https://github.com/gitops.git", "names no owner and repository"},
 		{"log_level", "verbose", `"verbose" is not one of its values`},
 		{"github_api_url", "api.github.com", "this is not an http or https URL"},
 		{"github_api_url", "https://u:p@api.github.com/", "the URL holds credentials"},

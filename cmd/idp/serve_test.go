@@ -84,7 +84,7 @@ func TestServeWithoutPeers(t *testing.T) {
 	dir := t.TempDir()
 	env := complete(t, map[string]string{
 		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0", "IDP_DATABASE_URL": "sqlite://" + filepath.Join(dir, "idp.db"),
-		"IDP_GITHUB_API_URL": "http://127.0.0.1:1/", "IDP_GITOPS_URL": "http://127.0.0.1:1/gitops.git",
+		"IDP_GITHUB_API_URL": "http://127.0.0.1:1/", "IDP_GITOPS_URL": "http://127.0.0.1:1/acme/gitops.git",
 		"IDP_ARGOCD_URL": "http://127.0.0.1:1/", "IDP_ARGOCD_TOKEN": "token",
 	})
 	var pairs []string

@@ -90,7 +90,7 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := validBranch(opts.Branch); err != nil {
+	if err := CheckBranch(opts.Branch); err != nil {
 		return nil, err
 	}
 	opts, err = withDefaults(opts)
@@ -204,9 +204,10 @@ func parseURL(raw string) (remoteURL, error) {
 	return remoteURL{}, fmt.Errorf("URL of the GitOps repository: %w: expected http://, https://, ssh://, file:/// or user@host:path", ErrInvalid)
 }
 
-// validBranch follows git-check-ref-format(1), and is stricter: letters, digits
-// and "._/-+@=".
-func validBranch(branch string) error {
+// CheckBranch says whether a text can name the branch of a GitOps repository. It
+// follows git-check-ref-format(1), and is stricter: up to 200 letters, digits and
+// "._/-+@=". The error wraps ErrInvalid.
+func CheckBranch(branch string) error {
 	bad := branch == "" || len(branch) > 200 || strings.HasPrefix(branch, "-") || strings.Contains(branch, "@{") || branch == "@" ||
 		strings.Contains(branch, "..") || strings.HasSuffix(branch, ".")
 	for _, component := range strings.Split(branch, "/") {

@@ -205,7 +205,7 @@ func TestMistakes(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	env := complete(t, map[string]string{
-		"IDP_GITOPS_URL": "http://git.example.com/x.git", "IDP_GITHUB_API_URL": "http://github.example.com/api/v3/",
+		"IDP_GITOPS_URL": "http://github.example.com/acme/gitops.git", "IDP_GITHUB_API_URL": "http://github.example.com/api/v3/",
 		"IDP_PREVIEW_DOMAIN": "", "IDP_SERVICE_HOST": "10.0.0.1", "IDP_PORT_8080_TCP": "tcp://10.0.0.1:8080", "IDP_LISTN": ":1",
 	})
 	if err := os.Chmod(env["IDP_GITHUB_PRIVATE_KEY_FILE"], 0o644); err != nil {

@@ -18,14 +18,14 @@ type configFlags struct {
 	set   *pflag.FlagSet
 }
 
-// addConfigFlags gives cmd --config and a flag for each key of the named
-// sections; with none named, for every key there is. Their texts are looked at
-// only when the configuration is loaded, together with everything else.
-func addConfigFlags(cmd *cobra.Command, sections ...string) *configFlags {
+// addConfigFlags gives cmd --config and a flag for each of the keys, and of the
+// sections, that are named; with none named, for every key there is. Their texts
+// are looked at only when the configuration is loaded, with everything else.
+func addConfigFlags(cmd *cobra.Command, names ...string) *configFlags {
 	f := &configFlags{given: map[string]*string{}, set: cmd.Flags()}
 	cmd.Flags().StringVar(&f.file, "config", "", "configuration file in YAML (default $IDP_CONFIG)")
 	for _, field := range configFields() {
-		if len(sections) > 0 && !slices.Contains(sections, field.Section) {
+		if len(names) > 0 && !slices.Contains(names, field.Section) && !slices.Contains(names, field.Key) {
 			continue
 		}
 		v := &rawFlag{kind: field.kind()}
@@ -40,7 +40,6 @@ func addConfigFlags(cmd *cobra.Command, sections ...string) *configFlags {
 			_ = cmd.RegisterFlagCompletionFunc(field.Flag(), cobra.FixedCompletions(field.OneOf, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
-	useSections(cmd)
 	return f
 }
 

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -82,30 +83,25 @@ func (f configField) schema() map[string]any {
 	return s
 }
 
-// useSections makes the help of a command with the configuration's flags show
-// them under the headings of their sections, after its own.
-func useSections(cmd *cobra.Command) {
+// flagSections returns the command's flags in groups: its own under "Flags", then
+// those that are keys of the configuration under the names of their sections.
+func flagSections(cmd *cobra.Command) []*pflag.FlagSet {
 	section := map[string]string{}
 	for _, f := range configFields() {
-		section[f.Flag()] = f.Section
+		section[f.Flag()] = f.Section + " flags"
 	}
-	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
-		var b strings.Builder
-		fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
-		for _, name := range append([]string{""}, sectionNames()...) {
-			flags := pflag.NewFlagSet(name, pflag.ContinueOnError)
-			flags.SortFlags = false
-			cmd.Flags().SortFlags = false
-			cmd.Flags().VisitAll(func(f *pflag.Flag) {
-				if section[f.Name] == name {
-					flags.AddFlag(f)
-				}
-			})
-			if flags.HasFlags() {
-				fmt.Fprintf(&b, "\n%s:\n%s", strings.TrimSpace(name+" flags"), flags.FlagUsagesWrapped(100))
+	groups := []*pflag.FlagSet{pflag.NewFlagSet("Flags", pflag.ContinueOnError)}
+	for _, name := range sectionNames() {
+		groups = append(groups, pflag.NewFlagSet(name+" flags", pflag.ContinueOnError))
+	}
+	cmd.Flags().SortFlags = false
+	for _, group := range groups {
+		group.SortFlags = false
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if cmp.Or(section[f.Name], "Flags") == group.Name() {
+				group.AddFlag(f)
 			}
-		}
-		_, err := fmt.Fprint(cmd.OutOrStderr(), b.String())
-		return err
-	})
+		})
+	}
+	return slices.DeleteFunc(groups, func(group *pflag.FlagSet) bool { return !group.HasFlags() })
 }

@@ -49,7 +49,7 @@ one, and changes nothing. Environments that are gone are left out unless asked f
 	// The flag was just defined: the only error there is cannot be.
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(stateNames(), cobra.ShellCompDirectiveNoFileComp))
 	output := addOutputFlag(cmd)
-	config := addConfigFlags(cmd, databaseSection)
+	config := addConfigFlags(cmd, databaseKey)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := filter.check(); err != nil {
 			return err
@@ -71,8 +71,8 @@ one, and changes nothing. Environments that are gone are left out unless asked f
 	return cmd
 }
 
-// databaseSection is the configuration's section that database_url stands in.
-const databaseSection = "Server"
+// databaseKey is the configuration's key that says where the database is.
+const databaseKey = "database_url"
 
 func stateNames() []string {
 	names := make([]string, len(previews.States))
@@ -110,7 +110,7 @@ func (p *program) openExisting(ctx context.Context, cfg *Config) (*store.Store, 
 		Log: slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if errors.Is(err, store.ErrAbsent) {
-		return nil, fault.Wrap(err, fault.NotFound, err.Error(), "set --database-url to the one of idp serve, and run this where its file is")
+		return nil, fault.New(fault.NotFound, err.Error(), "set --database-url to the one of idp serve, and run this where its file is")
 	}
 	return s, err
 }

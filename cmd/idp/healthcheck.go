@@ -21,10 +21,12 @@ func newHealthcheck(p *program) *cobra.Command {
 		Short: "Ask the bot on this machine whether it is alive",
 		Long: `Asks GET /healthz of the bot that listens on this machine. Exit status 0 when it
 answers 200, 5 when it does not answer in time, 1 otherwise.`,
+		Example: `  idp healthcheck
+  idp healthcheck --listen :9000 --timeout 1s`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	flags := addConfigFlags(cmd, "Server")
+	flags := addConfigFlags(cmd, "listen")
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := p.loadConfig(flags, forReading)

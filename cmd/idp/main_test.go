@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"flag"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -66,4 +68,47 @@ func privateKey(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+}
+
+// TestExitStatuses ends the program with each status that the help names.
+func TestExitStatuses(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	render := []string{"render", "-", "--repo", "acme/web", "--pr", "7", "--sha", noSHA}
+	for name, c := range map[string]struct {
+		args   []string
+		stdin  string
+		status int
+		stderr string
+	}{
+		"ok":      {[]string{"version"}, "", exitOK, ""},
+		"failure": {[]string{"healthcheck", "--listen", closed.Addr().String()}, "", exitFailure, "error: ask for health: "},
+		"usage":   {[]string{"vresion"}, "", exitUsage, `did you mean "version"?`},
+		"invalid": {render, "nonsense: 1\n", exitInvalid, `unknown key "nonsense"`},
+		"denied":  {render, "service: {name: web, replicas: 9}\n", exitDenied, "at most 3"},
+		"timeout": {[]string{"healthcheck", "--listen", silent.Addr().String(), "--timeout", "20ms"}, "", exitTimeout, "error: ask for health: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr strings.Builder
+			got := run(t.Context(), c.args, strings.NewReader(c.stdin), &stdout, &stderr, nil)
+			if got != c.status || !strings.Contains(stderr.String(), c.stderr) {
+				t.Errorf("idp %s ended with %d, want %d and %q in:\n%s", strings.Join(c.args, " "), got, c.status, c.stderr, stderr.String())
+			}
+			if got != exitOK && stdout.Len() > 0 {
+				t.Errorf("an error came with data:\n%s", stdout.String())
+			}
+		})
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -31,10 +32,12 @@ removals go on that the breaker holds back, after a look at why it did.`,
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "tell what would be done, and do nothing")
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "let inferred removals go on that the breaker holds back")
-	cmd.MarkFlagsMutuallyExclusive("dry-run", "confirm")
 	output := addOutputFlag(cmd)
-	config := addConfigFlags(cmd, databaseSection, "Previews")
+	config := addConfigFlags(cmd, databaseKey, "preview_warn_before")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if dryRun && confirm {
+			return fault.New(fault.Usage, "--dry-run and --confirm exclude each other", "look with --dry-run first")
+		}
 		cfg, err := p.loadConfig(config, forReading)
 		if err != nil {
 			return err
@@ -45,7 +48,7 @@ removals go on that the breaker holds back, after a look at why it did.`,
 		}
 		defer func() { err = errors.Join(err, s.Close()) }()
 		if confirm {
-			return p.confirmReap(cmd.Context(), s)
+			return p.confirmReap(cmd.Context(), s, *output)
 		}
 		if err := p.tellBreaker(cmd.Context(), s); err != nil {
 			return err
@@ -115,18 +118,28 @@ func (p *program) tellBreaker(ctx context.Context, s *store.Store) error {
 	return p.tell("Removals that a sweep inferred are held back since %s: %s. Let them go on with idp reap --confirm.", b.At.Format(time.RFC3339), b.Reason)
 }
 
-func (p *program) confirmReap(ctx context.Context, s *store.Store) error {
+// confirmedFacts is what --confirm found and let go on; its names are a contract.
+type confirmedFacts struct {
+	// Confirmed is false where nothing was held back.
+	Confirmed bool       `json:"confirmed"`
+	Since     *time.Time `json:"since,omitempty"`
+	Reason    string     `json:"reason,omitempty"`
+}
+
+func (p *program) confirmReap(ctx context.Context, s *store.Store, output format) error {
 	b, err := s.Breaker(ctx)
 	if err != nil {
 		return err
 	}
+	lines := table{header: []string{"CONFIRMED", "HELD SINCE", "REASON"}, rows: [][]string{{"no", "–", "nothing is held back"}}}
 	if !b.Latched {
-		return p.tell("Nothing is held back.")
+		return output.print(p.stdout, p.styled(p.stdout), confirmedFacts{}, lines)
 	}
 	if err := s.ConfirmBreaker(ctx, p.operator()); err != nil {
 		return err
 	}
-	return p.tell("Removals go on; they were held back since %s: %s.", b.At.Format(time.RFC3339), b.Reason)
+	lines.rows = [][]string{{"yes", b.At.Format(time.RFC3339), b.Reason}}
+	return output.print(p.stdout, p.styled(p.stdout), confirmedFacts{Confirmed: true, Since: &b.At, Reason: b.Reason}, lines)
 }
 
 // operator is who runs the program, for the record.

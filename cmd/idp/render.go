@@ -22,8 +22,9 @@ import (
 // renderFlags are the flags of "idp render", as given.
 type renderFlags struct {
 	repo, sha, env, now, out, branch, author string
-	repoID                                   int64
+	repoID, generation                       int64
 	pr                                       int
+	images                                   []string
 }
 
 func newRender(p *program) *cobra.Command {
@@ -37,10 +38,14 @@ the deploy.yaml given, "-" for standard input, or the one in the repository at D
 Without --out they go to standard output as one stream of YAML documents, each under
 a comment with its path. With --out they are written below that folder, the root of a
 GitOps repository: the environment's folder is replaced, and the previews that are
-there already stay in the list.`,
+there already stay in the list.
+
+What a commit holds that the flags do not tell is assumed and said: the repository's id,
+the generation, the time, and the images' digests, which the bot asks registries for.`,
 		Example: `  idp render --repo acme/web --pr 42 --sha "$(git rev-parse HEAD)"
-  idp render --repo acme/web --repo-id 1296269 --pr 42 --sha "$(git rev-parse HEAD)" --out ../gitops`,
-		Args: cobra.MaximumNArgs(1),
+  idp render --repo acme/web --repo-id 1296269 --pr 42 --sha "$(git rev-parse HEAD)" --out ../gitops
+  idp render --repo acme/web --env staging --sha "$(git rev-parse HEAD)" --image web=sha256:9f86d081…`,
+		Args: atMostOneArg,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.repo, "repo", "", "repository, as OWNER/NAME")
@@ -51,14 +56,17 @@ there already stay in the list.`,
 	flags.StringVar(&f.branch, "branch", "", "pull request's branch, for the record")
 	flags.StringVar(&f.author, "author", "", "pull request's author, for the record")
 	flags.StringVar(&f.now, "now", "", "time of the push, as 2006-01-02T15:04:05Z (default the present)")
+	flags.Int64Var(&f.generation, "generation", 1, "how many times the environment was asked for, as in its environment.yaml")
+	flags.StringArrayVar(&f.images, "image", nil, "image of a service, as SERVICE=IMAGE, or IMAGE of the only one: a reference, or just the digest for the one that would be used; may be repeated")
 	flags.StringVar(&f.out, "out", "", "root of a GitOps repository to write to")
-	for _, required := range []string{"repo", "sha"} {
-		_ = cmd.MarkFlagRequired(required) // the flag was just defined
-	}
-	cmd.MarkFlagsOneRequired("pr", "env")
-	cmd.MarkFlagsMutuallyExclusive("pr", "env")
-	config := addConfigFlags(cmd, "GitOps", "Argo CD", "Previews", "Routing", "Quota")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	config := addConfigFlags(cmd, renderKeys()...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := required(cmd, "repo", "sha"); err != nil {
+			return err
+		}
+		if err := oneOf(cmd, "pr", "env"); err != nil {
+			return err
+		}
 		cfg, err := p.loadConfig(config, forReading)
 		if err != nil {
 			return err
@@ -70,6 +78,14 @@ there already stay in the list.`,
 		return p.render(cfg, f, row)
 	}
 	return cmd
+}
+
+// renderKeys are the configuration's keys and sections that rendering reads.
+func renderKeys() []string {
+	return []string{
+		"github_api_url", "gitops_url", "gitops_read_url", "gitops_branch", "argocd_namespace", "argocd_project", "argocd_destination",
+		"preview_domain", "preview_host", "preview_ttl", "preview_max_ttl", "preview_image", "image_check", "Routing", "Quota",
+	}
 }
 
 // renderRow returns the row that the bot would have for what the flags describe,
@@ -107,6 +123,10 @@ func (p *program) renderRow(f renderFlags, args []string, class platform.Class) 
 		ttl = min(parsed.Preview.TTL, class.MaxTTL)
 	}
 	row.Want(previews.Revision{SHA: f.sha, Ref: f.branch, Spec: raw, TTL: ttl}, now)
+	row.Generation = f.generation
+	if row.Images, err = f.imagesOf(row, parsed, class); err != nil {
+		return previews.Environment{}, err
+	}
 	return row, nil
 }
 
@@ -122,6 +142,8 @@ func (f renderFlags) check() (now time.Time, err error) {
 		return now, fault.Newf(fault.Usage, "--repo %q is not OWNER/NAME", f.repo)
 	case !fullSHA.MatchString(f.sha):
 		return now, fault.Newf(fault.Usage, "--sha %q is not a full commit", f.sha).WithHint(`use the 40 hexadecimal digits that "git rev-parse HEAD" prints`)
+	case f.generation < 1:
+		return now, fault.Newf(fault.Usage, "--generation %d is not a generation: they count from 1", f.generation)
 	case f.repoID < 0:
 		return now, fault.Newf(fault.Usage, "--repo-id %d is not a repository's id", f.repoID)
 	case f.env == "" && f.pr <= 0:
@@ -168,8 +190,8 @@ func (p *program) render(cfg *Config, f renderFlags, row previews.Environment) e
 		class.RepoURL = exampleRepoURL
 		p.note("gitops_url is not set: the ApplicationSet reads from %s", class.RepoURL)
 	}
-	if cfg.ImageCheck == "wait" {
-		p.note("no registry is asked: images stand as their templates name them, not by digest")
+	if cfg.ImageCheck == "wait" && slices.ContainsFunc(row.Images, func(i previews.Image) bool { return i.Digest == "" }) {
+		p.note("no registry is asked: images without --image stand as their templates name them, not by digest")
 	}
 	tree := renderTree{web: htmlURL(cfg.GitHubAPIURL), class: class, row: row}
 	if f.env != "" {

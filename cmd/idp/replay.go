@@ -12,6 +12,7 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/spec"
@@ -45,7 +46,7 @@ The spec is that of --spec, else the .idp/deploy.yaml here.`,
 		Example: `  idp replay opened.json --event pull_request
   idp replay comment.json --event issue_comment --permission read --existing
   gh api /app/hook/deliveries/123 -q .request.payload | idp replay - --event pull_request -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("the event's file (or - for standard input)"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.event, "event", "", "event's name, as in the header X-GitHub-Event")
@@ -54,10 +55,14 @@ The spec is that of --spec, else the .idp/deploy.yaml here.`,
 	flags.StringSliceVar(&f.changed, "changed", nil, "file that the pull request changes, for preview.paths; may be repeated")
 	flags.BoolVar(&f.existing, "existing", false, "assume that the pull request's preview is there already")
 	flags.StringVar(&f.now, "now", "", "time of the event, as 2006-01-02T15:04:05Z (default the present)")
-	_ = cmd.MarkFlagRequired("event") // the flag was just defined
+	// The flag was just defined: the only error there is cannot be.
+	_ = cmd.RegisterFlagCompletionFunc("event", cobra.FixedCompletions(github.Events(), cobra.ShellCompDirectiveNoFileComp))
 	output := addOutputFlag(cmd)
-	config := addConfigFlags(cmd, "GitOps", "Argo CD", "Previews", "Routing", "Quota")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	config := addConfigFlags(cmd, append(renderKeys(), "argocd_url", "argocd_token", "preview_comment", "preview_bots")...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := required(cmd, "event"); err != nil {
+			return err
+		}
 		cfg, err := p.loadConfig(config, forReading)
 		if err != nil {
 			return err
@@ -81,6 +86,13 @@ func permissions() []string {
 
 // check holds the flags against what they may be and returns the time they name.
 func (f replayFlags) check() (time.Time, error) {
+	if !slices.Contains(github.Events(), f.event) {
+		err := fault.Newf(fault.Usage, "--event %q is not the name of an event", f.event)
+		if near := nearest(f.event, github.Events()); near != "" {
+			return time.Time{}, err.WithHint("did you mean %q?", near)
+		}
+		return time.Time{}, err.WithHint("use the delivery's X-GitHub-Event, such as pull_request or issue_comment")
+	}
 	if !slices.Contains(permissions(), f.permission) {
 		return time.Time{}, fault.Newf(fault.Usage, "--permission %q is not one of GitHub's", f.permission).WithHint("use one of %s", strings.Join(permissions(), ", "))
 	}
@@ -105,6 +117,9 @@ func (p *program) replay(cfg *Config, f replayFlags, file string) (*replayed, er
 		return nil, err
 	}
 	event, err := webhooks.Decode(f.event, "replay", payload)
+	if err == nil {
+		err = hasSubject(f.event, payload)
+	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "cannot decode "+file, "give the payload of a webhook as GitHub sent it, and its event's name")
 	}

@@ -70,6 +70,27 @@ type payload struct {
 	Issue       *payloadPR `json:"issue"`
 }
 
+// hasSubject refuses a payload without what an event of that name is about, which
+// GitHub puts under a key of its own: it is another event's.
+func hasSubject(event string, raw []byte) error {
+	key := event
+	switch event {
+	case "issue_comment":
+		key = "comment"
+	case "pull_request", "check_run", "check_suite", "workflow_run", "installation":
+	default:
+		return nil
+	}
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		return err
+	}
+	if _, ok := keys[key]; !ok {
+		return fmt.Errorf("it has no %q, so it is no %s", key, event)
+	}
+	return nil
+}
+
 // newFacts takes from the payload what it tells of the pull request, and assumes
 // the rest.
 func newFacts(raw []byte, event bot.Event) (*facts, error) {

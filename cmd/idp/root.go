@@ -53,8 +53,19 @@ Exit status:
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(flagError)
+	root.SetUsageFunc(usage)
+	root.Version = buildVersion()
+	root.InitDefaultVersionFlag()
+	root.SetVersionTemplate("idp {{.Version}}\n")
+	root.SetHelpCommand(newHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			asGroup(cmd)
+			cmd.Short = "Print the completion script of a shell"
+		}
+	}
 	markStart(root, p)
 	return root
 }
@@ -66,19 +77,28 @@ func asGroup(cmd *cobra.Command) {
 		if len(args) == 0 {
 			return nil
 		}
-		err := fault.Newf(fault.Usage, "unknown command %q for %q", args[0], cmd.CommandPath())
-		var names []string
-		for _, sub := range cmd.Commands() {
-			if sub.IsAvailableCommand() {
-				names = append(names, sub.Name())
-			}
-		}
-		if near := nearest(args[0], names); near != "" {
-			return err.WithHint("did you mean %q?", near)
-		}
-		return err.WithHint("%q lists the commands", cmd.CommandPath()+" --help")
+		return unknownCommand(cmd, args[0])
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
+func commandNames(cmd *cobra.Command) []string {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return names
+}
+
+// unknownCommand is the error about a word that is none of cmd's commands.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	err := fault.Newf(fault.Usage, "unknown command %q for %q", word, cmd.CommandPath())
+	if near := nearest(word, commandNames(cmd)); near != "" {
+		return err.WithHint("did you mean %q?", near)
+	}
+	return err.WithHint("%q lists the commands", cmd.CommandPath()+" --help")
 }
 
 // flagError turns a mistake in the flags into one of usage, with the flag that
@@ -113,12 +133,4 @@ func markStart(cmd *cobra.Command, p *program) {
 	for _, sub := range cmd.Commands() {
 		markStart(sub, p)
 	}
-}
-
-// noArgs refuses arguments, which cobra.NoArgs would call commands.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return fault.Newf(fault.Usage, "%q takes no arguments", cmd.CommandPath()).WithHint("%q shows how it is called", cmd.CommandPath()+" --help")
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,14 +17,10 @@ import (
 	"github.com/idp-bot/idp/gitops/fault"
 )
 
-// demoTimeout is how long the story may take, from the program's start, before it
-// has failed.
-const demoTimeout = 30 * time.Second
-
 // newDemo tells the story of a preview.
 func newDemo(p *program) *cobra.Command {
-	var serve, verbose bool
-	var address string
+	var verbose bool
+	o := demoOptions{log: slog.DiscardHandler}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See a pull request get its preview and lose it again, on this machine",
@@ -34,17 +32,17 @@ from the first webhook until the preview is reaped.
 
 With --serve it stays up after that, with the pull requests as pages to comment on.`,
 		Example: "  idp demo\n  idp demo --serve",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
-	cmd.Flags().BoolVar(&serve, "serve", false, "stay up, with the stand-in's pages, until interrupted")
-	cmd.Flags().StringVar(&address, "address", "127.0.0.1:0", "where the stand-in GitHub listens")
+	cmd.Flags().BoolVar(&o.serve, "serve", false, "stay up, with the stand-in's pages, until interrupted")
+	cmd.Flags().StringVar(&o.address, "address", "127.0.0.1:0", "where the stand-in GitHub listens")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long the story may take before it has failed")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the bot's log on standard error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var log slog.Handler = slog.DiscardHandler
 		if verbose {
-			log = slog.NewTextHandler(p.stderr, nil)
+			o.log = slog.NewTextHandler(p.stderr, nil)
 		}
-		return p.demo(cmd.Context(), demoOptions{serve: serve, address: address, log: log})
+		return p.demo(cmd.Context(), o)
 	}
 	return cmd
 }
@@ -52,38 +50,62 @@ With --serve it stays up after that, with the pull requests as pages to comment 
 type demoOptions struct {
 	serve   bool
 	address string
+	// timeout is how long the story may take, from the program's start.
+	timeout time.Duration
 	log     slog.Handler
+	// github wraps the stand-in's API, for validation.
+	github func(http.Handler) http.Handler
 }
 
 func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 	started := time.Now()
-	dir, err := os.MkdirTemp("", "idp-demo-")
+	dir, err := os.MkdirTemp(p.env["TMPDIR"], "idp-demo-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	trouble := &lastTrouble{Handler: o.log}
-	w, err := newWorld(ctx, worldOptions{dir: dir, log: slog.New(trouble), address: o.address, env: map[string]string{
+	w, err := newWorld(ctx, worldOptions{dir: dir, log: slog.New(trouble), address: o.address, github: o.github, env: map[string]string{
 		"IDP_REAP_SCHEDULE": "@every 1s",
 		// The story changes Git more often in half a minute than GitHub recommends
 		// for a whole one.
 		"IDP_GITOPS_PUSHES_PER_MINUTE": "0",
 	}})
 	if err != nil {
-		return fault.Wrap(nil, fault.Failure, "the demo's parts did not start: "+err.Error(), "it needs git with http-backend, and free ports on 127.0.0.1")
+		return fault.Wrap(err, fault.Failure, "the demo's parts did not start", "it needs git, with its http-backend, and free ports on 127.0.0.1")
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	if err := w.start(ctx); err != nil {
-		return err
+		return fault.Wrap(err, fault.Failure, "the bot did not start", "")
 	}
-	s := newStory(w, p.stdout, p.styled(p.stdout), started)
+	s := &story{w: w, out: p.stdout, style: p.styled(p.stdout), started: started, timeout: o.timeout}
 	if err := s.tell(ctx); err != nil {
-		return fault.Wrap(nil, fault.Failure, err.Error()+trouble.reason(), `"idp demo --verbose" shows the bot's log`)
+		return s.stuck(ctx, err, trouble.reason())
 	}
 	if !o.serve {
+		fmt.Fprintf(p.stdout, "\nNothing of it is left. \"idp demo --serve\" stays up, with the pull requests as pages to comment on.\n")
 		return nil
 	}
 	return p.keepServing(ctx, w, s.style)
+}
+
+// untold is a story that did not come to its end, and why.
+type untold []string
+
+func (u untold) Error() string     { return strings.Join(u, "; ") }
+func (u untold) Details() []string { return u }
+
+// stuck is the error about a chapter that did not happen, with what the bot said
+// last; an interruption is that alone.
+func (s *story) stuck(ctx context.Context, err error, reason string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	why := untold{err.Error()}
+	if reason != "" {
+		why = append(why, "the bot's last warning: "+reason)
+	}
+	return fault.Wrap(why, fault.Failure, fmt.Sprintf("chapter %d did not happen", len(s.times)+1), `"idp demo --verbose" shows the bot's log, --timeout gives it longer`)
 }
 
 // lastTrouble passes a log on and remembers the newest warning in it: the likeliest
@@ -130,11 +152,13 @@ func (l *lastTrouble) reason() string {
 // until ctx ends.
 func (p *program) keepServing(ctx context.Context, w *world, style style) error {
 	r := w.github.Repository("acme/payments-api")
-	if _, err := openExample(r, "try-it", "Try it yourself"); err != nil {
+	pr, err := openExample(r, "try-it", "Try it yourself")
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "\n%s  %s\n", style.bold("Open pull requests and comment on them:"), r.PullRequests()[len(r.PullRequests())-1].HTMLURL())
-	fmt.Fprintf(p.stdout, "GitOps repository: git clone %s   Metrics: http://%s/metrics\nCtrl-C ends it.\n", w.gitops.Path, w.main.MetricsAddr())
+	fmt.Fprintf(p.stdout, "\n%s %s\n", style.bold("Now you:"), pr.HTMLURL())
+	fmt.Fprintf(p.stdout, "Comment on it: /idp extend 24h, /idp pin, /idp destroy. Push to it, close it, merge it. CI builds its images.\n"+
+		"The GitOps repository: git clone %s\nMetrics: http://%s/metrics\nCtrl-C ends it.\n", w.gitops.Path, w.main.MetricsAddr())
 	return buildImages(ctx, w, p.stderr)
 }
 
@@ -157,6 +181,9 @@ func buildImages(ctx context.Context, w *world, progress io.Writer) error {
 				continue
 			}
 			if err := w.pushImage(ctx, r.FullName(), sha); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
 				fmt.Fprintln(progress, err)
 				continue
 			}

@@ -3,23 +3,21 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 )
 
-const (
-	// longFile is how many lines of one file's patch are shown.
-	longFile = 12
-	branch   = "main"
-)
-
 // show prints what is new in Git and on the pull request, whether or not what was
 // waited for came about, and passes err on.
 func (s *story) show(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return err // interrupted
+	}
 	s.showDeliveries()
 	if gitErr := s.showCommit(ctx); gitErr != nil && err == nil {
 		err = gitErr
@@ -28,46 +26,6 @@ func (s *story) show(ctx context.Context, err error) error {
 	s.showDeployment()
 	s.showComment()
 	return err
-}
-
-func (s *story) showCommit(ctx context.Context) error {
-	tip, err := s.w.gitops.Tip(ctx, branch)
-	if err != nil || tip == "" || tip == s.shown.commit {
-		return err
-	}
-	s.shown.commit = tip
-	messages, err := s.w.gitops.Messages(ctx, tip)
-	if err != nil {
-		return err
-	}
-	files, err := s.files(ctx)
-	if err != nil {
-		return err
-	}
-	stat, patch, err := s.w.gitops.Show(ctx, tip)
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(patch, "\n+++ b/") {
-		patch = stat // everything is removed: what it was has been shown before
-	}
-	s.box("GitOps commit "+tip[:7], strings.TrimSpace(messages[0]))
-	s.box("its tree", files)
-	s.box("its diff", cutFiles(patch))
-	return nil
-}
-
-// cutFiles cuts what a patch says of each file to longFile lines.
-func cutFiles(patch string) string {
-	var out strings.Builder
-	for _, file := range strings.SplitAfter(strings.ReplaceAll(patch, "\ndiff --git ", "\n\x00diff --git "), "\x00") {
-		lines := strings.Split(strings.TrimRight(file, "\x00\n"), "\n")
-		if more := len(lines) - longFile; more > 1 {
-			lines = append(lines[:longFile], fmt.Sprintf("… and %d lines more", more))
-		}
-		out.WriteString(strings.Join(lines, "\n") + "\n")
-	}
-	return out.String()
 }
 
 // byPerson says that a delivery tells of what a person did, not idp itself.
@@ -80,32 +38,19 @@ func byPerson(d githubtest.Delivery) bool {
 	return json.Unmarshal(d.Payload, &payload) == nil && payload.Sender.Type == "User"
 }
 
+// ofPeople are the events that a person's act emits and that the story is about.
+var ofPeople = []string{"pull_request", "issue_comment", "workflow_run"}
+
 // showDeliveries prints the webhooks of people's acts that GitHub delivered since
 // the last time, and how idp answered.
 func (s *story) showDeliveries() {
 	all := s.w.app.Deliveries()
 	for _, d := range all[min(s.shown.deliveries, len(all)):] {
-		if (d.Event == "pull_request" || d.Event == "issue_comment") && d.StatusCode != 0 && byPerson(d) {
+		if slices.Contains(ofPeople, d.Event) && d.StatusCode != 0 && byPerson(d) {
 			fmt.Fprintf(s.out, "  GitHub delivered %s.%s, signed; idp answered %d.\n", d.Event, d.Action, d.StatusCode)
 		}
 	}
 	s.shown.deliveries = len(all)
-}
-
-// files returns the paths in the GitOps repository, a line each.
-func (s *story) files(ctx context.Context) (string, error) {
-	tip, err := s.w.gitops.Tip(ctx, branch)
-	if err != nil || tip == "" {
-		return "", err
-	}
-	listed, err := s.w.gitops.List(ctx, tip)
-	if err != nil {
-		return "", err
-	}
-	for i, line := range listed {
-		listed[i] = strings.SplitN(line, " ", 3)[2]
-	}
-	return strings.Join(listed, "\n"), nil
 }
 
 func (s *story) showCheck() {
@@ -116,7 +61,7 @@ func (s *story) showCheck() {
 		if check.Conclusion != "" {
 			state = check.Conclusion
 		}
-		s.box(fmt.Sprintf("check %q: %s", check.Name, state), check.Title+"\n\n"+visible(check.Summary))
+		s.page(fmt.Sprintf("check %q: %s", check.Name, state), "### "+check.Title+"\n\n"+check.Summary)
 	}
 }
 
@@ -135,22 +80,20 @@ func (s *story) showDeployment() {
 func (s *story) showComment() {
 	if body := s.comment().Body; body != "" && body != s.shown.comment {
 		s.shown.comment = body
-		s.box("comment", visible(body))
+		s.page("comment", body)
 	}
 }
+
+// page prints what somebody wrote for a page of GitHub's.
+func (s *story) page(title, markdown string) { s.box(title, readable(markdown, s.style)) }
 
 // box prints a titled, indented text.
 func (s *story) box(title, text string) {
 	fmt.Fprintf(s.out, "  %s\n", s.style.dim("── "+title+" "+strings.Repeat("─", max(2, 74-len([]rune(title))))))
-	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
+	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
 		fmt.Fprint(s.out, strings.TrimRight("  "+line, " \n"), "\n")
 	}
 }
-
-var hidden = regexp.MustCompile(`(?s)<!--.*?-->\n*`)
-
-// visible is Markdown without what a page does not show.
-func visible(markdown string) string { return strings.TrimSpace(hidden.ReplaceAllString(markdown, "")) }
 
 // check is idp's check of the pull request's head, empty while there is none.
 func (s *story) check() githubtest.CheckRun {

@@ -10,9 +10,6 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest"
 )
 
-// patience is how long the story waits for one thing to happen.
-const patience = 15 * time.Second
-
 // exampleSpec is the deploy.yaml of the demo's repository.
 const exampleSpec = `service:
   name: payments-api
@@ -41,6 +38,7 @@ type story struct {
 	out     io.Writer
 	style   style
 	started time.Time
+	timeout time.Duration // of the whole
 	repo    *githubtest.Repository
 	pr      *githubtest.PullRequest
 	shown   shown
@@ -50,6 +48,7 @@ type story struct {
 // shown is what the reader has seen already, so that only news is printed.
 type shown struct {
 	commit, comment, check, deployment string
+	files                              map[string]string // their contents' ids
 	deliveries                         int
 }
 
@@ -58,26 +57,22 @@ type chapterTime struct {
 	took  time.Duration
 }
 
-func newStory(w *world, out io.Writer, style style, started time.Time) *story {
-	return &story{w: w, out: out, style: style, started: started}
-}
-
 // tell plays every chapter; the first thing that does not happen ends it.
 func (s *story) tell(ctx context.Context) error {
-	ctx, cancel := context.WithDeadline(ctx, s.started.Add(demoTimeout))
+	ctx, cancel := context.WithDeadline(ctx, s.started.Add(s.timeout))
 	defer cancel()
 	s.repo = s.w.github.AddRepository("acme/payments-api", githubtest.RepositoryOptions{Private: true})
 	s.w.github.AddUser("alice")
 	s.repo.Grant("alice", "write")
 	s.repo.Commit("main", map[string]string{".idp/deploy.yaml": exampleSpec, "main.go": "package main\n"})
-	fmt.Fprintf(s.out, "%s\n", s.style.dim(fmt.Sprintf("GitHub (a stand-in), the GitOps repository, the registry and idp are up after %s.", short(time.Since(s.started)))))
+	fmt.Fprintf(s.out, "%s\n", s.style.dim(fmt.Sprintf("A stand-in for GitHub, a GitOps repository, an image registry and idp are up on 127.0.0.1 after %s.", short(time.Since(s.started)))))
 	for i, chapter := range []struct {
 		title string
 		play  func(context.Context) error
 	}{
 		{"Alice opens a pull request. Its image is still being built.", s.opens},
-		{"CI pushes the image.", s.builds},
-		{"Alice pushes another commit.", s.pushes},
+		{"CI is done: it pushes the image, and its workflow ends.", s.builds},
+		{"Alice pushes another commit, which CI builds.", s.pushes},
 		{"Alice comments: /idp extend 24h", s.extends},
 		{"Alice merges.", s.merges},
 		{"Another pull request is left alone until its preview expires.", s.expires},
@@ -85,7 +80,7 @@ func (s *story) tell(ctx context.Context) error {
 		fmt.Fprintf(s.out, "\n%s\n", s.style.bold(fmt.Sprintf("%d. %s", i+1, chapter.title)))
 		began := time.Now()
 		if err := chapter.play(ctx); err != nil {
-			return fmt.Errorf("chapter %d did not happen: %w", i+1, err)
+			return err
 		}
 		s.times = append(s.times, chapterTime{chapter.title, time.Since(began)})
 	}
@@ -118,16 +113,24 @@ func (s *story) opens(ctx context.Context) (err error) {
 }
 
 func (s *story) builds(ctx context.Context) error {
-	if err := s.w.pushImage(ctx, s.repo.FullName(), s.pr.HeadSHA()); err != nil {
+	if err := s.ci(ctx, "faster-refunds"); err != nil {
 		return err
 	}
 	return s.show(ctx, s.deployed(ctx))
 }
 
+// ci pushes the image of a branch's head and ends the workflow that built it.
+func (s *story) ci(ctx context.Context, branch string) error {
+	if err := s.w.pushImage(ctx, s.repo.FullName(), s.repo.Branch(branch)); err != nil {
+		return err
+	}
+	return s.repo.FinishWorkflow("alice", "build", branch, "success")
+}
+
 func (s *story) pushes(ctx context.Context) error {
 	spec := strings.Replace(exampleSpec, "  port: 8080\n", "  port: 8080\n  env:\n    REFUND_WORKERS: \"4\"\n    PUBLIC_URL: https://{host}\n", 1)
-	sha := s.pr.Push("alice", map[string]string{".idp/deploy.yaml": spec})
-	if err := s.w.pushImage(ctx, s.repo.FullName(), sha); err != nil {
+	s.pr.Push("alice", map[string]string{".idp/deploy.yaml": spec})
+	if err := s.ci(ctx, "faster-refunds"); err != nil {
 		return err
 	}
 	return s.show(ctx, s.deployed(ctx))
@@ -151,8 +154,9 @@ func (s *story) extends(ctx context.Context) error {
 		tip, err := s.w.gitops.Tip(ctx, branch)
 		return err == nil && tip != commit && s.reaction(comment.ID, "rocket") && s.comment().Body != before
 	})
+	s.showDeliveries()
 	if err == nil {
-		fmt.Fprintln(s.out, "  alice's comment has got 👀 and 🚀.")
+		fmt.Fprintln(s.out, "  Alice's comment got 👀 when it was seen and 🚀 when it was done.")
 	}
 	return s.show(ctx, err)
 }
@@ -165,12 +169,12 @@ func (s *story) merges(ctx context.Context) error {
 }
 
 func (s *story) expires(ctx context.Context) (err error) {
-	s.repo.PushAs("alice", "short-lived", "Live for four seconds", map[string]string{".idp/deploy.yaml": exampleSpec + "preview:\n  ttl: 4s\n"})
+	s.repo.PushAs("alice", "short-lived", "Live for five seconds", map[string]string{".idp/deploy.yaml": exampleSpec + "preview:\n  ttl: 5s\n"})
 	if s.pr, err = s.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Short-lived", Head: "short-lived"}); err != nil {
 		return err
 	}
-	s.shown = shown{commit: s.shown.commit, deliveries: s.shown.deliveries}
-	if err := s.w.pushImage(ctx, s.repo.FullName(), s.pr.HeadSHA()); err != nil {
+	s.shown.comment, s.shown.check, s.shown.deployment = "", "", ""
+	if err := s.ci(ctx, "short-lived"); err != nil {
 		return err
 	}
 	if err := s.deployed(ctx); err != nil {
@@ -189,25 +193,46 @@ func (s *story) gone(ctx context.Context) error {
 	folder := fmt.Sprintf("/pr-%d/", s.pr.Number())
 	return s.until(ctx, "the folder is gone, the deployment inactive, and the comment says so", func() bool {
 		files, err := s.files(ctx)
-		return err == nil && !strings.Contains(files, folder) && s.deployment().State() == "inactive" && strings.Contains(s.comment().Body, "🧹")
+		return err == nil && !anyIn(files, folder) && s.deployment().State() == "inactive" && strings.Contains(s.comment().Body, "🧹")
 	})
 }
 
-// until looks every few milliseconds whether something has happened.
+func anyIn(files map[string]string, folder string) bool {
+	for path := range files {
+		if strings.Contains(path, folder) {
+			return true
+		}
+	}
+	return false
+}
+
+// until looks every few milliseconds whether something has happened, and then
+// whether the bot has nothing left to do, so that what is shown is its last word.
 func (s *story) until(ctx context.Context, what string, happened func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
 	defer cancel()
+	began := time.Now()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for !happened() {
+	for !happened() || !s.quiet(ctx) {
 		select {
 		case err := <-s.w.stopped:
 			s.w.stopped <- err
 			return fmt.Errorf("the bot stopped: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("waited in vain until %s", what)
+			return fmt.Errorf("waited %s in vain until %s", short(time.Since(began)), what)
 		case <-tick.C:
 		}
 	}
 	return nil
+}
+
+// quiet says that every webhook is delivered and all that it asked for is done
+// and said.
+func (s *story) quiet(ctx context.Context) bool {
+	if err := s.w.github.WaitDeliveries(ctx); err != nil {
+		return false
+	}
+	busy, err := s.w.busy(ctx)
+	return err == nil && busy == ""
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/text/width"
 	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/idp-bot/idp/gitops/fault"
@@ -87,14 +87,26 @@ func wrapOutput(err error) error {
 	return fmt.Errorf("print the result: %w", err)
 }
 
+// cells is how many cells of a terminal text takes: two for a wide character,
+// such as an emoji, one for any other.
+func cells(text string) (n int) {
+	for _, r := range text {
+		n++
+		if width.LookupRune(r).Kind() == width.EastAsianWide {
+			n++
+		}
+	}
+	return n
+}
+
 // render lays the table out with three spaces between columns. Widths count
-// characters, not bytes, and are taken before colouring, which tabwriter cannot
+// cells, not bytes, and are taken before colouring, which tabwriter cannot
 // do; nothing trails at a line's end.
 func (t table) render(style style) string {
 	widths := make([]int, len(t.header))
 	for _, row := range append([][]string{t.header}, t.rows...) {
 		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], cells(cell))
 		}
 	}
 	var b strings.Builder
@@ -105,11 +117,11 @@ func (t table) render(style style) string {
 	return b.String()
 }
 
-func renderRow(cells []string, widths []int) string {
+func renderRow(row []string, widths []int) string {
 	var b strings.Builder
-	for i, cell := range cells {
+	for i, cell := range row {
 		b.WriteString(cell)
-		b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+3))
+		b.WriteString(strings.Repeat(" ", widths[i]-cells(cell)+3))
 	}
 	return strings.TrimRight(b.String(), " ")
 }

@@ -37,6 +37,9 @@ func TestScenarios(t *testing.T) {
 	})
 }
 
+// patience is how long a test waits for one thing to happen.
+const patience = 15 * time.Second
+
 // noon is when every scenario begins: a Monday.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
@@ -237,26 +240,8 @@ func (p *play) busy(ctx context.Context) (string, error) {
 	if p.world.main == nil {
 		return "", nil
 	}
-	s, now := p.world.main.store, p.clock.now()
-	depth, err := s.QueueDepth(ctx)
-	if err != nil || depth > 0 {
-		return "deliveries", err
-	}
-	awaiting, err := s.AwaitingImages(ctx, now, 1)
-	if err != nil || len(awaiting) > 0 {
-		return "images", err
-	}
-	uncommitted, err := s.Uncommitted(ctx, 1)
-	if err != nil || len(uncommitted) > 0 {
-		return "commits", err
-	}
-	unreported, err := s.Unreported(ctx, now, 1)
-	if err != nil || len(unreported) > 0 {
-		return "reports", err
-	}
-	effects, err := s.PendingEffects(ctx, now, 1)
-	if err != nil || len(effects) > 0 {
-		return "replies", err
+	if what, err := p.world.busy(ctx); err != nil || what != "" {
+		return what, err
 	}
 	return p.observing(ctx)
 }

@@ -234,6 +234,33 @@ func (w *world) close() error {
 	return errors.Join(errs...)
 }
 
+// busy says what the bot has still to do about what it was told, "" when that is
+// nothing.
+func (w *world) busy(ctx context.Context) (string, error) {
+	s, now := w.main.store, w.options.now()
+	depth, err := s.QueueDepth(ctx)
+	if err != nil || depth > 0 {
+		return "deliveries", err
+	}
+	awaiting, err := s.AwaitingImages(ctx, now, 1)
+	if err != nil || len(awaiting) > 0 {
+		return "images", err
+	}
+	uncommitted, err := s.Uncommitted(ctx, 1)
+	if err != nil || len(uncommitted) > 0 {
+		return "commits", err
+	}
+	unreported, err := s.Unreported(ctx, now, 1)
+	if err != nil || len(unreported) > 0 {
+		return "reports", err
+	}
+	effects, err := s.PendingEffects(ctx, now, 1)
+	if err != nil || len(effects) > 0 {
+		return "replies", err
+	}
+	return "", nil
+}
+
 // pushImage does what CI would: it pushes an image, of random content, that the
 // template names for the commit.
 func (w *world) pushImage(ctx context.Context, repository, sha string) error {

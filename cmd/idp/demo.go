@@ -67,9 +67,9 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 	trouble := &lastTrouble{Handler: o.log}
 	w, err := newWorld(ctx, worldOptions{dir: dir, log: slog.New(trouble), address: o.address, github: o.github, env: map[string]string{
 		"IDP_REAP_SCHEDULE": "@every 1s",
-		// The story changes Git more often in half a minute than GitHub recommends
-		// for a whole one.
-		"IDP_GITOPS_PUSHES_PER_MINUTE": "0",
+		// The story pushes and writes more often in half a minute than GitHub
+		// recommends for a whole one, and nobody at a page wants to wait.
+		"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_GITHUB_WRITES_PER_MINUTE": "0",
 	}})
 	if err != nil {
 		return fault.Wrap(err, fault.Failure, "the demo's parts did not start", "it needs git, with its http-backend, and free ports on 127.0.0.1")

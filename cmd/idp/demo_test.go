@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
+)
+
+// blanks are what differs between two tellings of the demo's story.
+var blanks = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`sha256:[0-9a-f]+…?`), "DIGEST"},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
+	{regexp.MustCompile(`\b[0-9a-f]{40}\b`), "SHA"},
+	// Short ones are told from words and numbers by their place.
+	{regexp.MustCompile("(?m)(`|at |of |commit |api:)[0-9a-f]{7}(`|$| |,)"), "${1}SHA$2"},
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT[\d:]+Z`), "TIME"},
+	{regexp.MustCompile(`\b[A-Z][a-z]{2} \d\d? [A-Z][a-z]{2} \d\d:\d\d UTC`), "TIME"},
+	{regexp.MustCompile(`\b\d\d:\d\d:\d\d UTC`), "TIME"},
+	{regexp.MustCompile(`(after|,|image|committed) [\d.]+m?s`), "$1 DURATION"},
+	{regexp.MustCompile(`(?m)^ *[\d.]+m?s  `), "DURATION  "},
+	{regexp.MustCompile(`Committed [\d.]+s`), "Committed DURATION"},
+	{regexp.MustCompile(`… and \d+ lines more`), "… and N lines more"},
+	{regexp.MustCompile(`─+\n`), "──\n"},
+	// Whether an expiry of seconds later is another one, and so what stands around
+	// it in a diff, is chance: only what is changed otherwise counts.
+	{regexp.MustCompile(`(?m)^    (?:@@| ).*\n`), ""},
+	{regexp.MustCompile(`(?m)^    [-+] *(?:expiresAt|idp.dev/expires-at): .*\n`), ""},
+}
+
+// blanked is what the demo printed without what differs each time.
+func blanked(story string) string {
+	for _, b := range blanks {
+		story = b.pattern.ReplaceAllString(story, b.with)
+	}
+	return story
+}
+
+// golden compares got with a file in testdata, or with -update writes it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-want +got; -update accepts it):\n%s", file, diff)
+	}
+}
+
+// gone fails the test when anything is left in the folder.
+func gone(t *testing.T, dir string) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("the demo leaves %v (%v)", left, err)
+	}
+}
+
+// The demo tells its whole story, and every request it makes of GitHub is one
+// that GitHub would know.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	schema, err := openapi.Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	validator, dir := schema.NewValidator(), t.TempDir()
+	var stdout, stderr bytes.Buffer
+	p := &program{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, env: map[string]string{"TMPDIR": dir}}
+	began := time.Now()
+	// Beside every other test it may take longer than alone.
+	err = p.demo(t.Context(), demoOptions{timeout: 2 * time.Minute, log: slog.NewTextHandler(&stderr, &slog.HandlerOptions{Level: slog.LevelWarn}), github: validator.Middleware})
+	if err != nil {
+		t.Fatalf("the demo failed: %v\n%s\n%s", err, stdout.String(), stderr.String())
+	}
+	t.Logf("it took %s", short(time.Since(began)))
+	if stderr.Len() > 0 {
+		t.Errorf("the bot warned of something:\n%s", stderr.String())
+	}
+	if violations := validator.Violations(); len(violations) > 0 || validator.Checked() < 50 {
+		t.Errorf("of %d requests and answers GitHub would not know: %s", validator.Checked(), strings.Join(violations, "\n"))
+	}
+	golden(t, "demo.txt", blanked(stdout.String()))
+	gone(t, dir)
+}
+
+// demoProcess is "idp demo ARGS" as a process of its own, whose git is what the
+// folder path holds.
+func demoProcess(t *testing.T, path, tmp string, args ...string) (cmd *exec.Cmd, stdout, stderr *watchedLog) {
+	t.Helper()
+	stdout, stderr = newWatchedLog(), newWatchedLog()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	cmd = exec.CommandContext(ctx, "idp", append([]string{"demo"}, args...)...)
+	cmd.Env = []string{"PATH=" + path, "HOME=" + tmp, "TMPDIR=" + tmp}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	return cmd, stdout, stderr
+}
+
+// gitInstead is a folder with a git that runs script first.
+func gitInstead(t *testing.T, script string) string {
+	t.Helper()
+	real, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "git"), []byte("#!/bin/sh\n"+script+"\nexec "+real+" \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
+}
+
+// What is missing, or does not happen, is told with its reason, and fails.
+func TestDemoFails(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		path    func(*testing.T) string
+		args    []string
+		stdout  string // a pattern
+		because []string
+	}{
+		"no git": {
+			func(t *testing.T) string { return t.TempDir() }, nil, `^$`,
+			[]string{"error: the demo's parts did not start: ", "git is not installed", "hint: it needs git, with its http-backend"},
+		},
+		"git without its server": {
+			func(t *testing.T) string { return gitInstead(t, `[ "$1" = --exec-path ] && echo /nowhere && exit`) }, nil, `^$`,
+			[]string{"error: the demo's parts did not start: ", "git was installed without http-backend", "hint: it needs git, with its http-backend"},
+		},
+		"pushes fail": {
+			func(t *testing.T) string {
+				return gitInstead(t, `for a; do [ "$a" = push ] && echo "fatal: the disk is full" >&2 && exit 128; done`)
+			}, []string{"--timeout=8s"}, `\n2\. CI is done[^\n]*\n  GitHub delivered workflow_run[^\n]*\n`,
+			[]string{"error: chapter 2 did not happen\n  waited 4s in vain until the head is committed", "\n  the bot's last warning: ", "the disk is full", "hint: ", "--verbose"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tmp := t.TempDir()
+			cmd, stdout, stderr := demoProcess(t, test.path(t), tmp, test.args...)
+			err := cmd.Run()
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitFailure {
+				t.Errorf("it ended with %v", err)
+			}
+			if !regexp.MustCompile(test.stdout).MatchString(stdout.text.String()) {
+				t.Errorf("it told:\n%s", stdout.text.String())
+			}
+			for _, reason := range test.because {
+				if !strings.Contains(stderr.text.String(), reason) {
+					t.Errorf("no %q in\n%s", reason, stderr.text.String())
+				}
+			}
+			gone(t, tmp)
+		})
+	}
+}
+
+// Ctrl-C ends the story wherever it is, and leaves nothing.
+func TestDemoInterrupted(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string]string{"as it starts": `are up on`, "while it waits": `\n6\. `} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tmp := t.TempDir()
+			cmd, stdout, stderr := demoProcess(t, os.Getenv("PATH"), tmp, "--timeout=1m")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			stdout.await(t, at)
+			if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+			interrupted := time.Now()
+			err := cmd.Wait()
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitFailure || stderr.text.String() != "error: interrupted\n" {
+				t.Errorf("it ended with %v and %q", err, stderr.text.String())
+			}
+			// Nothing that it waits for takes as long as any of its timeouts.
+			if took := time.Since(interrupted); took > 5*time.Second {
+				t.Errorf("it ended after %s", took)
+			}
+			gone(t, tmp)
+		})
+	}
+}
+
+// pageShows asks for a page until all patterns are on it, and returns it.
+func pageShows(t *testing.T, page string, patterns ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		status, body := get(t, page)
+		missing := ""
+		for _, pattern := range patterns {
+			if !regexp.MustCompile(pattern).Match(body) {
+				missing = pattern
+			}
+		}
+		if status == http.StatusOK && missing == "" {
+			return string(body)
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: status %d, no %q in\n%s", page, status, missing, body)
+		case <-tick.C:
+		}
+	}
+}
+
+// With --serve one comments in a browser and watches the bot act.
+func TestDemoServe(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stdout, stderr, ended := newWatchedLog(), newWatchedLog(), make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"demo", "--serve", "--timeout=2m"}, strings.NewReader(""), stdout, stderr, []string{"TMPDIR=" + tmp})
+	}()
+	stdout.await(t, `\n6\. `)
+	page := stdout.await(t, `Now you: (http://\S+/pull/\d+)\n`)[1]
+	stdout.await(t, `Ctrl-C ends it`)
+	comment := func(body string) {
+		t.Helper()
+		resp, err := http.PostForm(page, url.Values{"do": {"comment"}, "user": {"alice"}, "body": {body}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || resp.Request.URL.RawQuery != "" {
+			t.Fatalf("comment %q: %s at %s", body, resp.Status, resp.Request.URL)
+		}
+	}
+	pageShows(t, page, `Try it yourself`, `idp / preview`, `Preview is committed`, `(?s)neutral.*Committed · payments-api`, `\(in 3 days\)`, `href="https://payments-api-pr-3-[0-9a-f]+\.preview\.example\.com"`)
+	comment("/idp extend 24h")
+	pageShows(t, page, `/idp extend 24h`, `🚀`, `\(in 4 days\)`)
+	comment("so says mallory <script>alert(1)</script><img src=x onerror=alert(2)> [here](javascript:alert(3))")
+	for _, alive := range []string{"<script>alert", "onerror", "javascript:"} {
+		if strings.Contains(pageShows(t, page, `so says mallory`), alive) {
+			t.Errorf("%q is alive on the page", alive)
+		}
+	}
+	comment("/idp destroy")
+	pageShows(t, page, `Preview removed`, `inactive`)
+	cancel()
+	if status := <-ended; status != exitOK || stderr.text.String() != "" {
+		t.Errorf("it ended with %d and %q", status, stderr.text.String())
+	}
+	if _, err := http.Get(page); err == nil {
+		t.Error("its pages are still there")
+	}
+	gone(t, tmp)
+}

@@ -39,6 +39,9 @@ With --serve it stays up after that, with the pull requests as pages to comment 
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long the story may take before it has failed")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the bot's log on standard error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if o.timeout <= 0 {
+			return misused(cmd, "--timeout must be longer than nothing")
+		}
 		if verbose {
 			o.log = slog.NewTextHandler(p.stderr, nil)
 		}

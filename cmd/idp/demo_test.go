@@ -280,3 +280,19 @@ func TestDemoServe(t *testing.T) {
 	}
 	gone(t, tmp)
 }
+
+// What idp writes for pages reads well in a terminal, in colour or without.
+func TestReadable(t *testing.T) {
+	t.Parallel()
+	markdown := "<!-- idp:preview v1 -->\n### 📦 Committed\n\n| service | state | url |\n|---|---|---|\n| api | 📦 up | [api.example.com](https://api.example.com) |\n| worker | – | |\n\n" +
+		"- " + strings.Repeat("word ", 22) + "end\n\n<details><summary>More</summary>\n\n`/idp help`\n\n</details>\n"
+	want := "📦 Committed\n\nservice   state   url\napi       📦 up   https://api.example.com\nworker    –\n\n" +
+		"- " + strings.TrimSpace(strings.Repeat("word ", 19)) + "\n  word word word end\n\n▾ More\n\n`/idp help`"
+	if diff := cmp.Diff(want, readable(markdown, false)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	want = strings.Replace(strings.Replace(want, "📦 Committed", "\x1b[1m📦 Committed\x1b[0m", 1), "service   state   url", "\x1b[1mservice   state   url\x1b[0m", 1)
+	if diff := cmp.Diff(want, readable(markdown, true)); diff != "" {
+		t.Errorf("in colour (-want +got):\n%s", diff)
+	}
+}

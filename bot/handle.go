@@ -79,9 +79,36 @@ type Handler struct {
 // maxStale bounds how often a decision is taken anew because its row moved on.
 const maxStale = 5
 
+// accessGrace is how long an event waits for access that GitHub says is not there:
+// a new installation is not known everywhere at once.
+const accessGrace = time.Minute
+
 // Handle does everything an event asks for. It is safe to repeat: a decision is
-// applied once per delivery.
+// applied once per delivery. An event about what idp has no access to is ignored
+// when it has waited: nothing can be done about it, and the sweep looks at every
+// repository that access is given to later.
 func (h *Handler) Handle(ctx context.Context, event Event) error {
+	err := h.handle(ctx, event)
+	if !errors.Is(err, ErrNoAccess) {
+		return err
+	}
+	if h.Now().Sub(event.ReceivedAt) < accessGrace {
+		return noAccessYet{err}
+	}
+	h.Log.Info("an event is ignored", "delivery", event.Delivery, "event", event.Name+"."+event.Action, "error", err)
+	return h.ignore(ctx, event, ErrNoAccess.Error())
+}
+
+// noAccessYet is the error of an event that waits for access; it did not fail.
+type noAccessYet struct{ error }
+
+// Unwrap returns what GitHub said.
+func (n noAccessYet) Unwrap() error { return n.error }
+
+// RetryAfter returns how long to wait before asking again.
+func (noAccessYet) RetryAfter() time.Duration { return 5 * time.Second }
+
+func (h *Handler) handle(ctx context.Context, event Event) error {
 	switch event.Kind {
 	case EventPullRequest:
 		return h.decide(ctx, event, event.PR)

@@ -103,6 +103,42 @@ func TestHandleIgnores(t *testing.T) {
 	w.equal("reactions", w.reactions(id), "")
 }
 
+// Where idp has no access an event waits a minute, should GitHub not know of a new
+// installation everywhere, and ends there; where GitHub is ill it goes on waiting.
+func TestHandleWithoutAccess(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault *githubtest.Fault
+		event func(*bot.Event)
+		ends  bool
+	}{
+		"no such installation": {nil, func(e *bot.Event) { e.InstallationID = 99 }, true},
+		"no such repository":   {nil, func(e *bot.Event) { e.Repository.ID = 99 }, true},
+		"GitHub is ill":        {&githubtest.Fault{Path: "/app/installations/**", Status: 502}, func(*bot.Event) {}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if test.fault != nil {
+				w.github.Inject(*test.fault)
+			}
+			event := w.event("opened", test.event)
+			err := w.handler.Handle(t.Context(), event)
+			var waits interface{ RetryAfter() time.Duration }
+			if err == nil || errors.As(err, &waits) != test.ends {
+				t.Errorf("at first: %v", err)
+			}
+			w.clock.Advance(2 * time.Minute)
+			if err := w.handler.Handle(t.Context(), event); (err == nil) != test.ends {
+				t.Errorf("after two minutes: %v", err)
+			}
+			if got := w.result("opened"); strings.Contains(got, "no access") != test.ends {
+				t.Errorf("result %q", got)
+			}
+		})
+	}
+}
+
 // Whoever cannot be shown to have permission has none; where GitHub only asks to
 // wait, the command waits.
 func TestHandlePermission(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
@@ -60,7 +61,17 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{T: t, clock: storetest.NewClock()}
-	w.github = githubtest.New(githubtest.Options{Now: w.clock.Now})
+	schema, err := openapi.Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	validator := schema.NewValidator()
+	w.github = githubtest.New(githubtest.Options{Now: w.clock.Now, Middleware: validator.Middleware})
+	t.Cleanup(func() {
+		for _, violation := range validator.Violations() {
+			t.Error(violation)
+		}
+	})
 	if err := w.github.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -83,11 +83,12 @@ type crashWorld struct {
 
 func newCrashWorld(t *testing.T) *crashWorld {
 	t.Helper()
-	c := &crashWorld{T: t}
+	c, validate := &crashWorld{T: t}, githubDescription(t)
 	var err error
 	c.world, err = newWorld(t.Context(), worldOptions{
 		dir: t.TempDir(), key: sharedKey, log: slog.New(slog.DiscardHandler),
 		github: func(next http.Handler) http.Handler {
+			next = validate(next)
 			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				// What is sent is read before the sender dies.
 				body, err := io.ReadAll(r.Body)

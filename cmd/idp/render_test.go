@@ -23,7 +23,7 @@ func TestRenderIsTheCommit(t *testing.T) {
 	ctx := t.Context()
 	clock := &stoppedClock{at: noon}
 	w, err := newWorld(ctx, worldOptions{
-		dir: t.TempDir(), log: slog.New(slog.DiscardHandler), now: clock.now, key: sharedKey,
+		dir: t.TempDir(), log: slog.New(slog.DiscardHandler), now: clock.now, key: sharedKey, github: githubDescription(t),
 		env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_PREVIEW_TTL": "36h"},
 	})
 	if err != nil {

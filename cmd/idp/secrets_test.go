@@ -60,7 +60,7 @@ func newCanaries(t *testing.T) *canaries {
 	}))
 	t.Cleanup(argocd.Close)
 	w, err := newWorld(t.Context(), worldOptions{
-		dir: dir, log: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})), registry: c.guard, key: sharedKey,
+		dir: dir, log: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})), registry: c.guard, key: sharedKey, github: githubDescription(t),
 		env: map[string]string{
 			"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_GITHUB_WRITES_PER_MINUTE": "0", "IDP_GITHUB_WEBHOOK_SECRET": canaryWebhook,
 			"IDP_IMAGES_DOCKER_CONFIG_FILE": docker, "IDP_GITOPS_TOKEN_FILE": token, "IDP_ARGOCD_URL": argocd.URL, "IDP_ARGOCD_TOKEN": canaryArgoCD,

@@ -238,11 +238,12 @@ func TestServeDrains(t *testing.T) {
 	reading, release := make(chan struct{}), make(chan struct{})
 	var once, free sync.Once
 	t.Cleanup(func() { free.Do(func() { close(release) }) })
-	log := newWatchedLog()
+	log, validate := newWatchedLog(), githubDescription(t)
 	w, err := newWorld(t.Context(), worldOptions{
 		dir: dir, key: sharedKey, log: slog.New(slog.NewTextHandler(log, nil)),
 		env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0"},
 		github: func(next http.Handler) http.Handler {
+			next = validate(next)
 			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				if strings.Contains(r.URL.Path, "/pulls/1") {
 					once.Do(func() { close(reading); <-release })

@@ -169,7 +169,10 @@ func (s *story) merges(ctx context.Context) error {
 }
 
 func (s *story) expires(ctx context.Context) (err error) {
-	s.repo.PushAs("alice", "short-lived", "Live for five seconds", map[string]string{".idp/deploy.yaml": exampleSpec + "preview:\n  ttl: 5s\n"})
+	// Long enough to be deployed and warned of in time on a machine as slow as this.
+	ttl := max(5*time.Second, 5*s.times[len(s.times)-1].took).Round(time.Second)
+	spec := exampleSpec + fmt.Sprintf("preview:\n  ttl: %ds\n", int(ttl.Seconds()))
+	s.repo.PushAs("alice", "short-lived", "Live for a few seconds", map[string]string{".idp/deploy.yaml": spec})
 	if s.pr, err = s.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Short-lived", Head: "short-lived"}); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -36,6 +37,7 @@ var blanks = []struct {
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d UTC`), "TIME"},
 	{regexp.MustCompile(`(after|,|image|committed) [\d.]+m?s`), "$1 DURATION"},
 	{regexp.MustCompile(`(?m)^ *[\d.]+m?s  `), "DURATION  "},
+	{regexp.MustCompile(`\d+s from the last push`), "DURATION from the last push"},
 	{regexp.MustCompile(`Committed [\d.]+s`), "Committed DURATION"},
 	{regexp.MustCompile(`… and \d+ lines more`), "… and N lines more"},
 	{regexp.MustCompile(`─+\n`), "──\n"},
@@ -136,6 +138,9 @@ func gitInstead(t *testing.T, script string) string {
 	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
 }
 
+// failPush makes a git that cannot push.
+const failPush = `for a; do [ "$a" = push ] && echo "fatal: the disk is full" >&2 && exit 128; done`
+
 // What is missing, or does not happen, is told with its reason, and fails.
 func TestDemoFails(t *testing.T) {
 	t.Parallel()
@@ -154,10 +159,8 @@ func TestDemoFails(t *testing.T) {
 			[]string{"error: the demo's parts did not start: ", "git was installed without http-backend", "hint: it needs git, with its http-backend"},
 		},
 		"pushes fail": {
-			func(t *testing.T) string {
-				return gitInstead(t, `for a; do [ "$a" = push ] && echo "fatal: the disk is full" >&2 && exit 128; done`)
-			}, []string{"--timeout=8s"}, `\n2\. CI is done[^\n]*\n  GitHub delivered workflow_run[^\n]*\n`,
-			[]string{"error: chapter 2 did not happen\n  waited 4s in vain until the head is committed", "\n  the bot's last warning: ", "the disk is full", "hint: ", "--verbose"},
+			func(t *testing.T) string { return gitInstead(t, failPush) }, []string{"--timeout=12s"}, `\n2\. CI is done[^\n]*\n  GitHub delivered workflow_run[^\n]*\n`,
+			[]string{"error: chapter 2 did not happen\n  waited 6s in vain until the head is committed", "\n  the bot's last warning: ", "the disk is full", "hint: ", "--verbose"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,11 +187,11 @@ func TestDemoFails(t *testing.T) {
 // Ctrl-C ends the story wherever it is, and leaves nothing.
 func TestDemoInterrupted(t *testing.T) {
 	t.Parallel()
-	for name, at := range map[string]string{"as it starts": `are up on`, "while it waits": `\n6\. `} {
+	for name, at := range map[string]string{"as it starts": `are up on`, "while it waits for a push": `\n2\. `} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tmp := t.TempDir()
-			cmd, stdout, stderr := demoProcess(t, os.Getenv("PATH"), tmp, "--timeout=1m")
+			cmd, stdout, stderr := demoProcess(t, gitInstead(t, failPush), tmp, "--timeout=1m")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -202,7 +205,7 @@ func TestDemoInterrupted(t *testing.T) {
 				t.Errorf("it ended with %v and %q", err, stderr.text.String())
 			}
 			// Nothing that it waits for takes as long as any of its timeouts.
-			if took := time.Since(interrupted); took > 5*time.Second {
+			if took := time.Since(interrupted); took > 10*time.Second {
 				t.Errorf("it ended after %s", took)
 			}
 			gone(t, tmp)
@@ -246,7 +249,9 @@ func TestDemoServe(t *testing.T) {
 	go func() {
 		ended <- run(ctx, []string{"demo", "--serve", "--timeout=2m"}, strings.NewReader(""), stdout, stderr, []string{"TMPDIR=" + tmp})
 	}()
-	stdout.await(t, `\n6\. `)
+	for chapter := 1; chapter <= 6; chapter++ {
+		stdout.await(t, fmt.Sprintf(`\n%d\. `, chapter))
+	}
 	page := stdout.await(t, `Now you: (http://\S+/pull/\d+)\n`)[1]
 	stdout.await(t, `Ctrl-C ends it`)
 	comment := func(body string) {

@@ -21,10 +21,11 @@ func TestEveryRoute(t *testing.T) {
 	}
 	app, token := w.jwt(nil), w.token("")
 	repo, sha := "/repos/acme/web", pr.HeadSHA()
-	var run, deployment struct{ ID int64 }
+	var run, deployment, heart struct{ ID int64 }
 	w.do("POST", repo+"/check-runs", token, fmt.Sprintf(`{"name":"idp / preview","head_sha":%q,"status":"in_progress","details_url":"https://example.com/x",
 		"output":{"title":"t","summary":"s","annotations":[{"path":"a","start_line":1,"end_line":1,"annotation_level":"failure","message":"m"}]}}`, sha), 201).decode(&run)
 	w.do("POST", repo+"/deployments", token, `{"ref":"`+sha+`","environment":"preview","transient_environment":true,"auto_merge":false,"required_contexts":[],"payload":{"a":1},"description":"d"}`, 201).decode(&deployment)
+	w.do("POST", repo+"/issues/comments/"+itoa(comment.ID)+"/reactions", token, `{"content":"heart"}`, 201).decode(&heart)
 	if err := w.server.WaitDeliveries(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +46,7 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},
 		{"POST", "/app/hook/deliveries/" + itoa(deliveries[0].ID) + "/attempts", app, "", 202},
 		{"GET", "/orgs/acme/installation", app, "", 200},
+		{"GET", "/users/alice/installation", app, "", 404},
 		{"GET", repo + "/installation", app, "", 200},
 		{"GET", "/installation/repositories", token, "", 200},
 		{"GET", "/rate_limit", token, "", 200},
@@ -70,6 +72,7 @@ func TestEveryRoute(t *testing.T) {
 		{"POST", repo + "/issues/comments/" + itoa(comment.ID) + "/reactions", token, `{"content":"eyes"}`, 201},
 		{"POST", repo + "/issues/comments/" + itoa(comment.ID) + "/reactions", token, `{"content":"eyes"}`, 200},
 		{"GET", repo + "/issues/comments/" + itoa(comment.ID) + "/reactions", token, "", 200},
+		{"DELETE", repo + "/issues/comments/" + itoa(comment.ID) + "/reactions/" + itoa(heart.ID), token, "", 204},
 		{"POST", repo + "/issues/1/reactions", token, `{"content":"rocket"}`, 201},
 		{"GET", repo + "/issues/1/reactions", token, "", 200},
 		{"DELETE", repo + "/issues/comments/" + itoa(comment.ID), token, "", 204},
@@ -94,9 +97,16 @@ func TestEveryRoute(t *testing.T) {
 	if violations := w.validator.Violations(); len(violations) > 0 {
 		t.Errorf("%d violations:\n%s", len(violations), strings.Join(violations, "\n"))
 	}
+	asked := map[string]bool{}
 	for _, r := range w.server.Requests() {
 		if r.Route == "" {
 			t.Errorf("%s %s has no route", r.Method, r.Path)
+		}
+		asked[r.Method+" "+r.Route] = true
+	}
+	for _, route := range githubtest.Routes() {
+		if !asked[route] {
+			t.Errorf("%s was never asked, so nothing holds it to the description", route)
 		}
 	}
 }

@@ -135,8 +135,8 @@ func TestReap(t *testing.T) {
 func TestReapConfirm(t *testing.T) {
 	t.Parallel()
 	s := newServed(t)
-	if status, _, stderr := s.idp(t, "reap", "--confirm"); status != exitOK || stderr != "Nothing is held back.\n" {
-		t.Errorf("nothing latched: status %d, %q", status, stderr)
+	if status, stdout, stderr := s.idp(t, "reap", "--confirm"); status != exitOK || !strings.Contains(stdout, "nothing is held back") || stderr != "" {
+		t.Errorf("nothing latched: status %d, %q, %q", status, stdout, stderr)
 	}
 	infer := func(pr int) error {
 		row := storetest.Add(t, s.Store, storetest.Preview(1, pr, time.Now()))
@@ -156,8 +156,9 @@ func TestReapConfirm(t *testing.T) {
 	if _, _, stderr := s.idp(t, "reap", "--dry-run"); !strings.Contains(stderr, "idp reap --confirm") {
 		t.Errorf("nobody is told of the breaker: %q", stderr)
 	}
-	if status, _, stderr := s.idp(t, "reap", "--confirm"); status != exitOK || !strings.Contains(stderr, "Removals go on") {
-		t.Errorf("confirm: status %d, %q", status, stderr)
+	status, stdout, stderr := s.idp(t, "reap", "--confirm", "-o", "json")
+	if status != exitOK || !strings.Contains(stdout, `"confirmed": true`) || !strings.Contains(stdout, `"reason": "`) {
+		t.Errorf("confirm: status %d, %q, %q", status, stdout, stderr)
 	}
 	b, breakerErr := s.Breaker(t.Context())
 	if err := infer(20); err != nil || breakerErr != nil || b.Latched || b.ConfirmedBy == "" {

@@ -29,7 +29,7 @@ var importers = map[string][]string{
 	"modernc.org/sqlite":                       {"previews/store"},
 	"github.com/jackc/pgx/":                    {"previews/store"},
 	"database/sql":                             {"previews/store"},
-	"k8s.io/client-go/":                        {},
+	"k8s.io/client-go/":                        {"gitops/clustertest"},
 	"github.com/go-git/":                       {},
 	"go.yaml.in/yaml/":                         {"gitops/spec", "gitops/platform", "cmd/idp"},
 	"gopkg.in/yaml":                            {},

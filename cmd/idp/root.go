@@ -20,6 +20,7 @@ func commands() []func(*program) *cobra.Command {
 		newValidate,
 		newRender,
 		newSchema,
+		newBootstrap,
 		newReplay,
 		newEnv,
 		newReap,

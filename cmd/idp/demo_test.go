@@ -205,7 +205,7 @@ func TestDemoInterrupted(t *testing.T) {
 				t.Errorf("it ended with %v and %q", err, stderr.text.String())
 			}
 			// Nothing that it waits for takes as long as any of its timeouts.
-			if took := time.Since(interrupted); took > 10*time.Second {
+			if took := time.Since(interrupted); took > patience {
 				t.Errorf("it ended after %s", took)
 			}
 			gone(t, tmp)
@@ -216,7 +216,7 @@ func TestDemoInterrupted(t *testing.T) {
 // pageShows asks for a page until all patterns are on it, and returns it.
 func pageShows(t *testing.T, page string, patterns ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

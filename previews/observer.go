@@ -40,12 +40,14 @@ type Seen struct {
 // ObserveStore is what the observer needs of the store.
 type ObserveStore interface {
 	Syncing(ctx context.Context) ([]Environment, error)
+	// Named returns the environment with an Application's name, or ErrNotFound.
+	Named(ctx context.Context, application string) (Environment, error)
 	Update(ctx context.Context, rowID int64, fn func(*Environment) error) (Environment, error)
 }
 
 // Observer follows what was committed until Argo CD has brought it to health or
-// has failed to. It asks about the environments that are still moving and about
-// no others. The state of an older commit is never taken for that of a newer one:
+// has failed to. It asks about the environments that are still moving, and about
+// those that Moved names: what is ready may yet degrade. The state of an older commit is never taken for that of a newer one:
 // what was synced has to contain the environment's own commit, and to be what runs.
 type Observer struct {
 	Store ObserveStore
@@ -53,6 +55,9 @@ type Observer struct {
 	// Where it is nil there is no Argo CD (any more): what was followed until now is
 	// let go of, and stands as committed.
 	See func(ctx context.Context, application string) (Seen, error)
+	// Moved returns the Applications that Argo CD has told something new of since the
+	// last call; nil where it is only asked.
+	Moved func() []string
 	// Contains says whether a commit is the other or comes after it.
 	Contains func(ctx context.Context, descendant, ancestor string) (bool, error)
 	// Timeout is how long a commit may take to become healthy.
@@ -66,6 +71,8 @@ type Observer struct {
 	mu sync.Mutex
 	// asked is when the degraded environments were last asked about.
 	asked map[int64]time.Time
+	// moved are the Applications that Moved named and that were not looked at yet.
+	moved map[string]bool
 	// answered is when Argo CD last had an answer, or nothing to be asked.
 	answered time.Time
 }
@@ -92,11 +99,17 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	if o.answered.IsZero() {
 		o.answered = o.Now()
 	}
+	o.note()
 	act := o.observe
 	if o.See == nil {
 		act = o.letGo
 	}
 	rows = slices.DeleteFunc(rows, func(row Environment) bool { return !o.due(row) })
+	settled, err := o.settled(ctx, rows)
+	if err != nil {
+		return false, err
+	}
+	rows = append(rows, settled...)
 	// One that cannot be asked about holds no other up.
 	var group errgroup.Group
 	group.SetLimit(observeParallel)
@@ -108,16 +121,59 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 		})
 	}
 	err = errors.Join(group.Wait(), errors.Join(failed...))
+	for i, row := range rows {
+		if failed[i] == nil {
+			delete(o.moved, row.Ref.Name())
+		}
+	}
 	if len(rows) == 0 || slices.Contains(failed, nil) {
 		o.answered = o.Now()
 	}
 	return false, err
 }
 
+// note takes down what moved.
+func (o *Observer) note() {
+	if o.moved == nil {
+		o.moved = map[string]bool{}
+	}
+	if o.Moved == nil {
+		return
+	}
+	for _, name := range o.Moved() {
+		o.moved[name] = true
+	}
+}
+
+// settled returns the environments that moved though a verdict about them was in,
+// beside those that are looked at anyway.
+func (o *Observer) settled(ctx context.Context, rows []Environment) ([]Environment, error) {
+	looked := map[string]bool{}
+	for _, row := range rows {
+		looked[row.Ref.Name()] = true
+	}
+	var out []Environment
+	for name := range o.moved {
+		if looked[name] {
+			continue
+		}
+		row, err := o.Store.Named(ctx, name)
+		switch {
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return nil, fmt.Errorf("find the environment of Application %s: %w", name, err)
+		case err == nil && row.State() == StateReady:
+			out = append(out, row)
+		default:
+			delete(o.moved, name)
+		}
+	}
+	return out, nil
+}
+
 // due says that an environment's turn has come: at once while it moves, at
 // intervals once it was found degraded.
 func (o *Observer) due(row Environment) bool {
-	if row.State() != StateDegraded {
+	if row.State() != StateDegraded || o.moved[row.Ref.Name()] {
 		delete(o.asked, row.RowID)
 		return true
 	}
@@ -144,7 +200,7 @@ func (o *Observer) observe(ctx context.Context, row Environment) error {
 	}
 	switch late := now.Sub(row.AppliedAt); {
 	case verdict(seen):
-	case row.State() == StateDegraded:
+	case row.State() == StateDegraded, row.State() == StateReady:
 		return err // it stays what it was found to be until there is a new verdict
 	case late >= o.Timeout:
 		seen.Message, seen.Health, seen.TimedOut = timedOut(seen, late), "Degraded", true

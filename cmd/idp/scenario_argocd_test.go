@@ -51,6 +51,17 @@ func (p *play) applicationName(ts *testscript.TestScript, name string) string {
 	return env.Ref.Name()
 }
 
+// heard says that the bot knows what Argo CD has told, unless that is away or the bot
+// does without it. What is gone by the time that it listens it knows by its absence.
+func (p *play) heard() bool {
+	if p.world.argocd == nil || p.world.main.watch == nil {
+		return true
+	}
+	told, away := p.world.argocd.Told()
+	newest, live := p.world.main.watch.Newest()
+	return away && !live || !away && live && newest >= told
+}
+
 // observing lets the bot say to Argo CD, and ask it, what is to be said and asked,
 // and says whether something came of it. Argo CD being away is part of a story.
 func (p *play) observing(ctx context.Context) (string, error) {
@@ -59,6 +70,9 @@ func (p *play) observing(ctx context.Context) (string, error) {
 		if _, err := main.refreshes.step(ctx); err != nil {
 			return "refreshes", err
 		}
+	}
+	if !p.heard() {
+		return "the watch on Argo CD", nil
 	}
 	_, _ = main.observer.Step(ctx)
 	unreported, err := main.store.Unreported(ctx, p.clock.now(), 1)

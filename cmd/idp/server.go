@@ -47,9 +47,10 @@ type Main struct {
 	handler *bot.Handler
 	reaper  *previews.Reaper
 	sweeper *bot.Sweeper
-	// observer follows commits in Argo CD; refreshes tells it of them, nil where
-	// Argo CD is not configured.
+	// observer follows commits in Argo CD, which watch listens to and refreshes tells of
+	// them; both are nil where Argo CD is not configured.
 	observer  *previews.Observer
+	watch     *argocd.Watch
 	refreshes *refresher
 	// loops run until the bot stops; wake lets those run that act on rows.
 	loops []previews.Loop
@@ -61,10 +62,10 @@ type Main struct {
 }
 
 // wakes are the signals of the loops that act on rows.
-type wakes struct{ images, commits, reports, replies previews.Signal }
+type wakes struct{ images, commits, reports, replies, observations previews.Signal }
 
 func newWakes() wakes {
-	return wakes{previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal()}
+	return wakes{previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal()}
 }
 
 // all wakes every loop: a row changed, and any of them may have work.
@@ -169,6 +170,9 @@ func (m *Main) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, loop := range append(m.loops, m.peers.loop()) {
 		running.Go(func() { loop.Run(work) })
+	}
+	if m.watch != nil {
+		running.Go(func() { m.watch.Run(work) })
 	}
 	servers := []*http.Server{webhooks.NewServer(m.edge), webhooks.NewServer(m.scrapes())}
 	failed := make(chan error, len(servers))

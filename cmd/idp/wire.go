@@ -115,11 +115,13 @@ func (m *Main) wire() {
 		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	if m.argocd != nil {
-		committer.Watched, m.observer.See = true, m.see
+		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
+		m.watch = m.argocd.Watch(told.add, m.log)
+		committer.Watched, m.observer.See, m.observer.Moved = true, m.see, told.take
 		m.refreshes = newRefresher(m.cfg.ArgoCDRoot, m.argocd.Refresh, m.failed("refresh"), m.log)
 		m.loops = append(m.loops, m.refreshes.loop())
 	}
-	m.loops = append(m.loops, m.observer.Loop(previews.NewSignal()))
+	m.loops = append(m.loops, m.observer.Loop(m.wake.observations))
 	for i := range m.loops {
 		m.loops[i].Failed = m.failed(m.loops[i].Name)
 	}
@@ -155,20 +157,6 @@ func (m *Main) pushed(changed []previews.Environment) {
 	if m.refreshes != nil {
 		m.refreshes.changed(changed)
 	}
-}
-
-// see asks Argo CD about one Application, in the words of the observer. One that is
-// on its way out is gone: another will take its place.
-func (m *Main) see(ctx context.Context, application string) (previews.Seen, error) {
-	a, err := m.argocd.Application(ctx, application)
-	if errors.Is(err, argocd.ErrNotFound) || err == nil && a.Deleting {
-		return previews.Seen{}, previews.ErrNotFound
-	}
-	seen := previews.Seen{Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message, Error: a.Error}
-	if a.SyncFailed() {
-		seen.Failed = a.OperationRevision
-	}
-	return seen, err
 }
 
 // renderInput is what an environment's files are rendered from.

@@ -57,6 +57,7 @@ type application struct {
 	Metadata struct {
 		Name              string     `json:"name"`
 		Namespace         string     `json:"namespace"`
+		ResourceVersion   string     `json:"resourceVersion"`
 		DeletionTimestamp *time.Time `json:"deletionTimestamp"`
 	} `json:"metadata"`
 	Status struct {

@@ -53,10 +53,12 @@ type Options struct {
 
 // Client asks Argo CD's HTTP API. It may be used concurrently.
 type Client struct {
-	root    *url.URL
-	token   secret.String
-	http    *http.Client
-	metrics *metrics
+	root  *url.URL
+	token secret.String
+	http  *http.Client
+	// streaming has no limit to how long an answer may take once it has begun.
+	streaming *http.Client
+	metrics   *metrics
 }
 
 // New returns a Client. It makes no request: Argo CD may be down.
@@ -80,13 +82,12 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A redirect would carry the token to wherever it points.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
 		root: root, token: o.Token, metrics: m,
-		http: &http.Client{
-			Transport: transport, Timeout: o.Timeout,
-			// A redirect would carry the token to wherever it points.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		http:      &http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: stay},
+		streaming: &http.Client{Transport: transport, CheckRedirect: stay},
 	}, nil
 }
 
@@ -134,10 +135,7 @@ func (c *Client) get(ctx context.Context, operation, path string, query url.Valu
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Accept", "application/json")
-	if !c.token.IsZero() {
-		request.Header.Set("Authorization", "Bearer "+c.token.Reveal())
-	}
+	c.authorize(request)
 	response, err := c.http.Do(request)
 	if err != nil {
 		return err
@@ -159,6 +157,13 @@ func (c *Client) get(ctx context.Context, operation, path string, query url.Valu
 		return fmt.Errorf("read answer: %w", err)
 	}
 	return nil
+}
+
+func (c *Client) authorize(request *http.Request) {
+	request.Header.Set("Accept", "application/json")
+	if !c.token.IsZero() {
+		request.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
 }
 
 // refusal is the error of a status other than 200, in Argo CD's words where the

@@ -20,6 +20,8 @@ type Filter struct {
 	State   previews.State
 	// Live leaves those out that have no files in the GitOps repository.
 	Live bool
+	// Name is that of the namespace and the Application.
+	Name string
 }
 
 // environmentColumns is what decodeEnvironment reads. Lists leave the diff out:
@@ -103,6 +105,9 @@ func (s *Store) Environments(ctx context.Context, f Filter) ([]previews.Environm
 	}
 	if f.Live {
 		add("committed = 1")
+	}
+	if f.Name != "" {
+		add("name = ?", f.Name)
 	}
 	return s.environments(ctx, "environments", strings.Join(where, " AND ")+" ORDER BY id", args...)
 }

@@ -79,3 +79,16 @@ func (s *Store) Expiring(ctx context.Context, before time.Time, after previews.E
 func (s *Store) Syncing(ctx context.Context) ([]previews.Environment, error) {
 	return s.environments(ctx, "syncing", `state IN (?, ?) ORDER BY id`, string(previews.StateSyncing), string(previews.StateDegraded))
 }
+
+// Named returns the environment whose namespace and Application have a name,
+// without its diff, or previews.ErrNotFound.
+func (s *Store) Named(ctx context.Context, name string) (previews.Environment, error) {
+	found, err := s.environments(ctx, "named", `name = ?`, name)
+	if err == nil && len(found) == 0 {
+		err = previews.ErrNotFound
+	}
+	if err != nil {
+		return previews.Environment{}, err
+	}
+	return found[0], nil
+}

@@ -64,6 +64,7 @@ func (s *Server) SetHealth(name, status, message string) error {
 		}
 	}
 	s.reconciled(app)
+	s.publish()
 	return nil
 }
 
@@ -72,6 +73,7 @@ func (s *Server) SetHealth(name, status, message string) error {
 func (s *Server) each(ctx context.Context, name string, f func(*application) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.publish()
 	if name != "all" {
 		app, ok := s.apps[name]
 		if !ok {
@@ -186,6 +188,7 @@ func (s *Server) keep(listed map[string]string, now metav1.Time) {
 	for name, dir := range listed {
 		if s.apps[name] == nil {
 			s.apps[name] = newApplication(name, dir)
+			s.apps[name].Labels = map[string]string{gitops.LabelManagedBy: gitops.ManagedBy}
 		}
 	}
 }

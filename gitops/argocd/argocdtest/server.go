@@ -18,10 +18,12 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Repository is what is read of the GitOps repository, such as a
@@ -55,6 +57,15 @@ type Server struct {
 	apps      map[string]*application
 	refreshed map[string]bool
 	away      bool
+	// gone is closed when it goes away, for the connections that are open.
+	gone chan struct{}
+
+	// published is every Application as its subscribers know it, in JSON; changes
+	// counts what happened to them.
+	published   map[string]string
+	changes     int64
+	subscribers map[*subscriber]bool
+	told        int64
 }
 
 // Start serves on a free port of 127.0.0.1 until Close. The root Application is
@@ -64,12 +75,17 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start argo cd: %w", err)
 	}
-	s := &Server{options: o, url: "http://" + listener.Addr().String(), apps: map[string]*application{}, refreshed: map[string]bool{}}
+	s := &Server{
+		options: o, url: "http://" + listener.Addr().String(), apps: map[string]*application{}, refreshed: map[string]bool{},
+		gone: make(chan struct{}), published: map[string]string{}, subscribers: map[*subscriber]bool{},
+	}
 	s.apps[o.Root] = newApplication(o.Root, appSetsDir)
+	s.publish()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/version", s.version)
 	mux.HandleFunc("GET /api/v1/applications", s.authorized(s.list))
 	mux.HandleFunc("GET /api/v1/applications/{name}", s.authorized(s.get))
+	mux.HandleFunc("GET /api/v1/stream/applications", s.authorized(s.stream))
 	s.http = &http.Server{Handler: s.reachable(mux), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = s.http.Serve(listener) }() // it ends with Close
 	return s, nil
@@ -85,6 +101,10 @@ func (s *Server) Close() error { return s.http.Close() }
 func (s *Server) SetAway(away bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if away && !s.away {
+		close(s.gone)
+		s.gone = make(chan struct{})
+	}
 	s.away = away
 }
 
@@ -128,12 +148,20 @@ func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"Version": "v2.14.21+stand-in"})
 }
 
-func (s *Server) list(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	selector, err := labels.Parse(r.URL.Query().Get("selector"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, 3, err.Error())
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := v1alpha1.ApplicationList{Items: []v1alpha1.Application{}}
+	all.ResourceVersion = strconv.FormatInt(s.changes, 10)
 	for _, name := range s.names() {
-		all.Items = append(all.Items, s.apps[name].Application)
+		if selector.Matches(labels.Set(s.apps[name].Labels)) {
+			all.Items = append(all.Items, s.apps[name].Application)
+		}
 	}
 	answer(w, http.StatusOK, all)
 }
@@ -152,7 +180,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	case "":
 	case string(v1alpha1.RefreshTypeNormal), string(v1alpha1.RefreshTypeHard):
 		s.refreshed[app.Name] = true
-		if err := s.compare(r.Context(), app); err != nil {
+		err := s.compare(r.Context(), app)
+		s.publish()
+		if err != nil {
 			refuse(w, http.StatusInternalServerError, 13, err.Error())
 			return
 		}

@@ -264,7 +264,7 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 	changed := make([]Environment, 0, len(result.Applied))
 	for _, done := range result.Applied {
 		row := b.rows[done.Key]
-		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, Watched: c.Watched && row.Wanted == Present, At: now}
+		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, Watched: c.Watched, At: now}
 		if row.Wanted == Present {
 			a.SHA, a.Diff = row.SHA, c.diff(ctx, row, done)
 			if c.Latency != nil && row.AppliedSHA != row.SHA {

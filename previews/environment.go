@@ -190,8 +190,10 @@ type Observation struct {
 	Health     string `json:"health"`
 	Message    string `json:"message,omitempty"`
 	// TimedOut says that it is called degraded because its time was over.
-	TimedOut bool      `json:"timedOut,omitempty"`
-	At       time.Time `json:"at"`
+	TimedOut bool `json:"timedOut,omitempty"`
+	// Gone says that Argo CD has taken everything down that a removal took from Git.
+	Gone bool      `json:"gone,omitempty"`
+	At   time.Time `json:"at"`
 }
 
 // State is an environment in one word, for lists, metrics and reports.
@@ -206,8 +208,8 @@ const (
 	StateSyncing    State = "syncing"    // in Git; Argo CD is at it
 	StateReady      State = "ready"
 	StateDegraded   State = "degraded"
-	StateFailed     State = "failed" // this generation cannot be deployed; Problem says why
-	StateRemoving   State = "removing"
+	StateFailed     State = "failed"   // this generation cannot be deployed; Problem says why
+	StateRemoving   State = "removing" // out of Git, and where that is watched, off the cluster
 	StateGone       State = "gone"
 )
 
@@ -219,7 +221,7 @@ func (e *Environment) State() State {
 	switch {
 	case e.Wanted == Absent && e.Generation == 0:
 		return StateRefused
-	case e.Wanted == Absent && e.AppliedGeneration == e.Generation:
+	case e.Wanted == Absent && e.AppliedGeneration == e.Generation && (e.Observed == nil || e.Observed.Gone):
 		return StateGone
 	case e.Wanted == Absent:
 		return StateRemoving
@@ -249,6 +251,12 @@ func (e *Environment) observedState() State {
 	default:
 		return StateSyncing
 	}
+}
+
+// Leaving says that an environment has left Git and that it is being watched until it
+// has left the cluster.
+func (e *Environment) Leaving() bool {
+	return e.State() == StateRemoving && e.AppliedGeneration == e.Generation
 }
 
 // Live says whether the environment has files in the GitOps repository.

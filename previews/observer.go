@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,8 @@ const (
 	degradedEvery   = 15 * time.Second
 	unwatchedEvery  = time.Minute
 	observeParallel = 4
+	// blockedAfter is how long a removal may take before what blocks it is looked for.
+	blockedAfter = 30 * time.Second
 	// tellAway is how long Argo CD may be silent before people are told.
 	tellAway = time.Minute
 	// DefaultRolloutTimeout is how long Argo CD may take to bring a commit to health.
@@ -35,6 +38,8 @@ type Seen struct {
 	Sync, Health, Message string
 	// Error says why Argo CD cannot bring the cluster to the branch, "" where it can.
 	Error string
+	// Deleting is true while everything of it is being taken down.
+	Deleting bool
 }
 
 // ObserveStore is what the observer needs of the store.
@@ -55,6 +60,8 @@ type Observer struct {
 	// Where it is nil there is no Argo CD (any more): what was followed until now is
 	// let go of, and stands as committed.
 	See func(ctx context.Context, application string) (Seen, error)
+	// Blockers says in words what keeps an Application that is being deleted.
+	Blockers func(ctx context.Context, application string) (string, error)
 	// Moved returns the Applications that Argo CD has told something new of since the
 	// last call; nil where it is only asked.
 	Moved func() []string
@@ -115,8 +122,12 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	group.SetLimit(observeParallel)
 	failed := make([]error, len(rows))
 	for i, row := range rows {
+		do := act
+		if o.See != nil && row.Wanted == Absent {
+			do = o.leave
+		}
 		group.Go(func() error {
-			failed[i] = act(ctx, row)
+			failed[i] = do(ctx, row)
 			return nil
 		})
 	}
@@ -171,9 +182,13 @@ func (o *Observer) settled(ctx context.Context, rows []Environment) ([]Environme
 }
 
 // due says that an environment's turn has come: at once while it moves, at
-// intervals once it was found degraded.
+// intervals once it was found degraded or its removal blocked.
 func (o *Observer) due(row Environment) bool {
-	if row.State() != StateDegraded || o.moved[row.Ref.Name()] {
+	if row.State() == StateRemoving && !row.Leaving() {
+		return false // it has not left Git yet
+	}
+	blocked := row.State() == StateDegraded || row.Leaving() && row.Observed.Message != ""
+	if !blocked || o.moved[row.Ref.Name()] {
 		delete(o.asked, row.RowID)
 		return true
 	}
@@ -214,10 +229,35 @@ func (o *Observer) observe(ctx context.Context, row Environment) error {
 // letGo makes an environment that nobody follows any more one that stands as
 // committed. A verdict that there was stays.
 func (o *Observer) letGo(ctx context.Context, row Environment) error {
-	if row.State() != StateSyncing {
+	if row.State() != StateSyncing && !row.Leaving() {
 		return nil
 	}
 	return o.record(ctx, row, nil)
+}
+
+// leave follows an environment that has left Git until it has left the cluster.
+// Gone it is when Argo CD says that it has no such Application: that goes last.
+func (o *Observer) leave(ctx context.Context, row Environment) error {
+	seen, err := o.See(ctx, row.Ref.Name())
+	now := o.Now()
+	left := Observation{Generation: row.AppliedGeneration, At: now}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, ErrNotFound):
+		left.Gone, err = true, nil
+	case err != nil:
+		err = fmt.Errorf("ask Argo CD about %s: %w", row.Ref, err)
+		if now.Sub(o.answered) < tellAway {
+			return err
+		}
+		left.Message = away
+	case seen.Deleting && now.Sub(row.AppliedAt) >= blockedAfter:
+		left.Message, err = o.Blockers(ctx, row.Ref.Name())
+	case now.Sub(row.AppliedAt) >= o.Timeout:
+		left.Message = strings.TrimSuffix("Argo CD has not begun to take it down: "+seen.Error, ": ")
+	}
+	return errors.Join(err, o.record(ctx, row, &left))
 }
 
 // record writes what was seen of a row's commit, where it is news and the row has
@@ -228,7 +268,7 @@ func (o *Observer) record(ctx context.Context, row Environment, seen *Observatio
 	}
 	news := false
 	_, err := o.Store.Update(ctx, row.RowID, func(e *Environment) error {
-		if news = e.AppliedGeneration == row.AppliedGeneration && e.Wanted == Present && !same(e.Observed, seen); !news {
+		if news = e.AppliedGeneration == row.AppliedGeneration && e.Wanted == row.Wanted && !same(e.Observed, seen); !news {
 			return ErrUnchanged
 		}
 		e.Observed = seen
@@ -249,7 +289,8 @@ func (o *Observer) record(ctx context.Context, row Environment, seen *Observatio
 func (o *Observer) see(ctx context.Context, row Environment) (Observation, error) {
 	waiting := Observation{Generation: row.AppliedGeneration, Sync: "OutOfSync", Health: "Progressing"}
 	seen, err := o.See(ctx, row.Ref.Name())
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || seen.Deleting {
+		// One that is on its way out makes place for another.
 		waiting.Message = "waiting for Argo CD to make the Application"
 		return waiting, nil
 	}
@@ -295,7 +336,7 @@ func same(old, now *Observation) bool {
 	if old == nil || now == nil {
 		return old == now
 	}
-	return old.Generation == now.Generation && old.Sync == now.Sync && old.Health == now.Health && old.Message == now.Message
+	return old.Generation == now.Generation && old.Sync == now.Sync && old.Health == now.Health && old.Message == now.Message && old.Gone == now.Gone
 }
 
 func timedOut(o Observation, took time.Duration) string {

@@ -104,7 +104,7 @@ func (e *Environment) Remove(r Removal, now time.Time) (changed bool) {
 	e.next(now)
 	e.ResolvedGeneration = e.Generation
 	if !e.written() {
-		e.AppliedGeneration, e.AppliedAt = e.Generation, now
+		e.AppliedGeneration, e.AppliedAt, e.Observed = e.Generation, now, nil
 	}
 	return true
 }

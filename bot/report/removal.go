@@ -9,6 +9,14 @@ import (
 func removingVerdict(in Input) verdict {
 	e := &in.Environment
 	v := verdict{mark: markGone, title: "Removing the preview: " + RemovalReason(e.Removal), status: completed, conclusion: neutral}
+	if e.Leaving() {
+		v.cause = "It has left the GitOps repository; Argo CD is taking down what ran from it."
+		if o := e.Observed; o.Message != "" {
+			v.mark, v.failing, v.title = markWarning, true, "The preview is not gone yet: "+plain(o.Message, 160)
+			v.cause = "It left the GitOps repository after " + Elapsed(e.AppliedAt.Sub(e.Removal.At)) + ", for this reason: " + RemovalReason(e.Removal) + "."
+			v.next = "What keeps it has to be dealt with on the cluster. Nothing else waits for it."
+		}
+	}
 	if p := e.Problem; p != nil {
 		v.mark, v.failing, v.conclusion = markWarning, true, failure
 		v.title = "The preview cannot be removed"
@@ -20,7 +28,9 @@ func removingVerdict(in Input) verdict {
 func goneVerdict(in Input) verdict {
 	e := &in.Environment
 	v := verdict{mark: markGone, title: "Preview removed: " + RemovalReason(e.Removal), status: completed, conclusion: neutral}
-	if e.AppliedAt.After(e.Removal.At) && !e.Removal.At.IsZero() {
+	if o := e.Observed; o != nil && o.Gone {
+		v.cause = "Its namespace and everything in it are gone after " + Elapsed(o.At.Sub(e.Removal.At)) + "."
+	} else if e.AppliedAt.After(e.Removal.At) && !e.Removal.At.IsZero() {
 		v.cause = "Its files left the GitOps repository after " + Elapsed(e.AppliedAt.Sub(e.Removal.At)) + "; Argo CD takes down what ran from them."
 	}
 	v.next = wayBack(e.Removal)

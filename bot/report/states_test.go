@@ -123,6 +123,14 @@ func refused(p previews.Problem) func(*Input) {
 	}
 }
 
+// leaving is what Argo CD says of an environment that has left Git.
+func leaving(message string, gone bool) func(*Input) {
+	return func(in *Input) {
+		e := &in.Environment
+		e.Observed = &previews.Observation{Generation: e.AppliedGeneration, Message: message, Gone: gone, At: e.AppliedAt.Add(41 * time.Second)}
+	}
+}
+
 func removed(r previews.Removal, gone bool) func(*Input) {
 	return func(in *Input) {
 		e := &in.Environment
@@ -214,6 +222,10 @@ func states() []state {
 		newState("removing", 61*time.Minute, ready, removed(previews.Removal{Reason: previews.RemovedMerged}, false)),
 		newState("removal-blocked", 61*time.Minute, ready, removed(previews.Removal{Reason: previews.RemovedClosed}, false),
 			fail(previews.ProblemChanged, "environments/acme/payments-api/pr-42 was changed in the GitOps repository by Eve in commit 0123456, so idp left it alone", "Comment /idp destroy to go on and replace that change.")),
+		newState("taken-down", 61*time.Minute, ready, removed(previews.Removal{Reason: previews.RemovedMerged}, true), leaving("", false)),
+		newState("removal-held", 75*time.Minute, ready, removed(previews.Removal{Reason: previews.RemovedExpired}, true),
+			leaving("waiting for finalizer example.com/backup on PersistentVolumeClaim data-0 since 14:02 UTC", false)),
+		newState("gone-seen", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedClosed}, true), leaving("", true)),
 		newState("gone-merged", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedMerged}, true)),
 		newState("gone-closed", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedClosed}, true)),
 		newState("gone-draft", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedDraft}, true)),

@@ -168,6 +168,8 @@ func note(e previews.Environment, now time.Time) string {
 	switch {
 	case e.Problem != nil:
 		return strings.SplitN(e.Problem.Message, "\n", 2)[0]
+	case e.Leaving() && e.Observed.Message != "":
+		return "blocked: " + e.Observed.Message
 	case e.Wanted == previews.Absent && e.Removal.By != "":
 		return fmt.Sprintf("%s by %s", e.Removal.Reason, e.Removal.By)
 	case e.Wanted == previews.Absent:

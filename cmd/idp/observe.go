@@ -35,19 +35,35 @@ func (t *tidings) take() []string {
 }
 
 // see says what Argo CD sees of one Application, in the words of the observer: what
-// the watch has heard or, while it hears nothing, what Argo CD answers. One that is
-// on its way out is gone: another will take its place.
+// the watch has heard or, while it hears nothing, what Argo CD answers.
 func (m *Main) see(ctx context.Context, application string) (previews.Seen, error) {
 	a, live, err := m.watch.Application(application)
 	if !live {
 		a, err = m.argocd.Application(ctx, application)
 	}
-	if errors.Is(err, argocd.ErrNotFound) || err == nil && a.Deleting {
+	if errors.Is(err, argocd.ErrNotFound) {
 		return previews.Seen{}, previews.ErrNotFound
 	}
-	seen := previews.Seen{Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message, Error: a.Error}
+	seen := previews.Seen{Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message, Error: a.Error, Deleting: a.Deleting}
 	if a.SyncFailed() {
 		seen.Failed = a.OperationRevision
 	}
 	return seen, err
+}
+
+// blockers says what keeps an Application that is being deleted, "" where nothing
+// shows.
+func (m *Main) blockers(ctx context.Context, application string) (string, error) {
+	found, err := m.argocd.Blockers(ctx, application)
+	if errors.Is(err, argocd.ErrNotFound) || len(found) == 0 {
+		return "", nil // it has gone meanwhile, or is about to
+	}
+	if err != nil {
+		return "", err
+	}
+	text := "waiting for " + found[0].String() + " since " + found[0].Since.Format("15:04 UTC")
+	if more := len(found) - 1; more > 0 {
+		text += ", and " + plural(more, "more object")
+	}
+	return text, nil
 }

@@ -28,6 +28,8 @@ func (p *play) argocd(ts *testscript.TestScript, args []string) {
 		ts.Check(server.Fail(p.ctx, p.applicationName(ts, word(1)), word(2)))
 	case "health":
 		ts.Check(server.SetHealth(p.applicationName(ts, word(1)), word(2), strings.Join(args[3:], " ")))
+	case "hold":
+		ts.Check(server.Hold(p.applicationName(ts, word(1)), word(2), word(3)))
 	case "away", "back":
 		server.SetAway(args[0] == "away")
 	case "refreshed":

@@ -46,7 +46,7 @@ func playTable() []playCommand {
 		{"redeliver", "redeliver [all]", "send again, as GitHub's page can, what was not delivered, or everything", 0, (*play).redeliver},
 		{"fault", "fault STATUS|drop|html METHOD|* PATH TIMES [RETRY-AFTER]", "let GitHub's API fail; \"drop\" loses the answer of what was done", 4, (*play).fault},
 		{"gitops", "gitops put PATH FILE | remove PATH | link PATH TARGET | refuse N MESSAGE | drop N | during COMMAND…", "let somebody else write to the GitOps repository, pushes fail, or something be done and handled while the next push is under way", 2, (*play).gitops},
-		{"argocd", "argocd sync ALIAS|root|all | fail ALIAS MESSAGE | health ALIAS Healthy|Degraded|Progressing [MESSAGE] | away | back | refreshed", "let Argo CD sync to the tip of the branch, or fail to; let what it synced become healthy or not; break its connections; print what it was asked to refresh since the last time", 1, (*play).argocd},
+		{"argocd", "argocd sync ALIAS|root|all | fail ALIAS MESSAGE | health ALIAS Healthy|Degraded|Progressing [MESSAGE] | hold ALIAS OBJECT FINALIZER | away | back | refreshed", "let Argo CD sync to the tip of the branch, or fail to; let what it synced become healthy or not; keep an object from being deleted; break its connections; print what it was asked to refresh since the last time", 1, (*play).argocd},
 		{"advance", "advance DURATION", "move the clock", 1, (*play).advance},
 		{"settle", "settle", "wait until everything is done and said", 0, func(p *play, ts *testscript.TestScript, _ []string) { p.settle(ts) }},
 		{"await", "await REGEXP", "wait until a line of the bot's log matches, from where the last await ended", 1, (*play).await},

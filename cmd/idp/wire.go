@@ -117,7 +117,7 @@ func (m *Main) wire() {
 	if m.argocd != nil {
 		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
 		m.watch = m.argocd.Watch(told.add, m.log)
-		committer.Watched, m.observer.See, m.observer.Moved = true, m.see, told.take
+		committer.Watched, m.observer.See, m.observer.Moved, m.observer.Blockers = true, m.see, told.take, m.blockers
 		m.refreshes = newRefresher(m.cfg.ArgoCDRoot, m.argocd.Refresh, m.failed("refresh"), m.log)
 		m.loops = append(m.loops, m.refreshes.loop())
 	}

@@ -74,10 +74,12 @@ func (s *Store) Expiring(ctx context.Context, before time.Time, after previews.E
 		stamp(before), stamp(after.ExpiresAt), after.RowID, limit)
 }
 
-// Syncing returns the environments that Argo CD is at, and those that it found
-// degraded and may yet find healthy, without their diffs.
+// Syncing returns the environments that Argo CD is at, those that it takes down
+// included, and those that it found degraded and may yet find healthy, without
+// their diffs.
 func (s *Store) Syncing(ctx context.Context) ([]previews.Environment, error) {
-	return s.environments(ctx, "syncing", `state IN (?, ?) ORDER BY id`, string(previews.StateSyncing), string(previews.StateDegraded))
+	return s.environments(ctx, "syncing", `state IN (?, ?, ?) ORDER BY id`,
+		string(previews.StateSyncing), string(previews.StateDegraded), string(previews.StateRemoving))
 }
 
 // Named returns the environment whose namespace and Application have a name,

@@ -26,6 +26,8 @@ type application struct {
 	synced string
 	// listed are the folders of the Applications that the root makes, by name.
 	listed map[string]string
+	// finalizers keep objects from being deleted, by "Kind name".
+	finalizers map[string]string
 }
 
 func newApplication(name, dir string) *application {
@@ -65,6 +67,22 @@ func (s *Server) SetHealth(name, status, message string) error {
 	}
 	s.reconciled(app)
 	s.publish()
+	return nil
+}
+
+// Hold puts a finalizer on an object of an Application, which keeps it from being
+// deleted; "" takes it away again.
+func (s *Server) Hold(name, object, finalizer string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	app, ok := s.apps[name]
+	if !ok {
+		return fmt.Errorf("there is no Application %s", name)
+	}
+	app.finalizers = map[string]string{}
+	if finalizer != "" {
+		app.finalizers[object] = finalizer
+	}
 	return nil
 }
 
@@ -179,6 +197,7 @@ func (s *Server) apply(ctx context.Context, app *application, tip, files string)
 func (s *Server) keep(listed map[string]string, now metav1.Time) {
 	for name, app := range s.apps {
 		switch _, ok := listed[name]; {
+		case app.DeletionTimestamp != nil && len(app.finalizers) > 0:
 		case app.DeletionTimestamp != nil:
 			delete(s.apps, name)
 		case !ok && name != s.options.Root:

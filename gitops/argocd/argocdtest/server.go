@@ -85,6 +85,7 @@ func Start(o Options) (*Server, error) {
 	mux.HandleFunc("GET /api/version", s.version)
 	mux.HandleFunc("GET /api/v1/applications", s.authorized(s.list))
 	mux.HandleFunc("GET /api/v1/applications/{name}", s.authorized(s.get))
+	mux.HandleFunc("GET /api/v1/applications/{name}/resource", s.authorized(s.resource))
 	mux.HandleFunc("GET /api/v1/stream/applications", s.authorized(s.stream))
 	s.http = &http.Server{Handler: s.reachable(mux), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = s.http.Serve(listener) }() // it ends with Close

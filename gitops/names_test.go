@@ -57,12 +57,13 @@ func TestNamesAreUnique(t *testing.T) {
 	t.Parallel()
 	names := map[string]string{}
 	for _, ref := range []EnvironmentRef{
-		{1, "a-b", "c", "pr-1"}, {2, "a", "b-c", "pr-1"}, {3, "a", "b_c", "pr-1"}, {4, "a", "b.c", "pr-1"},
-		{5, "a", "b-c", "pr-1"}, // recreated under another id
-		{1, "a-b", "c", "pr-11"}, {11, "a-b", "c", "pr-1"}, {1, "a-b", "c", "pr_1"},
-		{6, "a", strings.Repeat("x", 90) + "1", "pr-1"}, {7, "a", strings.Repeat("x", 90) + "2", "pr-1"},
+		{1, "a-b", "c", "pr-1", ""}, {2, "a", "b-c", "pr-1", ""}, {3, "a", "b_c", "pr-1", ""}, {4, "a", "b.c", "pr-1", ""},
+		{5, "a", "b-c", "pr-1", ""}, // recreated under another id
+		{1, "a-b", "c", "pr-11", ""}, {11, "a-b", "c", "pr-1", ""}, {1, "a-b", "c", "pr_1", ""},
+		{1, "a-b", "c", "staging", ""}, {1, "a-b", "c", "staging", "web"}, {1, "a-b", "c", "staging-web", ""}, {1, "a-b", "c", "staging", "web-2"},
+		{6, "a", strings.Repeat("x", 90) + "1", "pr-1", ""}, {7, "a", strings.Repeat("x", 90) + "2", "pr-1", ""},
 	} {
-		for kind, name := range map[string]string{"name": ref.Name(), "host": ref.Host("{service}-{env}-{hash}.{zone}", "web", "z")} {
+		for kind, name := range map[string]string{"name": ref.Name(), "host": ref.Host("{service}-{env}-{hash}.{zone}", "web"+ref.Service, "z")} {
 			if other, taken := names[kind+name]; taken {
 				t.Errorf("%s and %d %s have the %s %s", other, ref.RepositoryID, ref, kind, name)
 			}
@@ -70,7 +71,7 @@ func TestNamesAreUnique(t *testing.T) {
 		}
 	}
 	// The owner and the repository's name are no part of it: they change.
-	if a, b := (EnvironmentRef{1, "a", "web", "pr-1"}), (EnvironmentRef{1, "b", "web", "pr-1"}); a.Name() != b.Name() {
+	if a, b := (EnvironmentRef{1, "a", "web", "pr-1", ""}), (EnvironmentRef{1, "b", "web", "pr-1", ""}); a.Name() != b.Name() {
 		t.Errorf("after a transfer: %s and %s", a.Name(), b.Name())
 	}
 }

@@ -47,6 +47,11 @@ type PullRequest struct {
 	Labels           []string
 	HeadSHA, HeadRef string
 	BaseRef          string
+	// BaseIsDefault is true when the base is the repository's default branch.
+	BaseIsDefault bool
+	// MergeSHA is the commit on the base branch that a merged pull request became;
+	// "" for one that is not merged.
+	MergeSHA string
 	// Fork is true when the head lives in another repository (or in none any more).
 	Fork   bool
 	Author Actor

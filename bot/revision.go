@@ -4,16 +4,20 @@ import "time"
 
 // Commit is a commit of a repository.
 type Commit struct {
-	// SHA has 40 hexadecimal digits; CommittedAt is the committer's date, in UTC.
-	SHA         string
+	// SHA is all 40 digits of it.
+	SHA string
+	// CommittedAt is when it was committed, in UTC, by the committer's own clock.
 	CommittedAt time.Time
-	Author      Actor
+	// Author is the account that GitHub knows the author's email address by; zero
+	// where it knows none. Whoever commits may write any address: it is no proof.
+	Author Actor
 }
 
-// CheckState is the newest check run of one name and App at a commit, with GitHub's
-// words for its status and conclusion.
+// CheckState is the newest check run of one name and App at a commit.
 type CheckState struct {
-	Name               string
-	AppID              int64
+	Name  string
+	AppID int64
+	// Status is GitHub's, such as "queued", "in_progress" or "completed", and
+	// Conclusion what a completed run came to, such as "success"; else "".
 	Status, Conclusion string
 }

@@ -124,6 +124,16 @@ func (pr *PullRequest) Close(by string) {
 // Merge merges it by a merge commit, which pushes the base branch. It returns an
 // error for a conflict and for one that is closed.
 func (pr *PullRequest) Merge(by string) error {
+	return pr.merges(by, true)
+}
+
+// Squash is Merge by a commit that holds the whole change and has no parent but
+// the base: the head is then no ancestor of the base branch.
+func (pr *PullRequest) Squash(by string) error {
+	return pr.merges(by, false)
+}
+
+func (pr *PullRequest) merges(by string, keepsHead bool) error {
 	pr.repo.s.mu.Lock()
 	defer pr.repo.s.mu.Unlock()
 	s, r := pr.repo.s, pr.repo
@@ -132,8 +142,12 @@ func (pr *PullRequest) Merge(by string) error {
 		return fmt.Errorf("merge %s#%d: not mergeable", r.fullName(), pr.number)
 	}
 	actor := s.account(by)
-	message := fmt.Sprintf("Merge pull request #%d from %s", pr.number, pr.headLabel())
-	c := r.commit(actor, message, tree, r.branches[pr.baseRef], pr.headSHA)
+	message, parents := fmt.Sprintf("%s (#%d)", pr.title, pr.number), []string{r.branches[pr.baseRef]}
+	if keepsHead {
+		message = fmt.Sprintf("Merge pull request #%d from %s", pr.number, pr.headLabel())
+		parents = append(parents, pr.headSHA)
+	}
+	c := r.commit(actor, message, tree, parents...)
 	pr.close(actor, c)
 	r.moveBranch(actor, pr.baseRef, c.sha, false)
 	return nil
@@ -230,6 +244,13 @@ func (pr *PullRequest) Retarget(by, base string) error {
 	pr.baseRef, pr.updated = base, pr.repo.s.now()
 	pr.repo.s.emitPull(pr, pr.repo.s.account(by), "edited", object{"changes": object{"base": was}})
 	return nil
+}
+
+// MergeSHA returns the commit that it was merged by; "" unless it is merged.
+func (pr *PullRequest) MergeSHA() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.merge
 }
 
 // HeadSHA returns the head commit.

@@ -58,6 +58,7 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", repo + "/collaborators/alice/permission", token, "", 200},
 		{"GET", repo + "/commits/feature", token, "", 200},
 		{"GET", repo + "/commits/heads/feature/check-runs", token, "", 200},
+		{"GET", repo + "/compare/main...heads/feature", token, "", 200},
 		{"GET", repo + "/contents/.idp/deploy.yaml?ref=" + sha, token, "", 200},
 		{"GET", repo + "/contents/src", token, "", 200},
 		{"GET", repo + "/git/ref/heads/feature", token, "", 200},

@@ -31,4 +31,6 @@ const (
 
 	// KeyPullRequestURL links an Application to its pull request.
 	KeyPullRequestURL = "idp.dev/pull-request-url"
+	// KeyURL links an Application of a declared environment to what it is of.
+	KeyURL = "idp.dev/url"
 )

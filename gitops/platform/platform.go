@@ -1,7 +1,12 @@
 // Package platform holds what the platform team declares and idp only reads.
 //
-// A Class binds a kind of environment to where and how it runs. Without a
-// platform folder there is one class, built from the server's configuration.
+// A Class binds a kind of environment to where and how it runs, and an Environment
+// is a long-lived one that repositories deploy to, with who may deploy what. Load
+// reads both from the platform folder of the GitOps repository, strictly and with
+// every mistake at once. Without a platform folder there is one class, built from
+// the server's configuration, and no environment beside previews.
+//
+// The package does no input or output and keeps no state.
 package platform
 
 import "time"
@@ -12,6 +17,10 @@ type Class struct {
 
 	// RepoURL is the GitOps repository's URL as Argo CD reads it; Branch its branch.
 	RepoURL, Branch string
+	// PushURL is the URL that idp pushes to, "" for that of the server's configuration.
+	// Mode is how a change gets onto the branch, ModePush where it is "".
+	PushURL string
+	Mode    Mode
 	// ArgoCDNamespace is where ApplicationSets live; Project the AppProject of
 	// every Application; DestinationServer the cluster's API URL.
 	ArgoCDNamespace, Project, DestinationServer string
@@ -22,6 +31,9 @@ type Class struct {
 	ImageTemplate string
 
 	Routing Routing
+	// GatewayAddress is the HOST:PORT at which idp asks whether a host serves; "" to not
+	// ask.
+	GatewayAddress string
 	// ImagePullSecret is the name of a Secret that the platform puts into every
 	// preview namespace; "" for none.
 	ImagePullSecret string
@@ -45,7 +57,29 @@ type Class struct {
 	BotPreviews bool
 	// Comment says when the pull request's comment is written.
 	Comment CommentMode
+
+	// PrometheusAddress is the root of the Prometheus that rollouts are judged by, ""
+	// for none. The queries are templates of {service} {namespace} {canary_hash}, each
+	// for a vector: ErrorRateQuery gives the share of failed requests, 0 to 1;
+	// ReadyQuery 1 where a pod of the revision is ready, else 0 ("" for
+	// DefaultReadyQuery).
+	PrometheusAddress, ErrorRateQuery, ReadyQuery string
+	// Logs says who sees log lines of environments that do not say it themselves,
+	// LogsPrivate where it is "".
+	Logs string
 }
+
+// Mode is how a change gets onto the branch of the GitOps repository.
+type Mode string
+
+// The modes; ModePush is the default.
+const (
+	ModePush        Mode = "push"
+	ModePullRequest Mode = "pull_request"
+)
+
+// DefaultReadyQuery asks kube-state-metrics whether any pod of the revision is ready.
+const DefaultReadyQuery = `max(kube_pod_status_ready{namespace="{namespace}",pod=~"{service}-{canary_hash}-.*",condition="true"})`
 
 // CommentMode says when the sticky comment is written.
 type CommentMode string

@@ -61,6 +61,27 @@ func declared(in *Input, name string) {
 	in.Class.Name, in.ExpiresAt = name, time.Time{}
 }
 
+// whole renders a preview, or every part of a declared environment.
+func whole(t testing.TB, in Input) []gitops.File {
+	t.Helper()
+	parts := []gitops.EnvironmentRef{in.Ref}
+	if in.Environment != "" {
+		for _, svc := range in.Spec.Services {
+			parts = append(parts, in.Ref.Of(svc.Name))
+		}
+	}
+	var files []gitops.File
+	for _, ref := range parts {
+		in.Ref = ref
+		rendered, err := Environment(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, rendered...)
+	}
+	return files
+}
+
 // preview is a plain preview of the given spec, its images resolved.
 func preview(t testing.TB, deploy []byte) Input {
 	t.Helper()
@@ -106,10 +127,7 @@ func TestGolden(t *testing.T) {
 			if change != nil {
 				change(&in)
 			}
-			rendered, err := Environment(in)
-			if err != nil {
-				t.Fatal(err)
-			}
+			rendered := whole(t, in)
 			got := txtar.Archive{Comment: archive.Comment, Files: archive.Files[:1]}
 			for _, f := range rendered {
 				got.Files = append(got.Files, txtar.File{Name: f.Path, Data: f.Content})

@@ -35,6 +35,7 @@ var allowed = map[string]func() any{
 	"v1/ServiceAccount":                      func() any { return new(corev1.ServiceAccount) },
 	"batch/v1/Job":                           func() any { return new(batchv1.Job) },
 	"apps/v1/Deployment":                     func() any { return new(appsv1.Deployment) },
+	"argoproj.io/v1alpha1/AnalysisTemplate":  func() any { return new(rolloutsv1alpha1.AnalysisTemplate) },
 	"argoproj.io/v1alpha1/Rollout":           func() any { return new(rolloutsv1alpha1.Rollout) },
 	"batch/v1/CronJob":                       func() any { return new(batchv1.CronJob) },
 	"v1/Service":                             func() any { return new(corev1.Service) },

@@ -73,7 +73,9 @@ DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions/{reaction_id
 GET    /repos/{owner}/{repo}/issues/{issue_number}/reactions
 POST   /repos/{owner}/{repo}/issues/{issue_number}/reactions
 GET    /repos/{owner}/{repo}/pulls
+POST   /repos/{owner}/{repo}/pulls
 GET    /repos/{owner}/{repo}/pulls/{pull_number}
+PATCH  /repos/{owner}/{repo}/pulls/{pull_number}
 GET    /repos/{owner}/{repo}/pulls/{pull_number}/commits
 GET    /repos/{owner}/{repo}/pulls/{pull_number}/files
 `.trim().split("\n").map((line) => line.split(/\s+/));

@@ -275,7 +275,7 @@ func (r *replayed) resolve(row *previews.Environment) error {
 	}
 	images := make([]previews.Image, len(parsed.Services))
 	for i, service := range parsed.Services {
-		reference, err := imageReference(r.class)(*row, service)
+		reference, err := imageReference(oneClass(r.class))(*row, service)
 		if err != nil {
 			return err
 		}

@@ -157,6 +157,13 @@ func (p *publication) deploy(ctx context.Context, d report.Deployment) error {
 
 // comment keeps the pull request's one comment.
 func (p *publication) comment(ctx context.Context) error {
+	if p.env.PR == 0 {
+		return nil // there is nobody to tell
+	}
+	if p.saved.CommentPR != p.env.PR {
+		// Another pull request deploys here now; what the one before was told stays.
+		p.saved.CommentID, p.saved.CommentHash, p.saved.CommentPR = 0, "", p.env.PR
+	}
 	body := report.Comment(p.in)
 	if body == "" || !report.CommentWanted(p.in, p.saved.CommentID != 0) {
 		return nil
@@ -201,7 +208,7 @@ func (p *publication) findComment(ctx context.Context) (int64, error) {
 	}
 	var first int64
 	for _, comment := range comments {
-		if comment.ViaApp != p.appID || !strings.Contains(comment.Body, report.Marker) {
+		if comment.ViaApp != p.appID || !strings.Contains(comment.Body, report.MarkerOf(&p.env)) {
 			continue
 		}
 		if first == 0 {

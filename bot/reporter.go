@@ -57,7 +57,9 @@ type Reporter struct {
 	Store  ReportStore
 	GitHub func(installationID int64) Publisher
 	Class  platform.Class
-	AppID  int64
+	// ClassOf, when set, returns the class of a part of a declared environment.
+	ClassOf func(name string) platform.Class
+	AppID   int64
 	// Failed, when set, counts the reports that failed.
 	Failed func()
 	Now    func() time.Time
@@ -99,10 +101,14 @@ func (r *Reporter) Step(ctx context.Context) (more bool, err error) {
 
 // report writes one environment's reports and saves how far it came.
 func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
+	if one.Environment.Shared() || one.Environment.HeadSHA == "" {
+		one.Report.ReportedVersion = one.Environment.Version
+		return r.save(ctx, one, one.Report) // there is nothing to say of it
+	}
 	p := &publication{
 		gh: r.GitHub(one.Environment.InstallationID), env: one.Environment, saved: one.Report, appID: r.AppID,
 		repo:     RepositoryRef{ID: one.Environment.Ref.RepositoryID, Owner: one.Environment.Owner, Name: one.Environment.Repo},
-		in:       report.Input{Environment: one.Environment, Class: r.Class, Now: r.Now()},
+		in:       report.Input{Environment: one.Environment, Class: r.classOf(one.Environment), Now: r.Now()},
 		remember: func(so store.Report) error { return r.save(ctx, one, so) },
 	}
 	failures := slices.DeleteFunc([]error{p.check(ctx), p.deployment(ctx), p.comment(ctx)}, func(err error) bool { return err == nil })
@@ -148,4 +154,11 @@ func (r *Reporter) save(ctx context.Context, one store.Reportable, saved store.R
 		return fmt.Errorf("save report of %s: %w", one.Environment.Ref, err)
 	}
 	return nil
+}
+
+func (r *Reporter) classOf(e previews.Environment) platform.Class {
+	if e.Class == "" || r.ClassOf == nil {
+		return r.Class
+	}
+	return r.ClassOf(e.Class)
 }

@@ -271,7 +271,7 @@ func (o *Observer) record(ctx context.Context, row Environment, seen *Observatio
 		if news = e.AppliedGeneration == row.AppliedGeneration && e.Wanted == row.Wanted && !same(e.Observed, seen); !news {
 			return ErrUnchanged
 		}
-		e.Observed = seen
+		e.Observe(seen, o.Now())
 		return nil
 	})
 	if err != nil {

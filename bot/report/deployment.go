@@ -51,6 +51,9 @@ func Inactive(in Input) Deployment {
 }
 
 func deployment(e *previews.Environment) Deployment {
+	if e.Declared() {
+		return Deployment{Environment: e.Ref.ID, Preview: e.Ref.Name(), SHA: e.AppliedSHA, Ref: e.HeadRef}
+	}
 	return Deployment{Environment: "preview", Transient: true, Preview: e.Ref.Name(), SHA: e.AppliedSHA, Ref: e.HeadRef}
 }
 

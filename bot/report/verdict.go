@@ -18,6 +18,7 @@ const (
 	markFork     = "🔒"
 	markIdle     = "💤"
 	markInGit    = "📦"
+	markBack     = "⏪"
 )
 
 // The statuses and conclusions of a check run that are used here, in GitHub's words.
@@ -60,6 +61,15 @@ func (v verdict) settled() bool { return v.conclusion == success || v.conclusion
 // verdictOf judges an environment. A problem with the newest commit comes before
 // the state of what runs: it is what the author has to act on.
 func verdictOf(in Input) verdict {
+	v := commitVerdict(in)
+	if in.Environment.Declared() {
+		return deployedVerdict(in, v)
+	}
+	return v
+}
+
+// commitVerdict judges what became of the commit, whatever it is deployed to.
+func commitVerdict(in Input) verdict {
 	e := &in.Environment
 	if p := e.Problem; p != nil && p.SHA == e.HeadSHA && (p.Kind == previews.ProblemSpec || p.Kind == previews.ProblemFork) {
 		return problemVerdict(in)

@@ -44,7 +44,8 @@ type payloadRef struct {
 	SHA  string `json:"sha"`
 	Ref  string `json:"ref"`
 	Repo *struct {
-		ID int64 `json:"id"`
+		ID            int64  `json:"id"`
+		DefaultBranch string `json:"default_branch"`
 	} `json:"repo"`
 }
 
@@ -59,6 +60,8 @@ type payloadPR struct {
 	User   payloadUser    `json:"user"`
 	Head   payloadRef     `json:"head"`
 	Base   payloadRef     `json:"base"`
+	// MergeSHA is of a merge that GitHub only tries while it is not merged.
+	MergeSHA string `json:"merge_commit_sha"`
 	// PullRequest is what an issue says of being one.
 	PullRequest *struct {
 		MergedAt *string `json:"merged_at"`
@@ -129,6 +132,12 @@ func (p *payloadPR) facts() bot.PullRequest {
 		Number: p.Number, Title: p.Title, Open: p.State == "open", Merged: p.Merged, Draft: p.Draft,
 		HeadSHA: p.Head.SHA, HeadRef: p.Head.Ref, BaseRef: p.Base.Ref,
 		Author: bot.Actor{ID: p.User.ID, Login: p.User.Login, Bot: p.User.Type == "Bot" || strings.HasSuffix(p.User.Login, "[bot]")},
+	}
+	if p.Base.Repo != nil {
+		out.BaseIsDefault = p.Base.Ref == p.Base.Repo.DefaultBranch
+	}
+	if p.Merged {
+		out.MergeSHA = p.MergeSHA
 	}
 	for _, label := range p.Labels {
 		out.Labels = append(out.Labels, label.Name)

@@ -15,9 +15,11 @@ import (
 // Report is what idp has said on GitHub about one environment, and when it may
 // say more.
 type Report struct {
-	// CommentID is the comment that is edited, CommentHash the hash of its content.
+	// CommentID is the comment that is edited, CommentHash the hash of its content, and
+	// CommentPR the pull request that it stands on.
 	CommentID   int64
 	CommentHash string
+	CommentPR   int
 	// CheckRunID is the check run on CheckSHA; CheckDone says that it concluded.
 	CheckRunID          int64
 	CheckSHA, CheckHash string

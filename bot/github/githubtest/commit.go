@@ -167,7 +167,7 @@ func listPaths(files map[string]string) string {
 }
 
 // resolve finds the commit of a branch, full or short ref, pull request ref or
-// SHA (7 digits at least), as GitHub does; nil where there is none.
+// SHA (7 digits at least), as GitHub does; nil where there is none, or several.
 func (r *Repository) resolve(ref string) *commit {
 	if sha := r.refSHA(ref); sha != "" {
 		return r.s.commits[sha]
@@ -181,12 +181,16 @@ func (r *Repository) resolve(ref string) *commit {
 	if len(ref) < 7 {
 		return nil
 	}
+	var found *commit
 	for sha, c := range r.s.commits {
 		if strings.HasPrefix(sha, ref) && c.network == r.network() {
-			return c
+			if found != nil {
+				return nil
+			}
+			found = c
 		}
 	}
-	return nil
+	return found
 }
 
 // refSHA resolves "heads/x" and "pull/1/head", with or without "refs/".

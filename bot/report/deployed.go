@@ -1,0 +1,172 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+// deployMarker begins the hidden HTML comment of the comment about a service of a
+// declared environment, of which a pull request has one each.
+const deployMarker = "<!-- idp:deploy v1 "
+
+// MarkerOf returns what the comment about an environment is found again by. A pull
+// request has one comment about its preview, whatever that was called, and one about
+// each service that it deploys to a declared environment.
+func MarkerOf(e *previews.Environment) string {
+	if e.Declared() {
+		return deployMarker + "env=" + e.Ref.Name() + " "
+	}
+	return Marker
+}
+
+// checkName is "idp / preview", and of a declared environment "idp / <name>", with the
+// service where the repository has several.
+func checkName(e *previews.Environment) string {
+	switch {
+	case !e.Declared():
+		return CheckName
+	case single(e):
+		return CheckPrefix + e.Ref.ID
+	default:
+		return CheckPrefix + e.Ref.ID + " (" + e.Ref.Service + ")"
+	}
+}
+
+// single says that the environment's service is the only one of its repository.
+func single(e *previews.Environment) bool {
+	parsed, _ := spec.Parse(spec.Path, e.Spec)
+	return parsed == nil || len(parsed.Services) == 1
+}
+
+// place is the environment in words, with the service where there are several.
+func place(e *previews.Environment) string {
+	if single(e) {
+		return e.Ref.ID
+	}
+	return e.Ref.Service + " in " + e.Ref.ID
+}
+
+// deployedVerdict words the verdict about a part of a declared environment. What is
+// said of the commit is the same as for a preview; the rest is not.
+func deployedVerdict(in Input, v verdict) verdict {
+	e := &in.Environment
+	where := plain(place(e), 160)
+	switch e.State() {
+	case previews.StateRefused:
+		return waitingForApproval(in)
+	case previews.StateCommitted:
+		v.title = "Committed for " + where
+	case previews.StateReady:
+		v.title = capital(where) + " runs " + short(e.AppliedSHA)
+	case previews.StateDegraded:
+		v.title = capital(where) + " is degraded"
+		if o := e.Observed; o.TimedOut {
+			v.title = "The rollout to " + where + " timed out"
+		}
+		v.next = "Fix and push, " + Code("/idp retry "+e.Ref.ID) + " to try it again, or " + Code("/idp rollback "+e.Ref.ID) + "."
+	case previews.StateFailed:
+		v.next = joinSentences(v.next, Code("/idp retry "+e.Ref.ID)+" tries it again.")
+	}
+	if f := e.Deployed.Fallback; f != nil {
+		return fallbackVerdict(in, f, v)
+	}
+	return v
+}
+
+func joinSentences(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + " " + b
+}
+
+// fallbackVerdict tells that an older release took the place of a newer one.
+func fallbackVerdict(in Input, f *previews.Fallback, v verdict) verdict {
+	e := &in.Environment
+	where, from, to := plain(place(e), 160), short(f.From.SHA), short(e.SHA)
+	switch e.State() {
+	case previews.StateReady, previews.StateCommitted:
+		v.title = fmt.Sprintf("%s is back at %s", capital(where), to)
+		if f.By == "" {
+			v.title = fmt.Sprintf("Rolled %s back to %s: %s", where, to, plain(f.Reason, 120))
+			v.mark, v.failing = markBack, true
+		}
+	case previews.StateDegraded, previews.StateFailed:
+		v.cause = join(maxInline, v.cause, "It was to go back to "+Code(to)+" from "+Code(from)+", and that failed as well.")
+		return v
+	default:
+		v.title = fmt.Sprintf("Going back to %s in %s", to, where)
+	}
+	if f.By == "" {
+		v.cause = join(maxInline, Code(from)+" failed: "+sentence(f.Reason), v.cause)
+		v.next = "Fix and push. To deploy the same commit again, comment " + Code("/idp deploy "+e.Ref.ID+" "+from+" --force") + "."
+	} else {
+		v.cause = join(maxInline, capital(plain(f.Reason, 200))+"; it was at "+Code(from)+".", v.cause)
+	}
+	return v
+}
+
+// waitingForApproval is for a part that nothing was deployed to yet.
+func waitingForApproval(in Input) verdict {
+	e := &in.Environment
+	v := verdict{mark: markIdle, title: "Nothing is deployed to " + plain(place(e), 160) + " yet", status: completed, conclusion: neutral, quiet: true}
+	for _, r := range e.Deployed.Queue {
+		if r.NeedsApproval && r.ApprovedBy == "" {
+			v.mark, v.status, v.conclusion, v.quiet = markFork, completed, actionRequired, true
+			v.title = "Waiting for approval of " + short(r.SHA)
+			v.next = "Somebody else than who asked or wrote it comments " + Code("/idp approve "+r.SHA) + "."
+		}
+	}
+	return v
+}
+
+// waiting lists what waits for its turn.
+func waiting(e *previews.Environment) string {
+	if !e.Declared() {
+		return ""
+	}
+	text := ""
+	for i, r := range e.Deployed.Queue {
+		line := fmt.Sprintf("%d. %s", i+1, Code(short(r.SHA)))
+		if r.PR != 0 {
+			line += fmt.Sprintf(" of pull request %d", r.PR)
+		}
+		if r.NeedsApproval && r.ApprovedBy == "" {
+			line += ", needs an approval"
+		}
+		text += "\n" + line
+	}
+	if text != "" {
+		text = "Waiting:\n" + text
+	}
+	if l := e.Deployed.Lock; l != nil {
+		text = join(maxInline*4, "Locked by "+Code(l.By)+lockReason(l)+".", text)
+	}
+	return text
+}
+
+func lockReason(l *previews.Lock) string {
+	if l.Reason == "" {
+		return ""
+	}
+	return ": " + Text(l.Reason)
+}
+
+// RolledBack returns the conclusion of the check run of a commit that was rolled back.
+func RolledBack(in Input) Check {
+	e := &in.Environment
+	f := e.Deployed.Fallback
+	c := Check{
+		Name: checkName(e), HeadSHA: f.From.SHA, Status: completed, Conclusion: failure,
+		Title:      plain("Rolled back: "+f.Reason, maxCheckTitle),
+		Summary:    join(maxOutput, Code(short(f.From.SHA))+" failed: "+sentence(f.Reason), Code(short(e.SHA))+" takes its place."),
+		ExternalID: externalID(e), CompletedAt: f.At,
+	}
+	if f.By != "" {
+		c.Conclusion, c.Title = cancelled, plain("Stopped: "+f.Reason, maxCheckTitle)
+		c.Summary = capital(plain(f.Reason, 200)) + ". " + Code(short(e.SHA)) + " takes its place."
+	}
+	return c
+}

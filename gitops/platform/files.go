@@ -49,6 +49,8 @@ type classFile struct {
 	GitOpsMode string `json:"gitops_mode" jsonschema:"enum=push,enum=pull_request,default=push"`
 	// The namespace that ApplicationSets live in.
 	ArgoCDNamespace string `json:"argocd_namespace" jsonschema:"minLength=1,maxLength=63"`
+	// The Application that syncs the applicationsets folder of gitops_url: each GitOps repository has one of its own.
+	ArgoCDRoot string `json:"argocd_root" jsonschema:"minLength=1,maxLength=253"`
 	// The AppProject of the environments' Applications.
 	ArgoCDProject string `json:"argocd_project" jsonschema:"minLength=1,maxLength=253"`
 	// The API server of the cluster that the environments run on, as Argo CD knows it.

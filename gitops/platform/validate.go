@@ -67,6 +67,9 @@ func (c Class) problems() []problem {
 	v.check(slices.Contains([]Mode{"", ModePush, ModePullRequest}, c.Mode), "mode", "%q is neither push nor pull_request", c.Mode)
 	v.label("argo cd namespace", c.ArgoCDNamespace)
 	v.subdomain("project", c.Project)
+	if c.Root != "" {
+		v.subdomain("root", c.Root)
+	}
 	v.literal("destination server", c.DestinationServer)
 	v.hosts(c)
 	v.check(strings.TrimSpace(c.ImageTemplate) != "", "image template", "is empty: give one such as %q", Default().ImageTemplate)

@@ -49,6 +49,8 @@ type classFile struct {
 	GitOpsMode string `json:"gitops_mode" jsonschema:"enum=push,enum=pull_request,default=push"`
 	// The namespace that ApplicationSets live in.
 	ArgoCDNamespace string `json:"argocd_namespace" jsonschema:"minLength=1,maxLength=63"`
+	// The Application that syncs the applicationsets folder of gitops_url: each GitOps repository has one of its own.
+	ArgoCDRoot string `json:"argocd_root" jsonschema:"minLength=1,maxLength=253"`
 	// The AppProject of the environments' Applications.
 	ArgoCDProject string `json:"argocd_project" jsonschema:"minLength=1,maxLength=253"`
 	// The API server of the cluster that the environments run on, as Argo CD knows it.
@@ -116,9 +118,9 @@ type classFile struct {
 	// The Prometheus that rollouts are judged by, as Argo Rollouts reaches it; without one nothing judges them but their probes.
 	PrometheusAddress string `json:"prometheus_address" jsonschema:"minLength=1,maxLength=1024,example=http://prometheus.monitoring:9090"`
 	// The query for the share of failed requests, 0 to 1, of the pods with a new revision, of {service} {namespace} {canary_hash}. It gives a vector; an empty one means that nothing is known.
-	ErrorRateQuery string `json:"error_rate_query" jsonschema:"minLength=1,maxLength=4096"`
+	ErrorRateQuery spec.Word `json:"error_rate_query"`
 	// The query for whether a pod with a new revision is ready, 1 or 0, of {service} {namespace} {canary_hash}; from kube-state-metrics when left out.
-	ReadyQuery string `json:"ready_query" jsonschema:"minLength=1,maxLength=4096"`
+	ReadyQuery spec.Word `json:"ready_query"`
 	// Whether log lines are shown: where the repository is private, always or never.
 	Logs string `json:"logs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
 }

@@ -54,6 +54,7 @@ var classKeys = map[string][]string{
 	"mode":                    {"gitops_mode"},
 	"argo cd namespace":       {"argocd_namespace"},
 	"project":                 {"argocd_project"},
+	"root":                    {"argocd_root"},
 	"destination server":      {"argocd_destination"},
 	"zone":                    {"domain"},
 	"host template":           {"host", "domain"},
@@ -95,6 +96,7 @@ func (f *classFile) over(base Class, given func(key string) bool) Class {
 	set(given("gitops_branch"), &c.Branch, f.GitOpsBranch)
 	set(given("gitops_mode"), &c.Mode, Mode(f.GitOpsMode))
 	set(given("argocd_namespace"), &c.ArgoCDNamespace, f.ArgoCDNamespace)
+	set(given("argocd_root"), &c.Root, f.ArgoCDRoot)
 	set(given("argocd_project"), &c.Project, f.ArgoCDProject)
 	set(given("argocd_destination"), &c.DestinationServer, f.ArgoCDDestination)
 	set(given("domain"), &c.Zone, f.Domain)
@@ -111,8 +113,8 @@ func (f *classFile) over(base Class, given func(key string) bool) Class {
 	set(given("egress_denied_cidrs"), &c.EgressDeniedCIDRs, f.EgressDeniedCIDRs)
 	set(given("gateway_address"), &c.GatewayAddress, f.GatewayAddress)
 	set(given("prometheus_address"), &c.PrometheusAddress, f.PrometheusAddress)
-	set(given("error_rate_query"), &c.ErrorRateQuery, f.ErrorRateQuery)
-	set(given("ready_query"), &c.ReadyQuery, f.ReadyQuery)
+	set(given("error_rate_query"), &c.ErrorRateQuery, string(f.ErrorRateQuery))
+	set(given("ready_query"), &c.ReadyQuery, string(f.ReadyQuery))
 	set(given("logs"), &c.Logs, f.Logs)
 	f.routingOver(&c.Routing, given)
 	f.quotaOver(&c.Quota, given)

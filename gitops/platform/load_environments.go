@@ -68,10 +68,10 @@ func checkNamespace(doc *spec.Document, field, pattern string) {
 	if !doc.OK(field) {
 		return
 	}
-	words := []string{"{repo}", "{owner}", "{env}", "{hash}"}
+	words := []string{"repo", "owner", "env", "hash"}
 	for _, word := range namespaceWord.FindAllString(pattern, -1) {
-		if !slices.Contains(words, word) {
-			doc.Suggest(field, spec.KindPlaceholder, spec.Near(word, words), "unknown placeholder %s in namespace: expected %s", word, strings.Join(words, ", "))
+		if word = strings.Trim(word, "{}"); !slices.Contains(words, word) {
+			doc.Suggest(field, spec.KindPlaceholder, spec.Near(word, words), "unknown placeholder {%s} in namespace: expected one of %s", word, strings.Join(words, ", "))
 			return
 		}
 	}

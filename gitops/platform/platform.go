@@ -24,6 +24,9 @@ type Class struct {
 	// ArgoCDNamespace is where ApplicationSets live; Project the AppProject of
 	// every Application; DestinationServer the cluster's API URL.
 	ArgoCDNamespace, Project, DestinationServer string
+	// Root is the Application that syncs the lists of environments of the class, "" for
+	// that of the server's configuration.
+	Root string
 
 	// Zone is the DNS zone of preview hosts; HostTemplate how a host is made of it.
 	Zone, HostTemplate string

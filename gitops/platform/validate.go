@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/spec"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -66,6 +67,9 @@ func (c Class) problems() []problem {
 	v.check(slices.Contains([]Mode{"", ModePush, ModePullRequest}, c.Mode), "mode", "%q is neither push nor pull_request", c.Mode)
 	v.label("argo cd namespace", c.ArgoCDNamespace)
 	v.subdomain("project", c.Project)
+	if c.Root != "" {
+		v.subdomain("root", c.Root)
+	}
 	v.literal("destination server", c.DestinationServer)
 	v.hosts(c)
 	v.check(strings.TrimSpace(c.ImageTemplate) != "", "image template", "is empty: give one such as %q", Default().ImageTemplate)
@@ -145,6 +149,8 @@ func (v *validator) query(field, query string) {
 	if query == "" {
 		return
 	}
+	const most = 4096
+	v.check(len(query) <= most, field, "has %d bytes: expected at most %d", len(query), most)
 	v.check(!strings.Contains(query, "{{"), field, "holds {{, which Argo Rollouts would expand: write { { apart")
 	for _, word := range []string{"{service}", "{namespace}"} {
 		v.check(strings.Contains(query, word), field, "has no %s: it would judge the pods of others", word)
@@ -197,9 +203,9 @@ func (v *validator) routing(r Routing) {
 }
 
 func (v *validator) times(c Class) {
-	v.check(c.TTL > 0, "ttl", "%s is not more than 0", c.TTL)
-	v.check(c.MaxTTL >= c.TTL, "maximum ttl", "%s is less than the ttl of %s", c.MaxTTL, c.TTL)
-	v.check(c.WarnBefore >= 0 && c.WarnBefore < c.TTL, "warning", "%s before expiry is not within the ttl of %s", c.WarnBefore, c.TTL)
+	v.check(c.TTL > 0, "ttl", "%s is not more than 0", spec.FormatDuration(c.TTL))
+	v.check(c.MaxTTL >= c.TTL, "maximum ttl", "%s at most is less than the ttl of %s", spec.FormatDuration(c.MaxTTL), spec.FormatDuration(c.TTL))
+	v.check(c.WarnBefore >= 0 && c.WarnBefore < c.TTL, "warning", "%s before expiry is not within the ttl of %s", spec.FormatDuration(c.WarnBefore), spec.FormatDuration(c.TTL))
 }
 
 func (v *validator) quota(q Quota) {

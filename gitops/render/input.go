@@ -123,6 +123,8 @@ func checkPart(ref gitops.EnvironmentRef, environment, namespace string, pr int)
 	switch {
 	case environment == "" && ref.Service != "":
 		return fmt.Errorf("service %s is part of no declared environment", ref.Service)
+	case environment != "" && spec.CheckEnvironment(environment) != "":
+		return fmt.Errorf("environment name %q %s", environment, spec.CheckEnvironment(environment))
 	case environment != "" && (ref.ID != environment || pr != 0):
 		return fmt.Errorf("%s of pull request %d is not the environment %s", ref, pr, environment)
 	case environment == "" && namespace != ref.Namespace():

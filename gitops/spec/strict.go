@@ -17,6 +17,8 @@ type (
 	// Quantity is a Kubernetes quantity as it was written; whether it is one is for
 	// the caller to check.
 	Quantity = quantity
+	// Word is text of any number of lines, which may be empty.
+	Word = word
 )
 
 // Duration returns the length of the span, 0 for nil.

@@ -21,6 +21,7 @@ type Repository struct {
 	pushed        time.Time
 	deleted       bool
 
+	git           *mirror           // of a repository that a git server serves
 	branches      map[string]string // name → SHA
 	collaborators map[string]string // lower-cased login → permission
 	labels        map[string]int64  // name → id

@@ -279,6 +279,30 @@ func (pr *PullRequest) HeadSHA() string {
 	return pr.headSHA
 }
 
+// Title returns its title.
+func (pr *PullRequest) Title() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.title
+}
+
+// Body returns its text, in Markdown.
+func (pr *PullRequest) Body() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.body
+}
+
+// Head returns the branch that is to be merged.
+func (pr *PullRequest) Head() string { return pr.headRef }
+
+// Base returns the branch that it is to be merged into.
+func (pr *PullRequest) Base() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.baseRef
+}
+
 // State returns "open", "closed" or "merged".
 func (pr *PullRequest) State() string {
 	pr.repo.s.mu.Lock()

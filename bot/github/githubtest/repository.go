@@ -111,6 +111,9 @@ func (r *Repository) FullName() string {
 
 func (r *Repository) fullName() string { return r.owner.login + "/" + r.name }
 
+// DefaultBranch returns the name of the default branch.
+func (r *Repository) DefaultBranch() string { return r.defaultBranch }
+
 // Grant gives a user a permission: "read", "triage", "write", "maintain",
 // "admin", or "none" to take it away.
 func (r *Repository) Grant(login, permission string) {

@@ -113,7 +113,7 @@ func (p *play) open(ts *testscript.TestScript, args []string) {
 		head = r.Fork(fork)
 		request.HeadRepository, request.Author = head, fork
 	}
-	sha := head.PushAs(request.Author, branch, "Change "+branch, p.folder(ts, args[3]))
+	sha := p.pushTo(ts, head, request.Author, branch, p.folder(ts, args[3]))
 	p.build(ts, o, r, sha)
 	pr, err := r.OpenPullRequest(request)
 	ts.Check(err)
@@ -169,8 +169,13 @@ func (p *play) act(ts *testscript.TestScript, args []string) {
 	switch args[1] {
 	case "close":
 		pr.Close(by)
-	case "merge":
-		ts.Check(pr.Merge(by))
+	case "merge", "squash":
+		if args[1] == "merge" {
+			ts.Check(pr.Merge(by))
+		} else {
+			ts.Check(pr.Squash(by))
+		}
+		p.known[pr.MergeSHA()] = args[0] + "@merged"
 	case "reopen":
 		pr.Reopen(by)
 	case "draft":
@@ -190,7 +195,8 @@ func (p *play) act(ts *testscript.TestScript, args []string) {
 
 func (p *play) comment(ts *testscript.TestScript, args []string) {
 	p.world.github.AddUser(args[1])
-	_, err := p.pull(ts, args[0]).Comment(args[1], strings.ReplaceAll(strings.Join(args[2:], " "), `\n`, "\n"))
+	text := strings.ReplaceAll(strings.Join(args[2:], " "), `\n`, "\n")
+	_, err := p.pull(ts, args[0]).Comment(args[1], namedCommit.ReplaceAllStringFunc(text, func(name string) string { return p.sha(ts, name) }))
 	ts.Check(err)
 }
 

@@ -32,12 +32,10 @@ func (p *play) show(ts *testscript.TestScript, args []string) {
 		out = p.requests()
 	case "check":
 		out = showCheckRun(p.idpCheck(ts, args[1]))
-	case "checks":
-		out = p.checks(args[1], p.home(ts, p.pull(ts, args[1])))
+	case "checks", "deployments", "pulls":
+		out = p.listed(ts, what, args[1])
 	case "comment", "comments":
 		out = p.comments(ts, args[1], what == "comment")
-	case "deployments":
-		out = p.deployments(args[1], p.home(ts, p.pull(ts, args[1])))
 	case "env":
 		env, err := p.environment(ts, args[1])
 		if errors.Is(err, previews.ErrNotFound) {
@@ -208,11 +206,7 @@ func (p *play) deployments(alias string, r *githubtest.Repository) string {
 		if !p.of(alias, d.SHA) {
 			continue
 		}
-		line := fmt.Sprintf("%s %s %s", d.SHA, d.Environment, d.State())
-		if n := len(d.Statuses); n > 0 && d.Statuses[n-1].EnvironmentURL != "" {
-			line += " " + d.Statuses[n-1].EnvironmentURL
-		}
-		lines = append(lines, line)
+		lines = append(lines, showDeployment(d))
 	}
 	if len(lines) == 0 {
 		return "(none)"

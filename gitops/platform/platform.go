@@ -45,6 +45,39 @@ type Class struct {
 	BotPreviews bool
 	// Comment says when the pull request's comment is written.
 	Comment CommentMode
+	// Logs says where log lines of what fails are shown.
+	Logs LogMode
+	// Gateway is where its hosts answer; nil where nobody asks whether they do.
+	Gateway *Gateway
+}
+
+// Gateway is the address that a class's hosts are asked at, whatever they resolve to.
+type Gateway struct {
+	// Address is HOST:PORT; TLS says that it speaks it.
+	Address string
+	TLS     bool
+}
+
+// LogMode says where log lines are shown.
+type LogMode string
+
+// The modes of logs; LogsPrivate, the default, shows them where the repository is
+// private, since whoever reads it may then read what its code writes.
+const (
+	LogsPrivate LogMode = "private"
+	LogsAlways  LogMode = "always"
+	LogsNever   LogMode = "never"
+)
+
+// ShowsLogs says whether log lines are shown in a repository.
+func (c Class) ShowsLogs(private bool) bool {
+	switch c.Logs {
+	case LogsAlways:
+		return true
+	case LogsPrivate, "":
+		return private
+	}
+	return false
 }
 
 // CommentMode says when the sticky comment is written.

@@ -19,6 +19,9 @@ const (
 	reportBatch    = 50
 	reportParallel = 4
 	idleReports    = 15 * time.Second
+	// movingEvery is how often a check run and a comment are written at the most while there
+	// is nothing new but how far a rollout has come.
+	movingEvery = 10 * time.Second
 	// finalTries is how often GitHub has to refuse before that is believed: what has
 	// just been made is sometimes not found at once.
 	finalTries = 3
@@ -111,6 +114,9 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 	}
 	saved := p.saved
 	settle(&saved, failures, one.Environment.Version, r.Now())
+	if said := saved.CheckHash != one.Report.CheckHash || saved.CommentHash != one.Report.CommentHash; said && len(failures) == 0 {
+		pace(&saved, one.Environment.State(), r.Now())
+	}
 	if len(failures) > 0 {
 		if r.Failed != nil {
 			r.Failed()
@@ -124,7 +130,7 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 // went on to refuse all of it: then it waits for access or, where the repository is
 // not out of reach, for the next thing to say.
 func settle(saved *store.Report, failures []error, version int64, now time.Time) {
-	saved.Parked, saved.GivenUp, saved.NotBefore, saved.LastError = false, false, time.Time{}, ""
+	saved.Parked, saved.GivenUp, saved.Paced, saved.NotBefore, saved.LastError = false, false, false, time.Time{}, ""
 	if len(failures) == 0 {
 		saved.ReportedVersion, saved.Attempts = version, 0
 		return
@@ -139,6 +145,13 @@ func settle(saved *store.Report, failures []error, version int64, now time.Time)
 		saved.GivenUp = !saved.Parked
 	default:
 		saved.NotBefore = nextTry(err, saved.Attempts-1, now)
+	}
+}
+
+// pace has what is said next of a rollout under way wait a little.
+func pace(saved *store.Report, state previews.State, now time.Time) {
+	if state == previews.StateSyncing {
+		saved.NotBefore, saved.Paced = now.Add(movingEvery), true
 	}
 }
 

@@ -111,10 +111,17 @@ func (m *Main) wire() {
 		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits),
 		reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies),
 	}
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "idp_ready_seconds",
+		Help:    "How long each link of the way to a revision that is ready took: image, committed, synced, healthy, serves where that is asked, and total.",
+		Buckets: prometheus.ExponentialBuckets(0.25, 2, 14),
+	}, []string{"link"})
+	m.registry.MustRegister(took)
 	m.observer = &previews.Observer{
-		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, Changed: m.wake.all, Now: m.now, Log: m.log,
+		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	if m.argocd != nil {
+		m.observer.Look = m.looking(class)
 		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
 		m.watch = m.argocd.Watch(told.add, m.log)
 		committer.Watched, m.observer.See, m.observer.Moved, m.observer.Blockers = true, m.see, told.take, m.blockers

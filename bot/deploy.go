@@ -29,12 +29,13 @@ var fullSHA = regexp.MustCompile(`^[0-9a-f]{40}$`)
 func (d *deciding) part(env platform.Environment, service string) *previews.Environment {
 	ref := d.refOf(env.Name).Of(service)
 	if e, ok := d.existing(ref); ok {
+		e.RolloutTimeout = env.RolloutTimeout
 		return e
 	}
 	repo := d.PR.Repository
 	e := &previews.Environment{
 		Ref: ref, Owner: repo.Owner, Repo: repo.Name, Private: repo.Private, InstallationID: d.PR.InstallationID,
-		Wanted: previews.Absent, Class: env.Class, Namespace: env.NamespaceOf(ref), Deployed: &previews.Deployed{},
+		Wanted: previews.Absent, Class: env.Class, Namespace: env.NamespaceOf(ref), RolloutTimeout: env.RolloutTimeout, Deployed: &previews.Deployed{},
 	}
 	if shared, ok := d.existing(ref.Shared()); ok {
 		e.Deployed.Lock = shared.Deployed.Lock

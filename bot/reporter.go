@@ -19,6 +19,9 @@ const (
 	reportBatch    = 50
 	reportParallel = 4
 	idleReports    = 15 * time.Second
+	// movingEvery is how often a check run and a comment are written at the most while there
+	// is nothing new but how far a rollout has come.
+	movingEvery = 10 * time.Second
 	// finalTries is how often GitHub has to refuse before that is believed: what has
 	// just been made is sometimes not found at once.
 	finalTries = 3
@@ -58,7 +61,7 @@ type Reporter struct {
 	GitHub func(installationID int64) Publisher
 	Class  platform.Class
 	// ClassOf, when set, returns the class of a part of a declared environment.
-	ClassOf func(name string) platform.Class
+	ClassOf func(previews.Environment) platform.Class
 	AppID   int64
 	// Failed, when set, counts the reports that failed.
 	Failed func()
@@ -117,6 +120,9 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 	}
 	saved := p.saved
 	settle(&saved, failures, one.Environment.Version, r.Now())
+	if said := saved.CheckHash != one.Report.CheckHash || saved.CommentHash != one.Report.CommentHash; said && len(failures) == 0 {
+		pace(&saved, one.Environment.State(), r.Now())
+	}
 	if len(failures) > 0 {
 		if r.Failed != nil {
 			r.Failed()
@@ -130,7 +136,7 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 // went on to refuse all of it: then it waits for access or, where the repository is
 // not out of reach, for the next thing to say.
 func settle(saved *store.Report, failures []error, version int64, now time.Time) {
-	saved.Parked, saved.GivenUp, saved.NotBefore, saved.LastError = false, false, time.Time{}, ""
+	saved.Parked, saved.GivenUp, saved.Paced, saved.NotBefore, saved.LastError = false, false, false, time.Time{}, ""
 	if len(failures) == 0 {
 		saved.ReportedVersion, saved.Attempts = version, 0
 		return
@@ -148,6 +154,13 @@ func settle(saved *store.Report, failures []error, version int64, now time.Time)
 	}
 }
 
+// pace has what is said next of a rollout under way wait a little.
+func pace(saved *store.Report, state previews.State, now time.Time) {
+	if state == previews.StateSyncing {
+		saved.NotBefore, saved.Paced = now.Add(movingEvery), true
+	}
+}
+
 // save remembers what was written, even when the program is being stopped.
 func (r *Reporter) save(ctx context.Context, one store.Reportable, saved store.Report) error {
 	if err := r.Store.SaveReport(context.WithoutCancel(ctx), one.Environment.RowID, saved); err != nil {
@@ -157,8 +170,8 @@ func (r *Reporter) save(ctx context.Context, one store.Reportable, saved store.R
 }
 
 func (r *Reporter) classOf(e previews.Environment) platform.Class {
-	if e.Class == "" || r.ClassOf == nil {
+	if r.ClassOf == nil {
 		return r.Class
 	}
-	return r.ClassOf(e.Class)
+	return r.ClassOf(e)
 }

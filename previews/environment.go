@@ -64,6 +64,8 @@ type Environment struct {
 	// Class is the name of the platform team's class that it belongs to, "" for the
 	// server's own. Namespace is where its objects live, "" for Ref.Namespace.
 	Class, Namespace string
+	// RolloutTimeout is how long a release may take to become healthy, 0 for the server's.
+	RolloutTimeout time.Duration `json:",omitempty"`
 	// Deployed is what a part of a declared environment has beside; nil for a preview.
 	Deployed *Deployed `json:",omitempty"`
 	// Concluded is the revision of a preview whose end was taken down for the measures.
@@ -206,6 +208,16 @@ type Observation struct {
 	// Gone says that Argo CD has taken everything down that a removal took from Git.
 	Gone bool      `json:"gone,omitempty"`
 	At   time.Time `json:"at"`
+
+	// Chain is when it came how far. Unserved says which service does not answer at its
+	// host yet, and how: until all do, it is not ready.
+	Chain    Chain  `json:"chain,omitzero"`
+	Unserved string `json:"unserved,omitempty"`
+	// Progress is of a rollout by steps, Fault of what is not well, Drift of what was
+	// changed by hand; each is nil where there is none.
+	Progress *Progress `json:"progress,omitempty"`
+	Fault    *Fault    `json:"fault,omitempty"`
+	Drift    *Drift    `json:"drift,omitempty"`
 }
 
 // State is an environment in one word, for lists, metrics and reports.
@@ -258,7 +270,7 @@ func (e *Environment) observedState() State {
 		return StateSyncing
 	case o.Health == "Degraded":
 		return StateDegraded
-	case o.Health == "Healthy" && o.Sync == "Synced":
+	case o.Health == "Healthy" && o.Sync == "Synced" && o.Unserved == "":
 		return StateReady
 	default:
 		return StateSyncing

@@ -1,6 +1,7 @@
 package previews
 
 import (
+	"strings"
 	"time"
 
 	"github.com/idp-bot/idp/gitops/spec"
@@ -80,6 +81,8 @@ func failure(e *Environment) string {
 	switch o := e.Observed; {
 	case e.State() == StateFailed && e.Problem != nil:
 		return e.Problem.Message
+	case o != nil && o.Fault != nil && o.Fault.Short != "":
+		return strings.TrimPrefix(o.Fault.Service+": "+o.Fault.Short, ": ")
 	case o != nil && o.Message != "":
 		return o.Message
 	}

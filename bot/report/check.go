@@ -92,7 +92,7 @@ func Superseded(in Input, sha string) Check {
 	return Check{
 		Name: checkName(&in.Environment), HeadSHA: sha, Status: completed, Conclusion: cancelled,
 		Title:      "Superseded by " + head,
-		Summary:    "A newer commit, " + Code(head) + ", took the place of this one before it was deployed.",
+		Summary:    "A newer commit, " + Code(head) + ", took the place of this one before it was ready.",
 		ExternalID: externalID(&in.Environment),
 	}
 }

@@ -64,11 +64,11 @@ func deployedVerdict(in Input, v verdict) verdict {
 			v.title = plain(e.Ref.Service, 100) + " is deployed to " + e.Ref.ID
 		}
 	case previews.StateDegraded:
-		v.title = capital(where) + " is degraded"
-		if o := e.Observed; o.TimedOut {
-			v.title = "The rollout to " + where + " timed out"
+		if v.title == previewDegraded {
+			v.title = capital(where) + " is degraded"
+			v.next = joinSentences("Fix and push.", retreat(e))
 		}
-		v.next = "Fix and push, " + Code("/idp retry "+e.Ref.ID) + " to try it again, or " + Code("/idp rollback "+e.Ref.ID) + "."
+		v.next = joinSentences(v.next, Code("/idp retry "+e.Ref.ID)+" tries it again.")
 	case previews.StateFailed:
 		v.next = joinSentences(v.next, Code("/idp retry "+e.Ref.ID)+" tries it again.")
 	}
@@ -93,7 +93,7 @@ func fallbackVerdict(in Input, f *previews.Fallback, v verdict) verdict {
 	case previews.StateReady, previews.StateCommitted:
 		v.title = fmt.Sprintf("%s is back at %s", capital(where), to)
 		if f.By == "" {
-			v.title = fmt.Sprintf("Rolled %s back to %s: %s", where, to, plain(f.Reason, 120))
+			v.title = "Rolled back: " + plain(f.Reason, 160)
 			v.mark, v.failing = markBack, true
 		}
 	case previews.StateDegraded, previews.StateFailed:
@@ -103,7 +103,7 @@ func fallbackVerdict(in Input, f *previews.Fallback, v verdict) verdict {
 		v.title = fmt.Sprintf("Going back to %s in %s", to, where)
 	}
 	if f.By == "" {
-		v.cause = join(maxInline, Code(from)+" failed: "+sentence(f.Reason), v.cause)
+		v.cause = join(maxInline, Code(from)+" failed in "+Text(where)+": "+sentence(f.Reason)+" "+Code(to)+" takes its place.", v.cause)
 		v.next = "Fix and push. To deploy the same commit again, comment " + Code("/idp deploy "+e.Ref.ID+" "+from+" --force") + "."
 	} else {
 		v.cause = join(maxInline, capital(plain(f.Reason, 200))+"; it was at "+Code(from)+".", v.cause)

@@ -76,7 +76,7 @@ func deployed(in Input) (state, description string) {
 		return failure, capital(o.Message)
 	case o.Health == "Degraded":
 		return failure, "Degraded: " + o.Message
-	case o.Generation == e.AppliedGeneration && o.Health == "Healthy" && o.Sync == "Synced":
+	case o.Generation == e.AppliedGeneration && o.Health == "Healthy" && o.Sync == "Synced" && o.Unserved == "":
 		return success, "Ready"
 	default:
 		return inProgress, "Argo CD is rolling it out"

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,11 +53,25 @@ func (d *declarations) current(ctx context.Context) (platform.Platform, error) {
 		}
 	}
 	loaded, wrong := platform.Load(files, d.base)
-	if err := wrong.Err(); err != nil {
+	if err := errors.Join(wrong.Err(), d.servable(loaded)); err != nil {
 		return platform.Platform{}, err
 	}
 	d.tip, d.last, d.read = tip, loaded, true
 	return loaded, nil
+}
+
+// servable refuses classes that this server would have to ignore a part of.
+func (d *declarations) servable(p platform.Platform) error {
+	for _, name := range slices.Sorted(maps.Keys(p.Classes)) {
+		class, file := p.Classes[name], platform.ClassesDir+"/"+name+".yaml"
+		switch {
+		case class.RepoURL != d.base.RepoURL || class.PushURL != d.base.PushURL || class.Branch != d.base.Branch:
+			return fmt.Errorf("%s: environments of another GitOps repository or branch need an idp of their own, configured with it", file)
+		case class.Mode == platform.ModePullRequest:
+			return fmt.Errorf("%s: gitops_mode pull_request is not served yet: leave it out, to push", file)
+		}
+	}
+	return nil
 }
 
 // latest returns what was read last, reading it where nothing was yet.
@@ -88,21 +105,22 @@ func (d *declarations) class(env previews.Environment) (platform.Class, error) {
 	return class, nil
 }
 
-// classNamed is class for reports, which say something in any case.
-func (d *declarations) classNamed(name string) platform.Class {
-	if declared, err := d.latest(); err == nil {
-		if class, ok := declared.Class(name); ok {
-			return class
-		}
+// reporting is class for what is said of an environment, which is something in any
+// case, with what the environment itself says of logs.
+func (d *declarations) reporting(env previews.Environment) platform.Class {
+	if !env.Declared() {
+		return d.base
 	}
-	return d.base
-}
-
-// environment returns what is declared of an environment now; false where nothing is.
-func (d *declarations) environment(env previews.Environment) (platform.Environment, bool) {
 	declared, err := d.latest()
 	if err != nil {
-		return platform.Environment{}, false
+		return d.base
 	}
-	return declared.Environment(env.Ref.ID)
+	class, ok := declared.Class(env.Class)
+	if !ok {
+		class = d.base
+	}
+	if named, ok := declared.Environment(env.Ref.ID); ok {
+		class.Logs = named.Logs
+	}
+	return class
 }

@@ -106,16 +106,23 @@ func (m *Main) wire() {
 		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.class), List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
 		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
-	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, ClassOf: m.declared.classNamed, AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log}
+	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, ClassOf: m.declared.reporting, AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log}
 	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Failed: m.failed("reply"), Now: m.now, Log: m.log}
 	m.loops = []previews.Loop{
 		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits),
 		reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies),
 	}
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "idp_ready_seconds",
+		Help:    "How long each link of the way to a revision that is ready took: image, committed, synced, healthy, serves where that is asked, and total.",
+		Buckets: prometheus.ExponentialBuckets(0.25, 2, 14),
+	}, []string{"link"})
+	m.registry.MustRegister(took)
 	m.observer = &previews.Observer{
-		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, Changed: m.wake.all, Now: m.now, Log: m.log,
+		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, TimeoutOf: func(e previews.Environment) time.Duration { return e.RolloutTimeout }, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	if m.argocd != nil {
+		m.observer.Look = m.looking()
 		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
 		m.watch = m.argocd.Watch(told.add, m.log)
 		committer.Watched, m.observer.See, m.observer.Moved, m.observer.Blockers = true, m.see, told.take, m.blockers
@@ -184,6 +191,7 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 	}
 	if env.Declared() {
 		in.Environment, in.Namespace, in.PR, in.Attempt = env.Ref.ID, env.Namespace, 0, env.Deployed.Current.Attempt
+		in.RolloutTimeout = env.RolloutTimeout
 	}
 	for _, image := range env.Images {
 		reference := image.Reference

@@ -44,6 +44,8 @@ type BootstrapOptions struct {
 	// Impersonate turns sync impersonation on, for all of Argo CD: every other
 	// project has to name service accounts of its own first.
 	Impersonate bool
+	// Logs lets idp's account read logs, for the lines that a failure is told with.
+	Logs bool
 }
 
 // part is one object of the bootstrap and why it is there.
@@ -80,7 +82,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	}
 	parts = append(parts, []part{
 		{"idp's account of Argo CD. Make its token with: argocd account generate-token --account " + Account, accountSettings(o)},
-		{"It may look at Applications, and nothing more.", accountPolicy(o)},
+		{accountMay(o), accountPolicy(o)},
 		{"Environments are synced as this service account where sync impersonation is on.", account},
 		{"What it may write: the kinds that idp renders.", syncClusterRole(namespaced, cluster)},
 		{"", binding},
@@ -196,9 +198,20 @@ func accountSettings(o BootstrapOptions) any {
 // accountPolicy has a key of its own beside the platform team's policy.csv, which
 // Argo CD reads as well.
 func accountPolicy(o BootstrapOptions) any {
-	return configMap(o, "argocd-rbac-cm", map[string]string{
-		"policy.idp.csv": "p, " + role + ", applications, get, */*, allow\ng, " + Account + ", " + role + "\n",
-	})
+	policy := "p, " + role + ", applications, get, */*, allow\n"
+	if o.Logs {
+		policy += "p, " + role + ", logs, get, */*, allow\n"
+	}
+	return configMap(o, "argocd-rbac-cm", map[string]string{"policy.idp.csv": policy + "g, " + Account + ", " + role + "\n"})
+}
+
+// accountMay says what the account's rights are. Argo CD before 3 lets whoever may get an
+// Application read its logs, unless server.rbac.log.enforce.enable is set.
+func accountMay(o BootstrapOptions) string {
+	if o.Logs {
+		return "It may look at Applications and read the logs of their pods, and nothing more."
+	}
+	return "It may look at Applications, and nothing more. With --logs it may read their pods' logs, to show the last lines of what fails."
 }
 
 func configMap(o BootstrapOptions, name string, data map[string]string) any {

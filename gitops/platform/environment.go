@@ -31,7 +31,7 @@ type Environment struct {
 	// AutoDeploy deploys what is merged to the default branch.
 	AutoDeploy bool
 	// Logs says who sees log lines, the class's where the environment says nothing.
-	Logs string
+	Logs LogMode
 	// RolloutTimeout is how long a deployment may take to become healthy, 0 for the
 	// server's.
 	RolloutTimeout time.Duration
@@ -42,14 +42,6 @@ const (
 	PermissionWrite    = "write"
 	PermissionMaintain = "maintain"
 	PermissionAdmin    = "admin"
-)
-
-// Who sees log lines of an environment: the readers of private repositories, which
-// is the default, everybody, or nobody.
-const (
-	LogsPrivate = "private"
-	LogsAlways  = "always"
-	LogsNever   = "never"
 )
 
 const (

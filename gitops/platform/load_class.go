@@ -111,11 +111,13 @@ func (f *classFile) over(base Class, given func(key string) bool) Class {
 	set(given("pod_security"), &c.PodSecurity, f.PodSecurity)
 	set(given("egress_cidrs"), &c.EgressCIDRs, f.EgressCIDRs)
 	set(given("egress_denied_cidrs"), &c.EgressDeniedCIDRs, f.EgressDeniedCIDRs)
-	set(given("gateway_address"), &c.GatewayAddress, f.GatewayAddress)
+	if given("gateway_address") {
+		c.Gateway = &Gateway{Address: f.GatewayAddress, TLS: base.Gateway == nil || base.Gateway.TLS}
+	}
 	set(given("prometheus_address"), &c.PrometheusAddress, f.PrometheusAddress)
 	set(given("error_rate_query"), &c.ErrorRateQuery, string(f.ErrorRateQuery))
 	set(given("ready_query"), &c.ReadyQuery, string(f.ReadyQuery))
-	set(given("logs"), &c.Logs, f.Logs)
+	set(given("logs"), &c.Logs, LogMode(f.Logs))
 	f.routingOver(&c.Routing, given)
 	f.quotaOver(&c.Quota, given)
 	return c

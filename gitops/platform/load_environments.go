@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -29,7 +30,7 @@ func loadEnvironments(f gitops.File, classes map[string]Class, fallback string) 
 		env := block.environment(name, fallback)
 		known := slices.Sorted(maps.Keys(classes))
 		if class, ok := classes[env.Class]; ok {
-			env.Logs = firstOf(env.Logs, class.Logs, LogsPrivate)
+			env.Logs = cmp.Or(env.Logs, class.Logs, LogsPrivate)
 		} else if field := spec.Join(at, "class"); doc.OK(field) {
 			doc.Suggest(field, spec.KindChoice, spec.Near(env.Class, known), "there is no class %q: add %s/%s.yaml, or use one of %s",
 				env.Class, ClassesDir, env.Class, strings.Join(known, ", "))
@@ -44,20 +45,11 @@ func loadEnvironments(f gitops.File, classes map[string]Class, fallback string) 
 
 func (b *environmentBlock) environment(name, class string) Environment {
 	return Environment{
-		Name: name, Class: firstOf(b.Class, class), Namespace: b.Namespace,
-		Permission: firstOf(b.Permission, PermissionWrite), Users: b.Users, Checks: b.Checks,
+		Name: name, Class: cmp.Or(b.Class, class), Namespace: b.Namespace,
+		Permission: cmp.Or(b.Permission, PermissionWrite), Users: b.Users, Checks: b.Checks,
 		Protected: b.Protected, Approval: b.Approval, AutoDeploy: b.AutoDeploy,
-		Logs: b.Logs, RolloutTimeout: b.RolloutTimeout.Duration(),
+		Logs: LogMode(b.Logs), RolloutTimeout: b.RolloutTimeout.Duration(),
 	}
-}
-
-func firstOf(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 var namespaceWord = regexp.MustCompile(`\{[^{}]*\}`)

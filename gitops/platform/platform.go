@@ -34,9 +34,6 @@ type Class struct {
 	ImageTemplate string
 
 	Routing Routing
-	// GatewayAddress is the HOST:PORT at which idp asks whether a host serves; "" to not
-	// ask.
-	GatewayAddress string
 	// ImagePullSecret is the name of a Secret that the platform puts into every
 	// preview namespace; "" for none.
 	ImagePullSecret string
@@ -67,9 +64,39 @@ type Class struct {
 	// ReadyQuery 1 where a pod of the revision is ready, else 0 ("" for
 	// DefaultReadyQuery).
 	PrometheusAddress, ErrorRateQuery, ReadyQuery string
-	// Logs says who sees log lines of environments that do not say it themselves,
-	// LogsPrivate where it is "".
-	Logs string
+	// Logs says where log lines of what fails are shown.
+	Logs LogMode
+	// Gateway is where its hosts answer; nil where nobody asks whether they do.
+	Gateway *Gateway
+}
+
+// Gateway is the address that a class's hosts are asked at, whatever they resolve to.
+type Gateway struct {
+	// Address is HOST:PORT; TLS says that it speaks it.
+	Address string
+	TLS     bool
+}
+
+// LogMode says where log lines are shown.
+type LogMode string
+
+// The modes of logs; LogsPrivate, the default, shows them where the repository is
+// private, since whoever reads it may then read what its code writes.
+const (
+	LogsPrivate LogMode = "private"
+	LogsAlways  LogMode = "always"
+	LogsNever   LogMode = "never"
+)
+
+// ShowsLogs says whether log lines are shown in a repository.
+func (c Class) ShowsLogs(private bool) bool {
+	switch c.Logs {
+	case LogsAlways:
+		return true
+	case LogsPrivate, "":
+		return private
+	}
+	return false
 }
 
 // Mode is how a change gets onto the branch of the GitOps repository.

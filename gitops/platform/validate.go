@@ -86,7 +86,7 @@ func (c Class) problems() []problem {
 	v.check(slices.Contains([]CommentMode{CommentSticky, CommentOnFailure, CommentOff}, c.Comment),
 		"comment", "%q is none of sticky, on-failure, off", c.Comment)
 	v.analysis(c)
-	v.check(slices.Contains([]string{"", LogsPrivate, LogsAlways, LogsNever}, c.Logs), "logs", "%q is none of private, always, never", c.Logs)
+	v.check(slices.Contains([]LogMode{"", LogsPrivate, LogsAlways, LogsNever}, c.Logs), "logs", "%q is none of private, always, never", c.Logs)
 	return v.problems
 }
 
@@ -129,9 +129,9 @@ func hasPassword(raw string) bool {
 
 // analysis is what rollouts are judged by, and where idp looks whether they serve.
 func (v *validator) analysis(c Class) {
-	if c.GatewayAddress != "" {
-		host, port, err := net.SplitHostPort(c.GatewayAddress)
-		v.check(err == nil && host != "" && port != "", "gateway address", "%q is not HOST:PORT, such as gateway.internal:443", c.GatewayAddress)
+	if c.Gateway != nil {
+		host, port, err := net.SplitHostPort(c.Gateway.Address)
+		v.check(err == nil && host != "" && port != "", "gateway address", "%q is not HOST:PORT, such as gateway.internal:443", c.Gateway.Address)
 	}
 	if c.PrometheusAddress != "" {
 		u, err := url.Parse(c.PrometheusAddress)

@@ -220,9 +220,14 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environ
 		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?,
 		wanted_at = ?, image_check_at = ?, expires_at = ?, report_rank = ?,
 		unreported_since = CASE WHEN version = reported_version THEN ? ELSE unreported_since END,
-		report_not_before = CASE WHEN report_not_before = ? THEN 0 ELSE report_not_before END
-		WHERE id = ?`, append(p, stamp(after.UpdatedAt), givenUp, after.RowID)...)
+		report_not_before = CASE WHEN report_not_before = ? OR report_not_before < 0 AND ? THEN 0 ELSE report_not_before END
+		WHERE id = ?`, append(p, stamp(after.UpdatedAt), givenUp, outpaces(before, after), after.RowID)...)
 	return err
+}
+
+// outpaces says that there is more to say of an environment than how far it has come.
+func outpaces(before previews.Environment, after *previews.Environment) bool {
+	return after.State() != before.State() || after.HeadSHA != before.HeadSHA || after.RecheckAt != before.RecheckAt
 }
 
 // create writes a new row and fills in its RowID and Version.

@@ -116,7 +116,7 @@ func TestDemo(t *testing.T) {
 func demoProcess(t *testing.T, path, tmp string, args ...string) (cmd *exec.Cmd, stdout, stderr *watchedLog) {
 	t.Helper()
 	stdout, stderr = newWatchedLog(), newWatchedLog()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	cmd = exec.CommandContext(ctx, "idp", append([]string{"demo"}, args...)...)
 	cmd.Env = []string{"PATH=" + path, "HOME=" + tmp, "TMPDIR=" + tmp}

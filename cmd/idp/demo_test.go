@@ -116,7 +116,7 @@ func TestDemo(t *testing.T) {
 func demoProcess(t *testing.T, path, tmp string, args ...string) (cmd *exec.Cmd, stdout, stderr *watchedLog) {
 	t.Helper()
 	stdout, stderr = newWatchedLog(), newWatchedLog()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	cmd = exec.CommandContext(ctx, "idp", append([]string{"demo"}, args...)...)
 	cmd.Env = []string{"PATH=" + path, "HOME=" + tmp, "TMPDIR=" + tmp}
@@ -159,8 +159,8 @@ func TestDemoFails(t *testing.T) {
 			[]string{"error: the demo's parts did not start: ", "git was installed without http-backend", "hint: it needs git, with its http-backend"},
 		},
 		"pushes fail": {
-			func(t *testing.T) string { return gitInstead(t, failPush) }, []string{"--timeout=12s"}, `\n2\. CI is done[^\n]*\n  GitHub delivered workflow_run[^\n]*\n`,
-			[]string{"error: chapter 2 did not happen\n  waited 6s in vain until the head is committed", "\n  the bot's last warning: ", "the disk is full", "hint: ", "--verbose"},
+			func(t *testing.T) string { return gitInstead(t, failPush) }, []string{"--timeout=40s"}, `\n2\. CI is done[^\n]*\n  GitHub delivered workflow_run[^\n]*\n`,
+			[]string{"error: chapter 2 did not happen\n  waited 2", " in vain until the head is committed", "\n  the bot's last warning: ", "the disk is full", "hint: ", "--verbose"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

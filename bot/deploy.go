@@ -34,7 +34,7 @@ func (d *deciding) part(env platform.Environment, service string) *previews.Envi
 	repo := d.PR.Repository
 	e := &previews.Environment{
 		Ref: ref, Owner: repo.Owner, Repo: repo.Name, Private: repo.Private, InstallationID: d.PR.InstallationID,
-		Wanted: previews.Absent, Class: env.Class, Namespace: namespaceOf(env, ref), Deployed: &previews.Deployed{},
+		Wanted: previews.Absent, Class: env.Class, Namespace: env.NamespaceOf(ref), Deployed: &previews.Deployed{},
 	}
 	if shared, ok := d.existing(ref.Shared()); ok {
 		e.Deployed.Lock = shared.Deployed.Lock
@@ -90,17 +90,6 @@ func (d *deciding) changedParts() []*previews.Environment {
 		}
 	}
 	return out
-}
-
-// namespaceOf fills in an environment's pattern; "" for the usual name.
-func namespaceOf(env platform.Environment, ref gitops.EnvironmentRef) string {
-	if env.Namespace == "" {
-		return ""
-	}
-	shared := ref.Shared()
-	return strings.NewReplacer(
-		"{repo}", gitops.Slug(shared.Repo, 20), "{owner}", gitops.Slug(shared.Owner, 16), "{env}", shared.ID, "{hash}", shared.Hash(),
-	).Replace(env.Namespace)
 }
 
 // declared returns the environment of a name that the actor may change, or why not.

@@ -171,7 +171,7 @@ func TestDeployReplies(t *testing.T) {
 		{"unlock", nil, []step{says("carol", 3, "/idp lock staging")}, "/idp unlock staging", "rocket", ""},
 		{"unlock what is free", nil, nil, "/idp unlock staging", "rocket", "`staging` is not locked."},
 
-		{"status", nil, staged, "/idp status staging", "rocket", "### ✅ Staging runs a1b2c3d"},
+		{"status", nil, staged, "/idp status staging", "rocket", "### ✅ Deployed to staging"},
 		{"status of nothing yet", nil, nil, "/idp status staging", "rocket", "Nothing was deployed to `staging` from this repository yet."},
 		{"status of no environment", nil, nil, "/idp status stagin", "confused", "There is no environment `stagin`."},
 	} {

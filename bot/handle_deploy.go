@@ -167,5 +167,8 @@ func onTip(ctx context.Context, gh Handling, repo RepositoryRef, tip, sha string
 
 // classOf is the class that a part of a declared environment belongs to.
 func (s Snapshot) classOf(e previews.Environment) platform.Class {
-	return s.Platform.ClassOf(e.Class, s.Class)
+	if class, ok := s.Platform.Class(e.Class); ok {
+		return class
+	}
+	return s.Class
 }

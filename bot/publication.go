@@ -160,9 +160,8 @@ func (p *publication) comment(ctx context.Context) error {
 	if p.env.PR == 0 {
 		return nil // there is nobody to tell
 	}
-	if p.saved.CommentPR != p.env.PR {
-		// Another pull request deploys here now; what the one before was told stays.
-		p.saved.CommentID, p.saved.CommentHash, p.saved.CommentPR = 0, "", p.env.PR
+	if err := p.handOver(ctx); err != nil {
+		return err
 	}
 	body := report.Comment(p.in)
 	if body == "" || !report.CommentWanted(p.in, p.saved.CommentID != 0) {
@@ -177,6 +176,22 @@ func (p *publication) comment(ctx context.Context) error {
 		return err
 	}
 	p.saved.CommentID, p.saved.CommentHash = id, hash
+	return nil
+}
+
+// handOver ends the comment of the pull request that deployed here before, and turns
+// to the one that does now.
+func (p *publication) handOver(ctx context.Context) error {
+	if p.saved.CommentPR == p.env.PR {
+		return nil
+	}
+	if p.env.Declared() && p.saved.CommentPR != 0 && p.saved.CommentID != 0 {
+		err := p.gh.EditComment(ctx, p.repo, p.saved.CommentID, report.Passed(p.in, p.saved.CommentPR))
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("end the comment on #%d: %w", p.saved.CommentPR, err)
+		}
+	}
+	p.saved.CommentID, p.saved.CommentHash, p.saved.CommentPR = 0, "", p.env.PR
 	return nil
 }
 

@@ -77,6 +77,15 @@ type Lock struct {
 	At     time.Time `json:"at"`
 }
 
+// Ended is how a release ended.
+type Ended struct {
+	SHA     string    `json:"sha"`
+	PR      int       `json:"pr,omitempty"`
+	Outcome Outcome   `json:"outcome"`
+	Reason  string    `json:"reason,omitempty"`
+	At      time.Time `json:"at"`
+}
+
 // Fallback is why a service went back to an older revision.
 type Fallback struct {
 	// From is the release that failed, or was stopped; By is who asked, "" where idp
@@ -97,6 +106,9 @@ type Deployed struct {
 	Queue   []Release `json:"queue,omitempty"`
 	// Healthy are the releases that were found healthy, the newest first.
 	Healthy []Release `json:"healthy,omitempty"`
+	// Last is the release that ended last, for its own commit and pull request to hear of
+	// though the next has its turn already.
+	Last *Ended `json:"last,omitempty"`
 	// Fallback says why Current is older than what was there before; nil where it is
 	// not.
 	Fallback   *Fallback     `json:"fallback,omitempty"`

@@ -144,7 +144,8 @@ func (e *Environment) rollsBack() bool {
 	return false
 }
 
-// finish takes down a release for the measures.
+// finish takes down a release for the measures, and for its pull request. The caller
+// has made Deployed the row's own.
 func (e *Environment) finish(r Release, o Outcome, reason string, now time.Time) {
 	if e.Shared() {
 		return
@@ -154,7 +155,9 @@ func (e *Environment) finish(r Release, o Outcome, reason string, now time.Time)
 		SHA: r.SHA, PR: r.PR, Kind: r.Kind, Outcome: o, Reason: reason,
 		CommittedAt: r.CommittedAt, AskedAt: r.At, EndedAt: now,
 	}
-	if !e.Declared() {
+	if e.Declared() {
+		e.Deployed.Last = &Ended{SHA: r.SHA, PR: r.PR, Outcome: o, Reason: reason, At: now}
+	} else {
 		f.Environment = "preview"
 	}
 	if e.AppliedSHA == r.SHA {

@@ -85,8 +85,8 @@ func CheckOf(in Input) Check {
 // Superseded returns the conclusion of the check run of a commit that is no longer
 // the pull request's newest.
 func Superseded(in Input, sha string) Check {
-	if e := &in.Environment; e.Declared() && e.Deployed.Fallback != nil && e.Deployed.Fallback.From.SHA == sha {
-		return RolledBack(in)
+	if check, ok := passed(in, sha); ok {
+		return check
 	}
 	head := short(in.Environment.HeadSHA)
 	return Check{

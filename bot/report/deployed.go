@@ -59,7 +59,10 @@ func deployedVerdict(in Input, v verdict) verdict {
 	case previews.StateCommitted:
 		v.title = "Committed for " + where
 	case previews.StateReady:
-		v.title = capital(where) + " runs " + short(e.AppliedSHA)
+		v.title = "Deployed to " + e.Ref.ID
+		if !single(e) {
+			v.title = plain(e.Ref.Service, 100) + " is deployed to " + e.Ref.ID
+		}
 	case previews.StateDegraded:
 		v.title = capital(where) + " is degraded"
 		if o := e.Observed; o.TimedOut {
@@ -152,6 +155,58 @@ func lockReason(l *previews.Lock) string {
 		return ""
 	}
 	return ": " + Text(l.Reason)
+}
+
+// passed returns the conclusion of the check run of a commit whose turn is over: that
+// another has its turn says nothing about how it went.
+func passed(in Input, sha string) (Check, bool) {
+	e := &in.Environment
+	if !e.Declared() {
+		return Check{}, false
+	}
+	if f := e.Deployed.Fallback; f != nil && f.From.SHA == sha {
+		return RolledBack(in), true
+	}
+	last := e.Deployed.Last
+	if last == nil || last.SHA != sha || last.Outcome != previews.OutcomeHealthy && last.Outcome != previews.OutcomeFailed {
+		return Check{}, false
+	}
+	c := Check{Name: checkName(e), HeadSHA: sha, Status: completed, Conclusion: success, ExternalID: externalID(e), CompletedAt: last.At}
+	c.Title, c.Summary = "Deployed to "+plain(place(e), 160), "It was healthy. "+successor(e)
+	if last.Outcome == previews.OutcomeFailed {
+		c.Conclusion, c.Title = failure, plain("Failed: "+last.Reason, maxCheckTitle)
+		c.Summary = sentence(last.Reason) + " " + successor(e)
+	}
+	return c, true
+}
+
+// successor names what took the place of a release.
+func successor(e *previews.Environment) string {
+	text := "Now it is the turn of " + Code(short(e.SHA))
+	if e.PR != 0 {
+		text += fmt.Sprintf(" of pull request %d", e.PR)
+	}
+	return text + "."
+}
+
+// Passed returns the body of the comment of a pull request that deployed here before
+// the one that does now.
+func Passed(in Input, pr int) string {
+	e := &in.Environment
+	head := MarkerOf(e) + "-->\n"
+	last := e.Deployed.Last
+	where := plain(place(e), 160)
+	switch {
+	case last == nil || last.PR != pr:
+		head += "### " + markIdle + " Another pull request deploys to " + Text(where) + " now"
+	case last.Outcome == previews.OutcomeHealthy:
+		head += "### " + markReady + " Was deployed to " + Text(where) + " · " + Code(short(last.SHA))
+	case last.Outcome == previews.OutcomeFailed:
+		head += "### " + markFailed + " Failed in " + Text(where) + " · " + Code(short(last.SHA)) + "\n\n" + sentence(last.Reason)
+	default:
+		head += "### " + markIdle + " Did not get to " + Text(where) + " · " + Code(short(last.SHA))
+	}
+	return join(maxComment, head, successor(e))
 }
 
 // RolledBack returns the conclusion of the check run of a commit that was rolled back.

@@ -146,7 +146,7 @@ func (p *payloadPR) facts() bot.PullRequest {
 }
 
 // assume fills in what no payload tells.
-func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class platform.Class) {
+func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class platform.Class) error {
 	f.Now, f.Class, f.ChangedFiles = now, class, flags.changed
 	f.Permission = access.Permission(flags.permission)
 	f.assumed("what the payload says still holds: live, the bot would read it again")
@@ -159,15 +159,15 @@ func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class 
 	if event.Kind == bot.EventComment {
 		f.assumed("%s has %s permission", event.Actor.Login, flags.permission)
 	}
-	f.assumeRow(flags.existing)
+	return f.assumeRow(flags.existing)
 }
 
 // assumeRow makes the row of a preview that was deployed at the same commit an
 // hour ago.
-func (f *facts) assumeRow(existing bool) {
+func (f *facts) assumeRow(existing bool) error {
 	if !existing || f.Spec.Spec == nil {
 		f.assumed("the pull request has no preview yet; --existing assumes one")
-		return
+		return nil
 	}
 	f.assumed("the pull request's preview is there, at this commit, since an hour")
 	before := f.Snapshot
@@ -178,10 +178,15 @@ func (f *facts) assumeRow(existing bool) {
 	before.Spec.Spec, before.Class.BotPreviews = &wanted, true
 	row := bot.Decide(before, bot.Event{Kind: bot.EventPullRequest, Name: "pull_request", Action: "opened"}).Environment
 	if row == nil {
-		return
+		return nil
+	}
+	images, err := templateImages(f.Class, *row)
+	if err != nil {
+		return err
 	}
 	row.RowID, row.Version = 1, 1
-	row.Resolve(nil, before.Now)
+	row.Resolve(images, before.Now)
 	row.Commit(previews.Applied{Generation: row.Generation, SHA: row.SHA, Tree: "replay", At: before.Now})
 	f.Environment = row
+	return nil
 }

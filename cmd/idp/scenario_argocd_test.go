@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/idp-bot/idp/gitops"
 )
 
 func (p *play) argocd(ts *testscript.TestScript, args []string) {
@@ -39,7 +37,8 @@ func (p *play) argocd(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// applicationName is that of a pull request's preview, or of the root, or "all".
+// applicationName is that of a pull request's preview, of a part of a declared
+// environment (pr/staging.web), or of the root, or "all".
 func (p *play) applicationName(ts *testscript.TestScript, name string) string {
 	switch name {
 	case "all":
@@ -47,8 +46,7 @@ func (p *play) applicationName(ts *testscript.TestScript, name string) string {
 	case "root":
 		return p.world.cfg.ArgoCDRoot
 	}
-	pr := p.pull(ts, name)
-	env, err := p.world.main.store.Environment(p.ctx, p.home(ts, pr).ID(), gitops.PreviewID(pr.Number()))
+	env, err := p.environment(ts, name)
 	ts.Check(err)
 	return env.Ref.Name()
 }

@@ -57,6 +57,7 @@ type play struct {
 	repos     map[string]*githubtest.Repository
 	pulls     map[string]*githubtest.PullRequest
 	branches  map[string]string // of pull requests, by alias
+	cis       map[string]*githubtest.CI
 	// during ends when what a scenario does in the middle of a push is done; nil
 	// when nothing is to be done.
 	during chan struct{}
@@ -136,7 +137,7 @@ func setUpPlay(env *testscript.Env) error {
 	p := &play{
 		t: env.T(), ctx: ctx, dir: dir, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
 		registry: &faultyRegistry{}, repos: map[string]*githubtest.Repository{}, pulls: map[string]*githubtest.PullRequest{},
-		branches: map[string]string{}, known: map[string]string{},
+		branches: map[string]string{}, cis: map[string]*githubtest.CI{}, known: map[string]string{},
 	}
 	env.Values[playKey{}] = p
 	env.Setenv("REGISTRY", "$REGISTRY") // for start and folders to fill in

@@ -34,7 +34,9 @@ type Input struct {
 	// from, Author the login of whoever opened the pull request.
 	SHA, HeadRef, Author string
 	Generation           int64
-	Spec                 *spec.Spec
+	// Attempt counts how often the revision was asked to roll out again; 0 for the first.
+	Attempt int
+	Spec    *spec.Spec
 	// SpecRaw is the spec's file at SHA, kept in the record; may be empty.
 	SpecRaw []byte
 	Class   platform.Class

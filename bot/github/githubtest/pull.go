@@ -41,6 +41,7 @@ type PullRequestOptions struct {
 // returns an error where GitHub refuses: no such branch, nothing to merge, or one
 // open already for the same branches.
 func (r *Repository) OpenPullRequest(opts PullRequestOptions) (*PullRequest, error) {
+	r.mustCatchUp()
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	if opts.HeadRepository == nil {
@@ -139,6 +140,7 @@ func (pr *PullRequest) Squash(by string) error {
 }
 
 func (pr *PullRequest) merges(by string, keepsHead bool) error {
+	pr.repo.mustCatchUp()
 	pr.repo.s.mu.Lock()
 	defer pr.repo.s.mu.Unlock()
 	s, r := pr.repo.s, pr.repo
@@ -152,7 +154,10 @@ func (pr *PullRequest) merges(by string, keepsHead bool) error {
 		message = fmt.Sprintf("Merge pull request #%d from %s", pr.number, pr.headLabel())
 		parents = append(parents, pr.headSHA)
 	}
-	c := r.commit(actor, message, tree, parents...)
+	c, err := r.mergeCommit(actor, pr.baseRef, message, tree, parents)
+	if err != nil {
+		return fmt.Errorf("merge %s#%d: %w", r.fullName(), pr.number, err)
+	}
 	pr.close(actor, c)
 	r.moveBranch(actor, pr.baseRef, c.sha, false)
 	return nil
@@ -268,9 +273,34 @@ func (pr *PullRequest) MergeSHA() string {
 
 // HeadSHA returns the head commit.
 func (pr *PullRequest) HeadSHA() string {
+	pr.headRepo.mustCatchUp()
 	pr.repo.s.mu.Lock()
 	defer pr.repo.s.mu.Unlock()
 	return pr.headSHA
+}
+
+// Title returns its title.
+func (pr *PullRequest) Title() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.title
+}
+
+// Body returns its text, in Markdown.
+func (pr *PullRequest) Body() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.body
+}
+
+// Head returns the branch that is to be merged.
+func (pr *PullRequest) Head() string { return pr.headRef }
+
+// Base returns the branch that it is to be merged into.
+func (pr *PullRequest) Base() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.baseRef
 }
 
 // State returns "open", "closed" or "merged".

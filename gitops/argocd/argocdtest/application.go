@@ -175,18 +175,26 @@ func (s *Server) apply(ctx context.Context, app *application, tip, files string)
 		if err != nil {
 			return err
 		}
-		var object metav1.PartialObjectMetadata
-		if err := yaml.Unmarshal([]byte(content), &object); err != nil {
-			return fmt.Errorf("read %s: %w", line, err)
-		}
-		app.Status.Resources = append(app.Status.Resources, v1alpha1.ResourceStatus{
-			Kind: object.Kind, Name: object.Name, Namespace: object.Namespace, Status: v1alpha1.SyncStatusCodeSynced,
-		})
-		if object.Kind == "ApplicationSet" {
-			if err := elements(content, app.listed); err != nil {
+		for document := range strings.SplitSeq(content, "\n---\n") {
+			if err := app.have(document); err != nil {
 				return fmt.Errorf("read %s: %w", line, err)
 			}
 		}
+	}
+	return nil
+}
+
+// have gives an Application one object more.
+func (app *application) have(document string) error {
+	var object metav1.PartialObjectMetadata
+	if err := yaml.Unmarshal([]byte(document), &object); err != nil || object.Kind == "" {
+		return err // a document may be a comment alone
+	}
+	app.Status.Resources = append(app.Status.Resources, v1alpha1.ResourceStatus{
+		Kind: object.Kind, Name: object.Name, Namespace: object.Namespace, Status: v1alpha1.SyncStatusCodeSynced,
+	})
+	if object.Kind == "ApplicationSet" {
+		return elements(document, app.listed)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,17 +15,16 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
-	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
 // renderFlags are the flags of "idp render", as given.
 type renderFlags struct {
-	repo, sha, env, now, out, branch, author string
-	repoID, generation                       int64
-	pr                                       int
-	images                                   []string
+	repo, sha, env, platform, now, out, branch, author string
+	repoID, generation                                 int64
+	pr                                                 int
+	images                                             []string
 }
 
 func newRender(p *program) *cobra.Command {
@@ -37,14 +37,18 @@ the deploy.yaml given, "-" for standard input, or the one in the repository at D
 
 Without --out they go to standard output as one stream of YAML documents, each under
 a comment with its path. With --out they are written below that folder, the root of a
-GitOps repository: the environment's folder is replaced, and the previews that are
+GitOps repository: the environment's folder is replaced, and the environments that are
 there already stay in the list.
+
+With --env it is a declared environment: a folder for what its services share, and one
+for each service. --platform names the checkout that declares it, which may be that of
+--out; without it the server's configuration is all there is to it.
 
 What a commit holds that the flags do not tell is assumed and said: the repository's id,
 the generation, the time, and the images' digests, which the bot asks registries for.`,
 		Example: `  idp render --repo acme/web --pr 42 --sha "$(git rev-parse HEAD)"
   idp render --repo acme/web --repo-id 1296269 --pr 42 --sha "$(git rev-parse HEAD)" --out ../gitops
-  idp render --repo acme/web --env staging --sha "$(git rev-parse HEAD)" --image web=sha256:9f86d081…`,
+  idp render --repo acme/web --env staging --platform ../gitops --sha "$(git rev-parse HEAD)" --image web=sha256:9f86d081…`,
 		Args: atMostOneArg,
 	}
 	flags := cmd.Flags()
@@ -52,6 +56,7 @@ the generation, the time, and the images' digests, which the bot asks registries
 	flags.Int64Var(&f.repoID, "repo-id", 0, "repository's id at GitHub, which names hold a hash of (default 1)")
 	flags.IntVar(&f.pr, "pr", 0, "number of the pull request to render the preview of")
 	flags.StringVar(&f.env, "env", "", "name of the declared environment to render")
+	flags.StringVar(&f.platform, "platform", "", platformUsage)
 	flags.StringVar(&f.sha, "sha", "", "commit to deploy, in full")
 	flags.StringVar(&f.branch, "branch", "", "pull request's branch, for the record")
 	flags.StringVar(&f.author, "author", "", "pull request's author, for the record")
@@ -71,11 +76,18 @@ the generation, the time, and the images' digests, which the bot asks registries
 		if err != nil {
 			return err
 		}
-		row, err := p.renderRow(f, args, cfg.Class())
+		if f.env == "" && f.platform != "" {
+			return misused(cmd, "--platform goes with --env")
+		}
+		row, parsed, err := p.renderRow(f, args, cfg.Class())
 		if err != nil {
 			return err
 		}
-		return p.render(cfg, f, row)
+		tree, err := p.renderTree(cfg, f, row, parsed)
+		if err != nil {
+			return err
+		}
+		return p.render(f, tree)
 	}
 	return cmd
 }
@@ -83,28 +95,25 @@ the generation, the time, and the images' digests, which the bot asks registries
 // renderKeys are the configuration's keys and sections that rendering reads.
 func renderKeys() []string {
 	return []string{
-		"github_api_url", "gitops_url", "gitops_read_url", "gitops_branch", "argocd_namespace", "argocd_project", "argocd_destination",
+		"github_api_url", "gitops_url", "gitops_read_url", "gitops_branch", "argocd_namespace", "argocd_project", "argocd_destination", "rollout_timeout",
 		"preview_domain", "preview_host", "preview_ttl", "preview_max_ttl", "preview_image", "image_check", "Routing", "Quota",
 	}
 }
 
 // renderRow returns the row that the bot would have for what the flags describe,
-// in its first generation.
-func (p *program) renderRow(f renderFlags, args []string, class platform.Class) (previews.Environment, error) {
+// without its images, and the spec.
+func (p *program) renderRow(f renderFlags, args []string, class platform.Class) (previews.Environment, *spec.Spec, error) {
 	now, err := f.check()
 	if err != nil {
-		return previews.Environment{}, err
+		return previews.Environment{}, nil, err
 	}
 	path, raw, err := p.readSpec(args)
 	if err != nil {
-		return previews.Environment{}, err
+		return previews.Environment{}, nil, err
 	}
 	parsed, errs := spec.Parse(path, raw)
 	if len(errs) > 0 {
-		return previews.Environment{}, fault.Wrap(specErrors(errs), fault.Invalid, fmt.Sprintf("%s in %s", plural(errs.Count(), "mistake"), path), `"idp schema" prints what is allowed`)
-	}
-	if err := f.declared(parsed); err != nil {
-		return previews.Environment{}, err
+		return previews.Environment{}, nil, fault.Wrap(specErrors(errs), fault.Invalid, fmt.Sprintf("%s in %s", plural(errs.Count(), "mistake"), path), `"idp schema" prints what is allowed`)
 	}
 	owner, repo, _ := strings.Cut(f.repo, "/")
 	row := previews.Environment{
@@ -124,10 +133,7 @@ func (p *program) renderRow(f renderFlags, args []string, class platform.Class) 
 	}
 	row.Want(previews.Revision{SHA: f.sha, Ref: f.branch, Spec: raw, TTL: ttl}, now)
 	row.Generation = f.generation
-	if row.Images, err = f.imagesOf(row, parsed, class); err != nil {
-		return previews.Environment{}, err
-	}
-	return row, nil
+	return row, parsed, nil
 }
 
 var (
@@ -157,49 +163,64 @@ func (f renderFlags) check() (now time.Time, err error) {
 	return now, nil
 }
 
-// declared refuses an --env that no service of the spec declares.
+// declared refuses an --env that is most likely misspelt: one that the spec, which need
+// not name it, has under nearly that name.
 func (f renderFlags) declared(s *spec.Spec) error {
-	if f.env == "" {
-		return nil
+	if why := spec.CheckEnvironment(f.env); why != "" {
+		return fault.Newf(fault.Usage, "environment name %q %s", f.env, why)
 	}
 	var names []string
 	for _, service := range s.Services {
-		for name := range service.Environments {
-			names = append(names, name)
-		}
+		names = slices.AppendSeq(names, maps.Keys(service.Environments))
 	}
 	slices.Sort(names)
-	names = slices.Compact(names)
-	if slices.Contains(names, f.env) {
-		return nil
+	if near := nearest(f.env, names); near != "" && !slices.Contains(names, f.env) {
+		return fault.Newf(fault.Invalid, "the spec says nothing of an environment %q", f.env).
+			WithHint("did you mean %q? Name the checkout that declares %s with --platform otherwise", near, f.env)
 	}
-	err := fault.Newf(fault.Invalid, "the spec declares no environment %q", f.env)
-	if near := nearest(f.env, names); near != "" {
-		return err.WithHint("did you mean %q?", near)
-	}
-	if len(names) == 0 {
-		return err.WithHint(`add it below "environments"`)
-	}
-	return err.WithHint("it declares %s", strings.Join(names, ", "))
+	return nil
 }
 
-// render renders the row and prints or writes the files.
-func (p *program) render(cfg *Config, f renderFlags, row previews.Environment) error {
+// rendered is an environment, on its way into a GitOps repository.
+type rendered interface {
+	// alone returns what would be committed to an empty repository.
+	alone() ([]gitops.File, error)
+	// write puts what would be committed into a work tree, and returns it.
+	write(dir string) ([]gitops.File, error)
+}
+
+// renderTree returns the preview or the declared environment that the flags name.
+func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environment, parsed *spec.Spec) (rendered, error) {
 	class := cfg.Class()
 	if class.RepoURL == "" {
 		class.RepoURL = exampleRepoURL
 		p.note("gitops_url is not set: the ApplicationSet reads from %s", class.RepoURL)
 	}
+	var env platform.Environment
+	var all platform.Platform
+	var err error
+	if f.env != "" {
+		if env, all, err = p.declaration(f, class, parsed); err != nil {
+			return nil, err
+		}
+		class = all.Classes[env.Class]
+	}
+	if row.Images, err = f.imagesOf(row, parsed, class); err != nil {
+		return nil, err
+	}
 	if cfg.ImageCheck == "wait" && slices.ContainsFunc(row.Images, func(i previews.Image) bool { return i.Digest == "" }) {
 		p.note("no registry is asked: images without --image stand as their templates name them, not by digest")
 	}
-	tree := renderTree{web: htmlURL(cfg.GitHubAPIURL), class: class, row: row}
 	if f.env != "" {
-		tree.environment = f.env
-		p.note("the Application of %s is not among the files: only previews are listed", f.env)
+		return p.declaredTree(cfg, row, env, all)
 	}
+	return renderTree{web: htmlURL(cfg.GitHubAPIURL), class: class, row: row}, nil
+}
+
+// render prints or writes the files.
+func (p *program) render(f renderFlags, tree rendered) error {
 	if f.out == "" {
-		files, err := tree.files(nil)
+		files, err := tree.alone()
 		if err != nil {
 			return err
 		}
@@ -223,27 +244,17 @@ func (p *program) note(format string, args ...any) {
 	_, _ = io.WriteString(p.stderr, p.styled(p.stderr).dim("note:")+" "+fmt.Sprintf(format, args...)+"\n")
 }
 
-// renderTree is one environment on its way into a GitOps repository.
+// renderTree is one preview on its way into a GitOps repository.
 type renderTree struct {
 	class platform.Class
 	row   previews.Environment
 	web   string
-	// environment is the name of a declared environment, "" for a preview.
-	environment string
 }
+
+func (t renderTree) alone() ([]gitops.File, error) { return t.files(nil) }
 
 // files returns what would be committed, given the repository's other previews.
 func (t renderTree) files(others []previews.Environment) ([]gitops.File, error) {
-	if t.environment != "" {
-		row := t.row
-		row.ExpiresAt = time.Time{}
-		in, err := renderInput(row, oneClass(t.class))
-		if err != nil {
-			return nil, err
-		}
-		in.Environment = t.environment
-		return render.Environment(in)
-	}
 	files, err := renderer(oneClass(t.class))(t.row)
 	if err != nil {
 		return nil, err

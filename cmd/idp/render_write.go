@@ -19,15 +19,12 @@ import (
 // folder that another repository's environment has; nothing outside dir is
 // reached, not even through a symbolic link.
 func (t renderTree) write(dir string) ([]gitops.File, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make %s: %w", dir, err)
-	}
-	root, err := os.OpenRoot(dir)
+	root, err := openTree(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", dir, err)
+		return nil, err
 	}
 	defer root.Close()
-	if err := t.owns(root); err != nil {
+	if err := owns(root, t.row.Ref); err != nil {
 		return nil, err
 	}
 	others, err := t.others(root)
@@ -38,32 +35,50 @@ func (t renderTree) write(dir string) ([]gitops.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := root.RemoveAll(t.row.Ref.Dir()); err != nil {
-		return nil, fmt.Errorf("replace %s: %w", t.row.Ref.Dir(), err)
+	return files, replace(root, []gitops.EnvironmentRef{t.row.Ref}, files)
+}
+
+func openTree(dir string) (*os.Root, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make %s: %w", dir, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	return root, nil
+}
+
+// replace puts files in the place of the folders of refs.
+func replace(root *os.Root, refs []gitops.EnvironmentRef, files []gitops.File) error {
+	for _, ref := range refs {
+		if err := root.RemoveAll(ref.Dir()); err != nil {
+			return fmt.Errorf("replace %s: %w", ref.Dir(), err)
+		}
 	}
 	for _, file := range files {
 		if err := root.MkdirAll(path.Dir(file.Path), 0o755); err != nil {
-			return nil, fmt.Errorf("write %s: %w", file.Path, err)
+			return fmt.Errorf("write %s: %w", file.Path, err)
 		}
 		if err := root.WriteFile(file.Path, file.Content, 0o644); err != nil {
-			return nil, fmt.Errorf("write %s: %w", file.Path, err)
+			return fmt.Errorf("write %s: %w", file.Path, err)
 		}
 	}
-	return files, nil
+	return nil
 }
 
 // owns refuses an existing folder without a record of this very environment.
-func (t renderTree) owns(root *os.Root) error {
-	dir := t.row.Ref.Dir()
+func owns(root *os.Root, ref gitops.EnvironmentRef) error {
+	dir := ref.Dir()
 	if _, err := root.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	content, err := root.ReadFile(t.row.Ref.RecordPath())
+	content, err := root.ReadFile(ref.RecordPath())
 	if err != nil {
 		return fault.Wrap(err, fault.Conflict, dir+" is there and is no environment of idp's", "look at it, and remove it yourself if it may go")
 	}
 	record, err := render.ParseRecord(content)
-	if err != nil || record.Ref() != t.row.Ref {
+	if err != nil || record.Ref() != ref {
 		return fault.Wrap(err, fault.Conflict, dir+" belongs to another environment", "give the repository's own --repo-id")
 	}
 	return nil
@@ -72,32 +87,13 @@ func (t renderTree) owns(root *os.Root) error {
 // others returns the repository's other previews, as their records in the tree
 // tell.
 func (t renderTree) others(root *os.Root) ([]previews.Environment, error) {
-	parent := path.Dir(t.row.Ref.Dir())
-	entries, err := fs.ReadDir(root.FS(), parent)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	records, err := recordsBeside(root, t.row.Ref)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", parent, err)
+		return nil, err
 	}
 	var out []previews.Environment
-	for _, entry := range entries {
-		if entry.Name() == t.row.Ref.ID || !entry.IsDir() {
-			continue
-		}
-		file := path.Join(parent, entry.Name(), path.Base(t.row.Ref.RecordPath()))
-		content, err := root.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", file, err)
-		}
-		record, err := render.ParseRecord(content)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		if ref := record.Ref(); ref.RepositoryID == t.row.Ref.RepositoryID && record.Environment == "" && ref.ID == entry.Name() {
+	for _, record := range records {
+		if ref := record.Ref(); record.Environment == "" && ref != t.row.Ref {
 			owner, repo, _ := strings.Cut(record.FullName, "/")
 			out = append(out, previews.Environment{Ref: ref, Owner: owner, Repo: repo, PR: record.PullRequest})
 		}

@@ -8,30 +8,34 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
 // schemas are what "idp schema" prints, by name.
 func schemas() map[string]func() ([]byte, error) {
 	return map[string]func() ([]byte, error){
-		"deploy": func() ([]byte, error) { return spec.Schema(), nil },
-		"config": configSchema,
+		"deploy":       func() ([]byte, error) { return spec.Schema(), nil },
+		"config":       configSchema,
+		"environments": func() ([]byte, error) { return platform.EnvironmentsSchema(), nil },
+		"class":        func() ([]byte, error) { return platform.ClassSchema(), nil },
 	}
 }
 
-var schemaNames = []string{"deploy", "config"}
+var schemaNames = []string{"deploy", "config", "environments", "class"}
 
 func newSchema(p *program) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "schema [deploy|config]",
+		Use:   "schema [deploy|config|environments|class]",
 		Short: "Print the JSON Schema of a file, for editors",
-		Long: `Prints the JSON Schema (draft-07) of .idp/deploy.yaml, or of the server's configuration
-file. Editors that know yaml-language-server take it from a comment at the file's top:
+		Long: `Prints the JSON Schema (draft-07) of .idp/deploy.yaml, of the server's configuration
+file, or of what the platform team declares in the GitOps repository:
+platform/environments.yaml and the files of platform/classes. Editors that know yaml-language-server take it from a comment at the file's top:
 
   # yaml-language-server: $schema=deploy.schema.json`,
 		Example:   "  idp schema > deploy.schema.json",
 		Args:      cobra.MaximumNArgs(1),
-		ValidArgs: []cobra.Completion{"deploy", "config"},
+		ValidArgs: schemaNames,
 	}
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		name := schemaNames[0]
@@ -39,7 +43,7 @@ file. Editors that know yaml-language-server take it from a comment at the file'
 			name = args[0]
 		}
 		if !slices.Contains(schemaNames, name) {
-			return fault.Newf(fault.Usage, "there is no schema of %q", name).WithHint("use %s", strings.Join(schemaNames, " or "))
+			return fault.Newf(fault.Usage, "there is no schema of %q", name).WithHint("use %s", strings.Join(schemaNames, ", "))
 		}
 		text, err := schemas()[name]()
 		if err != nil {

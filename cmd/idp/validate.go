@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -18,42 +20,70 @@ const maxSpecFile = 1 << 20
 
 // validation is what "idp validate" prints; its JSON names are a contract.
 type validation struct {
-	Path     string       `json:"path"`
-	Valid    bool         `json:"valid"`
-	Services []string     `json:"services,omitempty"`
-	Errors   []spec.Error `json:"errors,omitempty"`
+	Path     string   `json:"path"`
+	Valid    bool     `json:"valid"`
+	Services []string `json:"services,omitempty"`
+	// Environments are those that a platform folder declares.
+	Environments []string     `json:"environments,omitempty"`
+	Errors       []spec.Error `json:"errors,omitempty"`
 }
 
 func newValidate(p *program) *cobra.Command {
+	var checkout string
 	cmd := &cobra.Command{
 		Use:   "validate [FILE|DIR]",
-		Short: "Check a deploy.yaml, all mistakes at once",
+		Short: "Check a deploy.yaml or a platform folder, all mistakes at once",
 		Long: `Checks a .idp/deploy.yaml as the bot would: the file given, "-" for standard input,
-or the one in the repository at DIR, by default here. Prints every mistake with its
-line and column, and ends with exit status 3 when there are any.`,
-		Example: "  idp validate\n  idp validate path/to/repository -o json",
+or the one in the repository at DIR, by default here. With --platform it is instead what
+the platform team declares in a checkout of the GitOps repository: environments.yaml and
+the classes of its platform folder. What a class leaves out is the server's
+configuration, in whose place the defaults stand here.
+
+Prints every mistake with its line and column, and ends with exit status 3 when there
+are any.`,
+		Example: "  idp validate\n  idp validate path/to/repository -o json\n  idp validate --platform path/to/gitops",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	output := addOutputFlag(cmd)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.Flags().StringVar(&checkout, "platform", "", "checkout of the GitOps repository whose platform folder to check")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if checkout != "" && len(args) > 0 {
+			return misused(cmd, "--platform and a deploy.yaml exclude each other")
+		}
+		if checkout != "" {
+			return p.validatePlatform(*output, checkout)
+		}
 		path, data, err := p.readSpec(args)
 		if err != nil {
 			return err
 		}
 		parsed, errs := spec.Parse(path, data)
-		return p.printValidation(*output, path, parsed, errs)
+		v := validation{Path: path, Valid: len(errs) == 0, Errors: errs}
+		if parsed != nil {
+			for _, s := range parsed.Services {
+				v.Services = append(v.Services, s.Name)
+			}
+		}
+		return p.printValidation(*output, v, errs.Count(), `"idp schema" prints what is allowed`)
 	}
 	return cmd
 }
 
-// printValidation prints the verdict as data, and returns it as the exit status.
-func (p *program) printValidation(output format, path string, parsed *spec.Spec, errs spec.Errors) error {
-	v := validation{Path: path, Valid: len(errs) == 0, Errors: errs}
-	if parsed != nil {
-		for _, s := range parsed.Services {
-			v.Services = append(v.Services, s.Name)
-		}
+// validatePlatform checks the platform folder of a checkout.
+func (p *program) validatePlatform(output format, checkout string) error {
+	files, err := readPlatform(checkout)
+	if err != nil {
+		return err
 	}
+	base := platform.Default()
+	base.RepoURL = exampleRepoURL
+	declared, errs := platform.Load(files, base)
+	v := validation{Path: filepath.Join(checkout, platform.Dir), Valid: len(errs) == 0, Errors: errs, Environments: declared.Names()}
+	return p.printValidation(output, v, errs.Count(), platformHint)
+}
+
+// printValidation prints the verdict as data, and returns it as the exit status.
+func (p *program) printValidation(output format, v validation, mistakes int, hint string) error {
 	if output != formatTable {
 		if err := output.print(p.stdout, false, v, table{}); err != nil {
 			return err
@@ -64,7 +94,7 @@ func (p *program) printValidation(output format, path string, parsed *spec.Spec,
 	if v.Valid {
 		return nil
 	}
-	return fault.New(fault.Invalid, fmt.Sprintf("%s in %s", plural(errs.Count(), "mistake"), path), `"idp schema" prints what is allowed`)
+	return fault.New(fault.Invalid, fmt.Sprintf("%s in %s", plural(mistakes, "mistake"), v.Path), hint)
 }
 
 // printVerdict prints one line per mistake as compilers do, or that there is none.
@@ -74,7 +104,8 @@ func (p *program) printVerdict(v validation) error {
 		fmt.Fprintln(&b, e)
 	}
 	if v.Valid {
-		fmt.Fprintf(&b, "%s is valid: %s\n", v.Path, strings.Join(v.Services, ", "))
+		of := strings.Join(append(v.Services, v.Environments...), ", ")
+		fmt.Fprintf(&b, "%s is valid: %s\n", v.Path, cmp.Or(of, "no environments"))
 	}
 	_, err := io.WriteString(p.stdout, b.String())
 	return wrapOutput(err)

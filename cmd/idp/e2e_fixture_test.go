@@ -138,10 +138,13 @@ func podsLog(s *scene) {
 	name := c.name()
 	pod := s.podsOf(name)[0].GetName()
 	query := url.Values{"namespace": {name}, "podName": {pod}, "container": {"web"}, "tailLines": {"20"}}
-	answer, err := s.fetch("/api/v1/applications/" + name + "/logs?" + query.Encode())
-	if err != nil || !strings.Contains(answer, "panic: no such table: payments") || !strings.Contains(answer, "listening on") {
-		s.Errorf("the pod's log is %q, %v", answer, err)
-	}
+	s.await("Argo CD shows what the pod has logged", func() error {
+		answer, err := s.fetch("/api/v1/applications/" + name + "/logs?" + query.Encode())
+		if err == nil && (!strings.Contains(answer, "panic: no such table: payments") || !strings.Contains(answer, "listening on")) {
+			err = fmt.Errorf("it shows %q", answer)
+		}
+		return err
+	})
 	c.pr.Close("alice")
 	c.gone("Preview removed")
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -155,14 +157,25 @@ func (c *change) files() ([]string, error) {
 	return slices.DeleteFunc(listed, func(line string) bool { return !strings.Contains(line, folder) }), nil
 }
 
+// built is the image of the head, by its digest in the registry.
+func (c *change) built() string {
+	c.Helper()
+	repository := c.registryAddr + "/" + c.image
+	ref, err := name.ParseReference(repository+":"+c.pr.HeadSHA(), name.Insecure)
+	c.must(err)
+	found, err := remote.Head(ref, remote.WithContext(c.ctx))
+	c.must(err)
+	return repository + "@" + found.Digest.String()
+}
+
 // runs wants the head's image to run on the cluster, in all its pods.
-func (c *change) runs(name string) error {
+func (c *change) runs(namespace string) error {
 	var web appsv1.Deployment
-	if err := c.get(deployments, name, "web", &web); err != nil {
+	if err := c.get(deployments, namespace, "web", &web); err != nil {
 		return err
 	}
-	if image := web.Spec.Template.Spec.Containers[0].Image; !strings.Contains(image, ":"+c.pr.HeadSHA()+"@sha256:") {
-		return fmt.Errorf("it runs %s, not %s", image, c.pr.HeadSHA())
+	if runs, built := web.Spec.Template.Spec.Containers[0].Image, c.built(); runs != built {
+		return fmt.Errorf("it runs %s, not %s", runs, built)
 	}
 	if s := web.Status; s.ObservedGeneration != web.Generation || s.UpdatedReplicas != 2 || s.AvailableReplicas != 2 || s.Replicas != 2 {
 		return fmt.Errorf("of 2 pods %d are updated and %d available", s.UpdatedReplicas, s.AvailableReplicas)

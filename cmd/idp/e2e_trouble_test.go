@@ -155,8 +155,9 @@ func (c *change) synced() {
 		if err := c.get(deployments, name, "web", &web); err != nil {
 			return err
 		}
-		if image := web.Spec.Template.Spec.Containers[0].Image; !strings.Contains(image, c.pr.HeadSHA()) || web.Status.UpdatedReplicas == 0 {
-			return fmt.Errorf("it has %s in %d pods", image, web.Status.UpdatedReplicas)
+		runs, updated := web.Spec.Template.Spec.Containers[0].Image, web.Status.UpdatedReplicas
+		if runs != c.built() || updated == 0 || web.Status.ObservedGeneration != web.Generation {
+			return fmt.Errorf("it has %s in %d pods", runs, updated)
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -218,18 +219,35 @@ func listens(port int) func(context.Context) error {
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
+// Ports are taken from below those that systems give to connections and to whoever
+// asks for any (32768 and up): by the time that a part listens, nobody has taken its
+// port.
+const firstPort, lastPort = 14000, 32000
+
 // freePorts finds a free port for every part. All are held until the last is
 // found, so that none is given out twice.
 func freePorts() (found ports, err error) {
 	for i := range found {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, port, err := freePort()
 		if err != nil {
-			return found, fmt.Errorf("find a free port: %w", err)
+			return found, err
 		}
 		defer l.Close() // it never had a connection
-		found[i] = l.Addr().(*net.TCPAddr).Port
+		found[i] = port
 	}
 	return found, nil
+}
+
+// freePort listens on a port that nobody else does.
+func freePort() (l net.Listener, port int, err error) {
+	const tries = 100
+	for range tries {
+		port = firstPort + rand.IntN(lastPort-firstPort)
+		if l, err = net.Listen("tcp", address(port)); err == nil {
+			return l, port, nil
+		}
+	}
+	return nil, 0, fmt.Errorf("find a free port: %w", err)
 }
 
 // debian are the programs that Debian brings, and the packages that they are in.

@@ -21,14 +21,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/clustertest"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/render"
+	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends it at once
-	if err := newRoot(os.Stdout, os.Stderr).ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
+	err := newRoot(os.Stdout, os.Stderr).ExecuteContext(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "\ninterrupted; nothing is left of it")
+		os.Exit(1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "\nerror:", err)
 		os.Exit(1)
 	}
 }
@@ -74,20 +83,49 @@ func up(ctx context.Context, o clustertest.Options, stdout io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, cluster.Close()) }()
+	repository, token, err := bootstrap(ctx, cluster)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(stdout, `Everything is up after %s.
 
   Kubernetes   %s
                export KUBECONFIG=%s
   Argo CD %-4s %s
                admin's password %s
-               export IDP_ARGOCD_URL=%s IDP_ARGOCD_TOKEN=%s
-  Git          %s
+  Git          %s, with what "idp bootstrap --impersonate" prints for it applied
+               export IDP_ARGOCD_URL=%s IDP_ARGOCD_TOKEN=%s IDP_GITOPS_URL=%s
   Prometheus   %s
   logs         %s
 
 Ctrl-C ends it and removes everything.
 `, time.Since(began).Round(100*time.Millisecond), cluster.APIServer, cluster.Kubeconfig, o.ArgoCD, cluster.ArgoCD, cluster.AdminPassword,
-		cluster.ArgoCD, cluster.ReadToken, cluster.Git.URL, cluster.Prometheus, cluster.Dir())
+		repository, cluster.ArgoCD, token, repository, cluster.Prometheus, cluster.Dir())
 	<-ctx.Done()
 	return nil
+}
+
+// bootstrap makes a GitOps repository, empty, and applies what idp needs to have its
+// environments synced from it. It returns the repository's URL and the token of idp's
+// account of Argo CD.
+func bootstrap(ctx context.Context, cluster *clustertest.Cluster) (url, token string, err error) {
+	repository, err := cluster.Git.Create(ctx, "acme/gitops")
+	if err != nil {
+		return "", "", err
+	}
+	// Argo CD cannot follow a branch that is not there.
+	if _, err := repository.Commit(ctx, "main", gittest.Edit{Message: "Begin"}); err != nil {
+		return "", "", err
+	}
+	class := platform.Default()
+	class.RepoURL = repository.URL
+	objects, err := argocd.Bootstrap(argocd.BootstrapOptions{Class: class, Root: "idp-root", Kinds: render.Kinds(), Impersonate: true, Logs: true})
+	if err != nil {
+		return "", "", err
+	}
+	if err := cluster.ApplyAs(ctx, "idp-bootstrap", objects); err != nil {
+		return "", "", err
+	}
+	token, err = cluster.AccountToken(ctx, argocd.Account)
+	return repository.URL, token, err
 }

@@ -18,13 +18,16 @@ const (
 	// refreshTimeout bounds one refresh, in Argo CD the marking of an Application.
 	refreshTimeout  = 10 * time.Second
 	refreshParallel = 8
-	refreshIdle     = time.Minute
+	// refreshIdle is also how soon a refresh that failed is asked for again.
+	refreshIdle = 5 * time.Second
+	// refreshTries is how often: for as long as Argo CD takes to find out by itself.
+	refreshTries = 60
 )
 
 // refresher asks Argo CD to look again at what commits changed, beside the work
 // that they came of. What waits is a set: commits that come faster than Argo CD
-// answers are asked for once. Argo CD finds out by itself as well, only later: a
-// refresh that fails is told, counted and forgotten.
+// answers are asked for once. A refresh that fails is told, counted, and asked for
+// again for some minutes: by then Argo CD has found out by itself.
 type refresher struct {
 	// root is the Application that lists the others.
 	root    string
@@ -34,14 +37,17 @@ type refresher struct {
 	log    *slog.Logger
 	wake   previews.Signal
 
-	mu      sync.Mutex
-	waiting map[string]bool
+	mu sync.Mutex
+	// waiting has how often each was asked for, in vain.
+	waiting map[string]int
+	// told says that the log has a failure since the last success.
+	told bool
 	// asking is held through a step.
 	asking sync.Mutex
 }
 
 func newRefresher(root string, refresh func(context.Context, string) error, failed func(), log *slog.Logger) *refresher {
-	return &refresher{root: root, refresh: refresh, failed: failed, log: log, wake: previews.NewSignal(), waiting: map[string]bool{}}
+	return &refresher{root: root, refresh: refresh, failed: failed, log: log, wake: previews.NewSignal(), waiting: map[string]int{}}
 }
 
 func (r *refresher) loop() previews.Loop {
@@ -54,21 +60,31 @@ func (r *refresher) changed(rows []previews.Environment) {
 	r.mu.Lock()
 	for _, row := range rows {
 		if row.Wanted == previews.Present && row.Live() {
-			r.waiting[row.Ref.Name()] = true
+			r.waiting[row.Ref.Name()] = 0
 		} else {
-			r.waiting[r.root] = true
+			r.waiting[r.root] = 0
 		}
 	}
 	r.mu.Unlock()
 	r.wake.Wake()
 }
 
-func (r *refresher) take() map[string]bool {
+func (r *refresher) take() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	taken := r.waiting
-	r.waiting = map[string]bool{}
+	r.waiting = map[string]int{}
 	return taken
+}
+
+// again has an Application asked for once more, unless it was often enough or has
+// been asked for anew.
+func (r *refresher) again(application string, tried int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, anew := r.waiting[application]; !anew && tried < refreshTries {
+		r.waiting[application] = tried
+	}
 }
 
 // step refreshes what waits. Steps wait for each other. Being stopped is no failure.
@@ -78,18 +94,24 @@ func (r *refresher) step(ctx context.Context) (more bool, err error) {
 	var group errgroup.Group
 	group.SetLimit(refreshParallel)
 	var failures atomic.Int64
-	for application := range r.take() {
+	waiting := r.take()
+	for application, tried := range waiting {
 		group.Go(func() error {
 			err := r.ask(ctx, application)
 			if err != nil {
 				failures.Add(1)
 				r.failed()
+				r.again(application, tried+1)
 			}
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		r.log.Warn("Argo CD was not told of a commit and finds out later", "applications", failures.Load(), "error", err)
+	err = group.Wait()
+	if err != nil && !r.told {
+		r.log.Warn("Argo CD was not told of a commit and is told again", "applications", failures.Load(), "error", err)
+	}
+	if len(waiting) > 0 {
+		r.told = err != nil
 	}
 	return false, nil
 }

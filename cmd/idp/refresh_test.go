@@ -113,6 +113,40 @@ func TestRefresherManyFail(t *testing.T) {
 	}
 }
 
+// Fault: a commit pushed while Argo CD was away was never told to it, and took minutes
+// to arrive once it was back.
+func TestRefresherAsksAgain(t *testing.T) {
+	t.Parallel()
+	w := newRefreshing()
+	row := preview(1, true)
+	name := row.Ref.Name()
+	w.fails[name] = errors.New("connection refused")
+	w.changed([]previews.Environment{row})
+	for range 3 {
+		if asked := w.run(t.Context(), t); !slices.Equal(asked, []string{name}) {
+			t.Fatalf("asked for %v", asked)
+		}
+	}
+	delete(w.fails, name)
+	if asked := w.run(t.Context(), t); !slices.Equal(asked, []string{name}) {
+		t.Errorf("asked for %v once it is back", asked)
+	}
+	if asked := w.run(t.Context(), t); len(asked) > 0 {
+		t.Errorf("asked again for %v", asked)
+	}
+	if log := w.log.String(); strings.Count(log, "\n") != 1 {
+		t.Errorf("the log: %s", log)
+	}
+	w.fails[name] = errors.New("forbidden")
+	w.changed([]previews.Environment{row})
+	for range refreshTries {
+		w.run(t.Context(), t)
+	}
+	if asked := w.run(t.Context(), t); len(asked) > 0 {
+		t.Errorf("asked for ever for %v", asked)
+	}
+}
+
 // Neither being stopped nor an Application that is not there yet is a failure; a
 // root that is not there is one.
 func TestRefresherNoFailure(t *testing.T) {

@@ -84,7 +84,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 		{"idp's account of Argo CD. Make its token with: argocd account generate-token --account " + Account, accountSettings(o)},
 		{accountMay(o), accountPolicy(o)},
 		{"Environments are synced as this service account where sync impersonation is on.", account},
-		{"What it may write: the kinds that idp renders.", syncClusterRole(namespaced, cluster)},
+		{"What it may write: the kinds that idp renders. And what it may read besides: Argo CD shows idp pods, their logs\n# and events with this account's eyes.", syncClusterRole(namespaced, cluster)},
 		{"", binding},
 		{"And where: in namespaces that are idp's by name and by label. Nothing else is let through, whatever Git says.", policy},
 		{"", policyBinding},
@@ -252,6 +252,14 @@ func syncClusterRole(namespaced, cluster []metav1.GroupKind) any {
 			Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"},
 		})
 	}
+	for _, seen := range []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"events", "pods", "pods/log"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}},
+		{APIGroups: []string{v1alpha1.SchemeGroupVersion.Group}, Resources: []string{"analysisruns"}},
+	} {
+		seen.Verbs = []string{"get", "list", "watch"}
+		rules = append(rules, seen)
+	}
 	return rbacv1.ClusterRole{
 		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole"},
 		ObjectMeta: meta("", SyncAccount), Rules: rules,
@@ -291,6 +299,7 @@ func admissionPolicy(o BootstrapOptions) (policy, binding any) {
 			MatchConditions:  []admissionv1.MatchCondition{{Name: "synced-for-idp", Expression: "request.userInfo.username == '" + user + "'"}},
 			Variables: []admissionv1.Variable{
 				{Name: "isNamespace", Expression: "request.resource.group == '' && request.resource.resource == 'namespaces'"},
+				{Name: "within", Expression: "namespaceObject != null && " + labelled("namespaceObject")},
 				{Name: "ours", Expression: "(object == null || " + labelled("object") + ") && (oldObject == null || " + labelled("oldObject") + ")"},
 			},
 			Validations: []admissionv1.Validation{
@@ -299,9 +308,9 @@ func admissionPolicy(o BootstrapOptions) (policy, binding any) {
 					Message:    "idp may create, change and delete only namespaces whose name begins with " + namespacePrefix + " and that are labelled " + gitops.LabelManagedBy + "=" + gitops.ManagedBy,
 				},
 				{
-					Expression: "variables.isNamespace || request.namespace.startsWith('" + namespacePrefix + "')" +
+					Expression: "variables.isNamespace || request.namespace.startsWith('" + namespacePrefix + "') && variables.within" +
 						" || request.namespace == '" + o.Class.ArgoCDNamespace + "' && request.resource.resource == 'applicationsets' && variables.ours",
-					Message: "idp may write only in namespaces whose name begins with " + namespacePrefix,
+					Message: "idp may write only in namespaces whose name begins with " + namespacePrefix + " and that are labelled " + gitops.LabelManagedBy + "=" + gitops.ManagedBy,
 				},
 			},
 		},

@@ -40,23 +40,38 @@ func (c *Cluster) restConfig(token string) *rest.Config {
 	return &rest.Config{Host: c.APIServer, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: 200, Burst: 400}
 }
 
-// Apply applies YAML documents, server side, as a person with everything allowed
-// would. dryRun options make the API server only check them.
-func (c *Cluster) Apply(ctx context.Context, documents []byte, dryRun ...string) error {
-	objects, err := decode(documents)
+// Apply applies YAML documents, server side and by force, as whoever made the cluster.
+func (c *Cluster) Apply(ctx context.Context, documents []byte) error {
+	return c.apply(ctx, documents, metav1.PatchOptions{FieldManager: fieldManager, Force: new(true)})
+}
+
+// ApplyAs applies YAML documents as "kubectl apply --server-side --field-manager BY"
+// does: what belongs to somebody else is a conflict.
+func (c *Cluster) ApplyAs(ctx context.Context, by string, documents []byte) error {
+	return c.apply(ctx, documents, metav1.PatchOptions{FieldManager: by})
+}
+
+// Check has the API server put YAML documents to all its rules, and change nothing.
+func (c *Cluster) Check(ctx context.Context, documents []byte) error {
+	return c.apply(ctx, documents, metav1.PatchOptions{
+		FieldManager: fieldManager, Force: new(true), DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+	})
+}
+
+func (c *Cluster) apply(ctx context.Context, documents []byte, o metav1.PatchOptions) error {
+	objects, err := Decode(documents)
 	if err != nil {
 		return err
 	}
 	for _, object := range objects {
-		if err := c.applyObject(ctx, object, fieldManager, dryRun...); err != nil {
+		if err := c.applyObject(ctx, object, o); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// applyObject applies one object in the name of somebody.
-func (c *Cluster) applyObject(ctx context.Context, object *unstructured.Unstructured, by string, dryRun ...string) error {
+func (c *Cluster) applyObject(ctx context.Context, object *unstructured.Unstructured, o metav1.PatchOptions) error {
 	resource, err := c.Resource(object.GroupVersionKind(), object.GetNamespace())
 	if err != nil {
 		return err
@@ -65,10 +80,7 @@ func (c *Cluster) applyObject(ctx context.Context, object *unstructured.Unstruct
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", title(object), err)
 	}
-	force := true
-	_, err = resource.Patch(ctx, object.GetName(), types.ApplyPatchType, content, metav1.PatchOptions{
-		FieldManager: by, Force: &force, DryRun: dryRun,
-	})
+	_, err = resource.Patch(ctx, object.GetName(), types.ApplyPatchType, content, o)
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", title(object), err)
 	}
@@ -138,8 +150,8 @@ func (c *Cluster) applyDir(ctx context.Context, dir, kind string) error {
 	return nil
 }
 
-// decode reads a stream of YAML documents.
-func decode(documents []byte) ([]*unstructured.Unstructured, error) {
+// Decode reads a stream of YAML documents.
+func Decode(documents []byte) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured
 	reader := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(documents), 4096)
 	for {

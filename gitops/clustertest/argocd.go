@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,25 +19,6 @@ import (
 
 // ArgoCDNamespace is where Argo CD's objects live.
 const ArgoCDNamespace = "argocd"
-
-// Account is the account of Argo CD that idp uses; its rights are those of
-// ReadToken.
-const Account = "idp"
-
-// settings are what is set on Argo CD beyond its own defaults: idp's account.
-const settings = `apiVersion: v1
-kind: ConfigMap
-metadata: {name: argocd-cm, namespace: argocd}
-data: {accounts.idp: apiKey}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: argocd-rbac-cm, namespace: argocd}
-data:
-  policy.csv: |
-    p, role:idp, applications, get, */*, allow
-    g, idp, role:idp
-`
 
 // startArgoCD starts its four parts. The server comes first, since it makes the key
 // that the ApplicationSet controller's webhooks need.
@@ -59,36 +41,26 @@ func (c *Cluster) startArgoCD(ctx context.Context) error {
 		"--kubeconfig", c.Kubeconfig, "--namespace", ArgoCDNamespace,
 		"--repo-server", repoServer, "--repo-server-plaintext", "--redis", address(c.ports[portRedis]),
 	}
-	if err := c.runArgoCD("argocd-server", append(beside, "--insecure", "--address", "127.0.0.1", "--port", fmt.Sprint(c.ports[portArgoServer]),
-		"--metrics-address", "127.0.0.1", "--metrics-port", fmt.Sprint(c.ports[portArgoServerMetrics]), "--staticassets", c.path("argocd", "static"))); err != nil {
-		return err
-	}
-	if err := c.await(ctx, "Argo CD's server is not healthy", answers(http.DefaultClient, c.ArgoCD+"/healthz")); err != nil {
-		return err
-	}
-	if err := c.startRepoServer(ctx); err != nil {
-		return err
-	}
-	if err := c.runArgoCD("argocd-application-controller", append(beside, "--metrics-port", fmt.Sprint(c.ports[portControllerMetrics]))); err != nil {
-		return err
-	}
-	if err := c.runArgoCD("argocd-applicationset-controller", append(common,
+	server := c.argoCDPart(ArgoCDServer, append(slices.Clone(beside), "--insecure", "--address", "127.0.0.1", "--port", fmt.Sprint(c.ports[portArgoServer]),
+		"--metrics-address", "127.0.0.1", "--metrics-port", fmt.Sprint(c.ports[portArgoServerMetrics]), "--staticassets", c.path("argocd", "static")))
+	server.ready, server.down = answers(http.DefaultClient, c.ArgoCD+"/healthz"), "Argo CD's server is not healthy"
+	controller := c.argoCDPart(ApplicationController, append(beside, "--metrics-port", fmt.Sprint(c.ports[portControllerMetrics])))
+	controller.ready = answers(http.DefaultClient, "http://"+address(c.ports[portControllerMetrics])+"/healthz")
+	controller.down = "Argo CD's application controller is not healthy"
+	sets := c.argoCDPart(ApplicationSetController, append(common,
 		"--metrics-addr", address(c.ports[portApplicationSetMetrics]), "--probe-addr", address(c.ports[portApplicationSetProbe]),
-		"--webhook-addr", address(c.ports[portApplicationSetHook]))); err != nil {
-		return err
-	}
-	for what, url := range map[string]string{
-		"Argo CD's application controller":    "http://" + address(c.ports[portControllerMetrics]) + "/healthz",
-		"Argo CD's ApplicationSet controller": "http://" + address(c.ports[portApplicationSetMetrics]) + "/metrics", // it has no check of its health
-	} {
-		if err := c.await(ctx, what+" is not healthy", answers(http.DefaultClient, url)); err != nil {
+		"--webhook-addr", address(c.ports[portApplicationSetHook])))
+	sets.ready = answers(http.DefaultClient, "http://"+address(c.ports[portApplicationSetMetrics])+"/metrics") // it has no check of its health
+	sets.down = "Argo CD's ApplicationSet controller is not healthy"
+	for _, p := range []part{server, c.repoServerPart(), controller, sets} {
+		if err := c.start(ctx, p); err != nil {
 			return err
 		}
 	}
-	return c.makeToken(ctx)
+	return c.readPassword(ctx)
 }
 
-func (c *Cluster) startRepoServer(ctx context.Context) error {
+func (c *Cluster) repoServerPart() part {
 	args := []string{
 		"--address", "127.0.0.1", "--port", fmt.Sprint(c.ports[portRepoServer]), "--metrics-address", "127.0.0.1",
 		"--metrics-port", fmt.Sprint(c.ports[portRepoServerMetrics]), "--redis", address(c.ports[portRedis]), "--disable-tls",
@@ -96,26 +68,24 @@ func (c *Cluster) startRepoServer(ctx context.Context) error {
 	if c.options.ArgoCD != ArgoCD214 {
 		args = append(args, "--client-ca-path=")
 	}
-	if err := c.runArgoCD("argocd-repo-server", args); err != nil {
-		return err
-	}
-	return c.await(ctx, "Argo CD's repo server does not listen", listens(c.ports[portRepoServer]))
+	p := c.argoCDPart(RepoServer, args)
+	p.ready, p.down = listens(c.ports[portRepoServer]), "Argo CD's repo server does not listen"
+	return p
 }
 
-// runArgoCD starts one of its parts, which its one binary plays by name.
-func (c *Cluster) runArgoCD(part string, args []string) error {
-	return c.run(part, c.binaries["argocd"], []string{
-		"ARGOCD_BINARY_NAME=" + part, "KUBECONFIG=" + c.Kubeconfig,
+// argoCDPart is one of its parts, which its one binary plays by name.
+func (c *Cluster) argoCDPart(name string, args []string) part {
+	return part{name: name, program: c.binaries["argocd"], args: args, env: []string{
+		"ARGOCD_BINARY_NAME=" + name, "KUBECONFIG=" + c.Kubeconfig,
 		// "In the cluster" is what the kubeconfig says.
 		"ARGOCD_FAKE_IN_CLUSTER=true", "ARGOCD_GPG_ENABLED=false", "ARGOCD_GNUPGHOME=" + c.path("argocd", "gnupg"),
 		"ARGOCD_TLS_DATA_PATH=" + c.path("argocd", "tls"), "ARGOCD_SSH_DATA_PATH=" + c.path("argocd", "ssh"),
 		"ARGOCD_PLUGINSOCKFILEPATH=" + c.path("argocd", "plugins"),
 		"PATH=" + filepath.Dir(c.binaries["argocd-hack/gpg-wrapper.sh"]) + ":" + os.Getenv("PATH"),
-	}, args...)
+	}}
 }
 
-// configureArgoCD applies the namespace and the settings that Argo CD comes with,
-// and idp's account.
+// configureArgoCD applies the namespace and the settings that Argo CD comes with.
 func (c *Cluster) configureArgoCD(ctx context.Context) error {
 	if err := c.Apply(ctx, []byte("apiVersion: v1\nkind: Namespace\nmetadata: {name: "+ArgoCDNamespace+"}\n")); err != nil {
 		return err
@@ -129,49 +99,53 @@ func (c *Cluster) configureArgoCD(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read Argo CD's settings: %w", err)
 		}
-		objects, err := decode(content)
+		objects, err := Decode(content)
 		if err != nil {
 			return err
 		}
 		for _, object := range objects {
 			object.SetNamespace(ArgoCDNamespace)
-			if err := c.applyObject(ctx, object, "argocd"); err != nil {
+			if err := c.applyObject(ctx, object, metav1.PatchOptions{FieldManager: "argocd", Force: new(true)}); err != nil {
 				return err
 			}
 		}
 	}
-	return c.Apply(ctx, []byte(settings))
+	return nil
 }
 
-// makeToken logs in as Argo CD's admin and makes the token of idp's account.
-func (c *Cluster) makeToken(ctx context.Context) error {
+// readPassword reads the password that Argo CD's server made for its admin.
+func (c *Cluster) readPassword(ctx context.Context) error {
 	secrets, err := c.Resource(corev1.SchemeGroupVersion.WithKind("Secret"), ArgoCDNamespace)
 	if err != nil {
 		return err
 	}
-	secret, err := secrets.Get(ctx, "argocd-initial-admin-secret", metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("read the admin's password: %w", err)
-	}
-	encoded, _, err := unstructured.NestedString(secret.Object, "data", "password")
-	if err != nil {
-		return fmt.Errorf("read the admin's password: %w", err)
-	}
-	password, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return fmt.Errorf("read the admin's password: %w", err)
-	}
-	c.AdminPassword = string(password)
+	return c.await(ctx, "Argo CD has made no password for its admin", func(ctx context.Context) error {
+		secret, err := secrets.Get(ctx, "argocd-initial-admin-secret", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		encoded, _, err := unstructured.NestedString(secret.Object, "data", "password")
+		if err != nil {
+			return err
+		}
+		password, err := base64.StdEncoding.DecodeString(encoded)
+		c.AdminPassword = string(password)
+		return err
+	})
+}
+
+// AccountToken makes a token of an account of Argo CD, as its admin. The account may
+// have been made just now: it is waited for.
+func (c *Cluster) AccountToken(ctx context.Context, account string) (string, error) {
 	admin, err := c.Session(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var made struct{ Token string }
-	if err := c.AskArgoCD(ctx, admin, http.MethodPost, "/api/v1/account/"+Account+"/token", map[string]string{}, &made); err != nil {
-		return err
-	}
-	c.ReadToken = made.Token
-	return nil
+	err = c.await(ctx, "Argo CD has no account "+account, func(ctx context.Context) error {
+		return c.AskArgoCD(ctx, admin, http.MethodPost, "/api/v1/account/"+account+"/token", map[string]string{}, &made)
+	})
+	return made.Token, err
 }
 
 // Session logs in as Argo CD's admin and returns the token.

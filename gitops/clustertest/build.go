@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -30,6 +33,9 @@ type tools struct {
 }
 
 const kubernetesVersion = "v1.34.4"
+
+// goStopTimeout is how long the go command may take to clean up.
+const goStopTimeout = 30 * time.Second
 
 // toolsets are what a cluster is made of, with one version of Argo CD.
 func toolsets(argoCD string) ([]tools, error) {
@@ -77,6 +83,9 @@ type binaries map[string]string
 func Build(ctx context.Context, o Options) error {
 	if o.ArgoCD == "" {
 		o.ArgoCD = ArgoCD35
+	}
+	if err := missing(exec.LookPath); err != nil {
+		return err
 	}
 	_, err := build(ctx, o)
 	return err
@@ -136,7 +145,8 @@ func (s tools) build(ctx context.Context, module string, o Options) (string, err
 		return "", fmt.Errorf("make a folder to build in: %w", err)
 	}
 	defer os.RemoveAll(made) // nothing is left of it after a success
-	for name, pkg := range s.programs {
+	for _, name := range slices.Sorted(maps.Keys(s.programs)) {
+		pkg := s.programs[name]
 		err := step(o, "build "+name, func() error {
 			_, err := goTool(ctx, module, "build", "-ldflags", "-s -w "+s.ldflags, "-o", filepath.Join(made, name), pkg)
 			return err
@@ -202,6 +212,9 @@ func (s tools) copyAssets(ctx context.Context, module, to string) error {
 func goTool(ctx context.Context, module string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"-C", module}, args...)...)
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
+	// It ends its compilers and removes what it wrote, where it is asked to.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = goStopTimeout
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

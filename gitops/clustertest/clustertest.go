@@ -10,8 +10,9 @@
 // Should this process die, the kernel ends its children. A Cluster is safe for
 // concurrent use; several may run beside each other.
 //
-// Pods become ready without running anything: kwok only says that they do. What
-// an image does is therefore never tested here.
+// Pods become ready without running anything: kwok only says that they do, or that
+// they do not, by the name of their image (pods.go). What an image does is therefore
+// never tested here.
 package clustertest
 
 import (
@@ -19,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -51,23 +53,40 @@ type Cluster struct {
 	APIServer, AdminToken, Kubeconfig string
 	// ArgoCD is the root of Argo CD's API, AdminPassword its admin's.
 	ArgoCD, AdminPassword string
-	// ReadToken is a token of the account "idp", which may get applications and
-	// nothing else.
-	ReadToken string
 	// Prometheus is the root of Prometheus' API. It scrapes what Scrape lists.
 	Prometheus string
 	// Git serves the repositories that tests make.
 	Git *gittest.Server
 
-	options   Options
-	dir       string
-	binaries  binaries
-	ports     ports
+	options  Options
+	dir      string
+	binaries binaries
+	ports    ports
+
+	// running guards parts, all that there are, and processes, those that run.
+	running   sync.Mutex
+	parts     []part
 	processes []*process
 
 	mu     sync.Mutex
 	mapper *restmapper.DeferredDiscoveryRESTMapper
 }
+
+// The parts that StopPart and StartPart know, by name.
+const (
+	Etcd                     = "etcd"
+	APIServer                = "kube-apiserver"
+	ControllerManager        = "kube-controller-manager"
+	Scheduler                = "kube-scheduler"
+	Kwok                     = "kwok"
+	Redis                    = "redis"
+	Prometheus               = "prometheus"
+	ArgoCDServer             = "argocd-server"
+	RepoServer               = "argocd-repo-server"
+	ApplicationController    = "argocd-application-controller"
+	ApplicationSetController = "argocd-applicationset-controller"
+	Rollouts                 = "argo-rollouts"
+)
 
 // ports are the loopback ports of a cluster's parts, by the constants below.
 type ports [portCount]int
@@ -107,6 +126,9 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 			err = errors.Join(err, c.Close())
 		}
 	}()
+	if err := missing(exec.LookPath); err != nil {
+		return c, err
+	}
 	if c.binaries, err = build(ctx, o); err != nil {
 		return c, err
 	}
@@ -116,22 +138,22 @@ func Start(ctx context.Context, o Options) (c *Cluster, err error) {
 	if c.ports, err = freePorts(); err != nil {
 		return c, err
 	}
-	for _, part := range []struct {
+	for _, stage := range []struct {
 		name  string
 		start func(context.Context) error
 	}{
 		{"Git server", c.startGit},
 		{"etcd", c.startEtcd},
 		{"kube-apiserver", c.startAPIServer},
-		{"kube-controller-manager, kube-scheduler, kwok", c.startControllers},
 		{"custom resources", c.applyCRDs},
+		{"kube-controller-manager, kube-scheduler, kwok", c.startControllers},
 		{"Redis", c.startRedis},
 		{"Prometheus", c.startPrometheus},
 		{"Argo CD " + o.ArgoCD, c.startArgoCD},
 		{"Argo Rollouts", c.startRollouts},
 	} {
-		if err := step(o, "start "+part.name, func() error { return part.start(ctx) }); err != nil {
-			return c, fmt.Errorf("start %s: %w", part.name, err)
+		if err := step(o, "start "+stage.name, func() error { return stage.start(ctx) }); err != nil {
+			return c, fmt.Errorf("start %s: %w", stage.name, err)
 		}
 	}
 	return c, nil
@@ -148,6 +170,8 @@ func step(o Options, name string, do func() error) error {
 
 // Close ends everything, the last that was started first, and removes its files.
 func (c *Cluster) Close() error {
+	c.running.Lock()
+	defer c.running.Unlock()
 	var errs []error
 	for _, p := range slices.Backward(c.processes) {
 		errs = append(errs, p.stop())

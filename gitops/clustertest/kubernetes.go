@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -22,13 +23,14 @@ func insecure() *http.Client {
 
 func (c *Cluster) startEtcd(ctx context.Context) error {
 	client, peer := "http://"+address(c.ports[portEtcd]), "http://"+address(c.ports[portEtcdPeer])
-	err := c.run("etcd", c.binaries["etcd"], nil, "--data-dir", c.path("etcd"), "--unsafe-no-fsync", "--log-level", "warn",
-		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
-		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
-	if err != nil {
-		return err
-	}
-	return c.await(ctx, "etcd is not healthy", answers(http.DefaultClient, client+"/health"))
+	return c.start(ctx, part{
+		name: Etcd, program: c.binaries["etcd"], args: []string{
+			"--data-dir", c.path("etcd"), "--unsafe-no-fsync", "--log-level", "warn",
+			"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+			"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer,
+		},
+		ready: answers(http.DefaultClient, client+"/health"), down: "etcd is not healthy",
+	})
 }
 
 func (c *Cluster) startAPIServer(ctx context.Context) error {
@@ -42,16 +44,17 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		return fmt.Errorf("write the admin's token: %w", err)
 	}
 	c.APIServer = "https://" + address(c.ports[portAPIServer])
-	err = c.run("kube-apiserver", c.binaries["kube-apiserver"], nil,
-		"--etcd-servers", "http://"+address(c.ports[portEtcd]), "--cert-dir", c.path("certs"),
-		"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(c.ports[portAPIServer]),
-		"--service-account-key-file", key, "--service-account-signing-key-file", key,
-		"--service-account-issuer", "https://kubernetes.default.svc", "--service-cluster-ip-range", "10.96.0.0/16",
-		"--token-auth-file", tokens, "--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount")
+	err = c.start(ctx, part{
+		name: APIServer, program: c.binaries["kube-apiserver"], args: []string{
+			"--etcd-servers", "http://" + address(c.ports[portEtcd]), "--cert-dir", c.path("certs"),
+			"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(c.ports[portAPIServer]),
+			"--service-account-key-file", key, "--service-account-signing-key-file", key,
+			"--service-account-issuer", "https://kubernetes.default.svc", "--service-cluster-ip-range", "10.96.0.0/16",
+			"--token-auth-file", tokens, "--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount",
+		},
+		ready: answers(insecure(), c.APIServer+"/readyz"), down: "the API server is not ready",
+	})
 	if err != nil {
-		return err
-	}
-	if err := c.await(ctx, "the API server is not ready", answers(insecure(), c.APIServer+"/readyz")); err != nil {
 		return err
 	}
 	return c.writeKubeconfig()
@@ -107,16 +110,29 @@ status:
 func (c *Cluster) startControllers(ctx context.Context) error {
 	config := []string{"--kubeconfig", c.Kubeconfig}
 	leader := append(config, "--leader-elect=false", "--secure-port=0")
-	if err := c.run("kube-controller-manager", c.binaries["kube-controller-manager"], nil,
-		append(leader, "--service-account-private-key-file", c.path("service-accounts.pem"))...); err != nil {
+	if err := c.writeKwokConfig(); err != nil {
 		return err
 	}
-	if err := c.run("kube-scheduler", c.binaries["kube-scheduler"], nil, leader...); err != nil {
-		return err
-	}
-	if err := c.run("kwok", c.binaries["kwok"], nil,
-		append(config, "--manage-all-nodes=true", "--server-address", address(c.ports[portKwok]))...); err != nil {
-		return err
+	for _, p := range []part{
+		{
+			name: ControllerManager, program: c.binaries["kube-controller-manager"],
+			args: append(slices.Clone(leader), "--service-account-private-key-file", c.path("service-accounts.pem")),
+		},
+		{name: Scheduler, program: c.binaries["kube-scheduler"], args: leader},
+		{
+			name: Kwok, program: c.binaries["kwok"], args: append(config, "--config", c.path("kwok.yaml"), "--manage-all-nodes=true",
+				// The API server fetches logs from where the node says that its kubelet is.
+				"--server-address", address(c.ports[portKwok]), "--node-ip", "127.0.0.1", "--node-port", fmt.Sprint(c.ports[portKwok]),
+				"--tls-cert-file", c.path("certs", "apiserver.crt"), "--tls-private-key-file", c.path("certs", "apiserver.key")),
+			ready: listens(c.ports[portKwok]), down: "kwok does not listen",
+		},
+	} {
+		if p.ready == nil {
+			p.ready = func(context.Context) error { return nil } // they listen nowhere; that pods run shows that they do
+		}
+		if err := c.start(ctx, p); err != nil {
+			return err
+		}
 	}
 	if err := c.Apply(ctx, []byte(node)); err != nil {
 		return err

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,7 +25,16 @@ const (
 	askEvery = 100 * time.Millisecond
 )
 
-// process is a program that runs beside this one.
+// part is a program of the cluster: how it is started and when it is up.
+type part struct {
+	name, program string
+	env, args     []string
+	// ready is no error once it is up; down says that it is not, in words.
+	ready func(context.Context) error
+	down  string
+}
+
+// process is a part that runs beside this program.
 type process struct {
 	name string
 	cmd  *exec.Cmd
@@ -33,27 +44,67 @@ type process struct {
 	err   error
 }
 
-// run starts a program of the cluster, with a log file of its own.
-func (c *Cluster) run(name, program string, env []string, args ...string) error {
-	p := &process{name: name, log: c.path(name + ".log"), ended: make(chan struct{})}
-	log, err := os.Create(p.log)
+// start starts a part for the first time and waits until it is up.
+func (c *Cluster) start(ctx context.Context, p part) error {
+	c.running.Lock()
+	c.parts = append(c.parts, p)
+	c.running.Unlock()
+	return c.StartPart(ctx, p.name)
+}
+
+// StartPart starts a part again that StopPart stopped, and waits until it is up.
+func (c *Cluster) StartPart(ctx context.Context, name string) error {
+	c.running.Lock()
+	at := slices.IndexFunc(c.parts, func(p part) bool { return p.name == name })
+	if at < 0 {
+		c.running.Unlock()
+		return fmt.Errorf("start %s: the cluster has no such part", name)
+	}
+	p := c.parts[at]
+	started, err := c.run(p)
+	if err == nil {
+		c.processes = append(c.processes, started)
+	}
+	c.running.Unlock()
 	if err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
+		return err
+	}
+	return c.await(ctx, p.down, p.ready)
+}
+
+// StopPart stops a part, as it is stopped where somebody updates it. The others go on.
+func (c *Cluster) StopPart(name string) error {
+	c.running.Lock()
+	defer c.running.Unlock()
+	at := slices.IndexFunc(c.processes, func(p *process) bool { return p.name == name })
+	if at < 0 {
+		return fmt.Errorf("stop %s: it does not run", name)
+	}
+	stopped := c.processes[at]
+	c.processes = slices.Delete(c.processes, at, at+1)
+	return stopped.stop()
+}
+
+// run starts a program of the cluster. Its log file goes on where it was started before.
+func (c *Cluster) run(of part) (*process, error) {
+	p := &process{name: of.name, log: c.path(of.name + ".log"), ended: make(chan struct{})}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", of.name, err)
 	}
 	defer log.Close() // the process has its own
-	p.cmd = exec.Command(program, args...)
+	p.cmd = exec.Command(of.program, of.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = c.dir, log, log
-	p.cmd.Env = append([]string{"HOME=" + c.dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + c.dir}, env...)
+	p.cmd.Env = append([]string{"HOME=" + c.dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + c.dir}, of.env...)
 	// A group of its own, so that a Ctrl-C at the terminal is ours to act on; and no
 	// life without us.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
 	go p.live(started)
 	if err := <-started; err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
+		return nil, fmt.Errorf("start %s: %w", of.name, err)
 	}
-	c.processes = append(c.processes, p)
-	return nil
+	return p, nil
 }
 
 // live starts the process and waits for its end, on one thread for all its life:
@@ -109,7 +160,8 @@ func (c *Cluster) await(ctx context.Context, what string, ask func(context.Conte
 		if err == nil {
 			return nil
 		}
-		for _, p := range c.processes {
+		running := c.snapshot()
+		for _, p := range running {
 			select {
 			case <-p.ended:
 				return fmt.Errorf("%s has ended (%v); its last lines:\n%s", p.name, p.err, p.lastLines())
@@ -119,10 +171,20 @@ func (c *Cluster) await(ctx context.Context, what string, ask func(context.Conte
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			last := c.processes[len(c.processes)-1]
+			if errors.Is(ctx.Err(), context.Canceled) || len(running) == 0 {
+				return fmt.Errorf("%s: %w", what, ctx.Err()) // somebody has given up, and knows why
+			}
+			last := running[len(running)-1]
 			return fmt.Errorf("%s: %w; the last lines of %s:\n%s", what, errors.Join(err, ctx.Err()), last.name, last.lastLines())
 		}
 	}
+}
+
+// snapshot is what runs now, in the order of its start.
+func (c *Cluster) snapshot() []*process {
+	c.running.Lock()
+	defer c.running.Unlock()
+	return slices.Clone(c.processes)
 }
 
 // answers asks a URL and wants 200.
@@ -157,30 +219,54 @@ func listens(port int) func(context.Context) error {
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
+// Ports are taken from below those that systems give to connections and to whoever
+// asks for any (32768 and up): by the time that a part listens, nobody has taken its
+// port.
+const firstPort, lastPort = 14000, 32000
+
 // freePorts finds a free port for every part. All are held until the last is
 // found, so that none is given out twice.
 func freePorts() (found ports, err error) {
 	for i := range found {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, port, err := freePort()
 		if err != nil {
-			return found, fmt.Errorf("find a free port: %w", err)
+			return found, err
 		}
 		defer l.Close() // it never had a connection
-		found[i] = l.Addr().(*net.TCPAddr).Port
+		found[i] = port
 	}
 	return found, nil
 }
 
-// programMissing says how to get a program of the distribution.
-func programMissing(program, pkg string) error {
-	return fmt.Errorf("%s is missing: apt-get update && apt-get install -y %s", program, pkg)
+// freePort listens on a port that nobody else does.
+func freePort() (l net.Listener, port int, err error) {
+	const tries = 100
+	for range tries {
+		port = firstPort + rand.IntN(lastPort-firstPort)
+		if l, err = net.Listen("tcp", address(port)); err == nil {
+			return l, port, nil
+		}
+	}
+	return nil, 0, fmt.Errorf("find a free port: %w", err)
 }
 
-// look finds a program that Debian brings.
-func look(program, pkg string) (string, error) {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		return "", programMissing(program, pkg)
+// debian are the programs that Debian brings, and the packages that they are in.
+var debian = []struct{ program, pkg string }{
+	{"git", "git"}, {"redis-server", "redis-server"}, {"prometheus", "prometheus"},
+}
+
+// missing names everything that the machine lacks, with the command that installs it:
+// before anything is built, which takes long.
+func missing(look func(string) (string, error)) error {
+	var programs, packages []string
+	for _, d := range debian {
+		if _, err := look(d.program); err != nil {
+			programs, packages = append(programs, d.program), append(packages, d.pkg)
+		}
 	}
-	return path, nil
+	if len(programs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("not on this machine: %s; on Debian: apt-get update && apt-get install -y --no-install-recommends %s",
+		strings.Join(programs, ", "), strings.Join(packages, " "))
 }

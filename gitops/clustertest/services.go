@@ -9,15 +9,12 @@ import (
 )
 
 func (c *Cluster) startRedis(ctx context.Context) error {
-	redis, err := look("redis-server", "redis-server")
-	if err != nil {
-		return err
-	}
-	err = c.run("redis", redis, nil, "--bind", "127.0.0.1", "--port", fmt.Sprint(c.ports[portRedis]), "--save", "", "--appendonly", "no", "--dir", c.dir)
-	if err != nil {
-		return err
-	}
-	return c.await(ctx, "Redis does not listen", listens(c.ports[portRedis]))
+	return c.start(ctx, part{
+		name: Redis, program: "redis-server", args: []string{
+			"--bind", "127.0.0.1", "--port", fmt.Sprint(c.ports[portRedis]), "--save", "", "--appendonly", "no", "--dir", c.dir,
+		},
+		ready: listens(c.ports[portRedis]), down: "Redis does not listen",
+	})
 }
 
 const prometheusConfig = `global: {scrape_interval: 1s, evaluation_interval: 1s}
@@ -27,10 +24,6 @@ scrape_configs:
 `
 
 func (c *Cluster) startPrometheus(ctx context.Context) error {
-	prometheus, err := look("prometheus", "prometheus")
-	if err != nil {
-		return err
-	}
 	if err := os.WriteFile(c.path("prometheus.yml"), []byte(prometheusConfig), 0o600); err != nil {
 		return fmt.Errorf("configure Prometheus: %w", err)
 	}
@@ -38,12 +31,13 @@ func (c *Cluster) startPrometheus(ctx context.Context) error {
 		return err
 	}
 	c.Prometheus = "http://" + address(c.ports[portPrometheus])
-	err = c.run("prometheus", prometheus, nil, "--config.file", c.path("prometheus.yml"), "--storage.tsdb.path", c.path("prometheus"),
-		"--web.listen-address", address(c.ports[portPrometheus]))
-	if err != nil {
-		return err
-	}
-	return c.await(ctx, "Prometheus is not ready", answers(http.DefaultClient, c.Prometheus+"/-/ready"))
+	return c.start(ctx, part{
+		name: Prometheus, program: "prometheus", args: []string{
+			"--config.file", c.path("prometheus.yml"), "--storage.tsdb.path", c.path("prometheus"),
+			"--web.listen-address", address(c.ports[portPrometheus]),
+		},
+		ready: answers(http.DefaultClient, c.Prometheus+"/-/ready"), down: "Prometheus is not ready",
+	})
 }
 
 // Scrape makes Prometheus scrape the given "HOST:PORT" addresses, every second, and
@@ -69,10 +63,11 @@ func (c *Cluster) startRollouts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.run("argo-rollouts", c.binaries["rollouts-controller"], []string{"KUBECONFIG=" + c.Kubeconfig}, "--kubeconfig", c.Kubeconfig,
-		"--leader-elect=false", "--metricsport", fmt.Sprint(c.ports[portRolloutsMetrics]), "--healthzPort", fmt.Sprint(c.ports[portRolloutsHealth]))
-	if err != nil {
-		return err
-	}
-	return c.await(ctx, "Argo Rollouts is not healthy", answers(http.DefaultClient, "http://"+address(c.ports[portRolloutsHealth])+"/healthz"))
+	return c.start(ctx, part{
+		name: Rollouts, program: c.binaries["rollouts-controller"], env: []string{"KUBECONFIG=" + c.Kubeconfig}, args: []string{
+			"--kubeconfig", c.Kubeconfig, "--leader-elect=false",
+			"--metricsport", fmt.Sprint(c.ports[portRolloutsMetrics]), "--healthzPort", fmt.Sprint(c.ports[portRolloutsHealth]),
+		},
+		ready: answers(http.DefaultClient, "http://"+address(c.ports[portRolloutsHealth])+"/healthz"), down: "Argo Rollouts is not healthy",
+	})
 }

@@ -41,6 +41,7 @@ type Server struct {
 
 	mu           sync.Mutex
 	allow        func(username, password string) bool
+	openReads    bool
 	repositories map[string]*Repository
 }
 
@@ -95,6 +96,18 @@ func (s *Server) RequireAuth(allow func(username, password string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.allow = allow
+}
+
+// OpenReads lets everybody fetch from now on; pushes still need what RequireAuth says.
+func (s *Server) OpenReads() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.openReads = true
+}
+
+// fetches says that a request is one of those that a fetch is made of.
+func fetches(req *http.Request) bool {
+	return strings.HasSuffix(req.URL.Path, "/git-upload-pack") || req.URL.Query().Get("service") == "git-upload-pack"
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)*$`)
@@ -174,7 +187,7 @@ func (s *Server) handler(env []string) *cgi.Handler {
 func (s *Server) admit(req *http.Request) (*Repository, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.allow != nil {
+	if s.allow != nil && !(s.openReads && fetches(req)) {
 		username, password, _ := req.BasicAuth()
 		if !s.allow(username, password) {
 			return nil, false

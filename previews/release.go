@@ -81,6 +81,8 @@ func failure(e *Environment) string {
 	switch o := e.Observed; {
 	case e.State() == StateFailed && e.Problem != nil:
 		return e.Problem.Message
+	case o != nil && o.Fault != nil && o.Fault.Measured != "":
+		return o.Fault.Measured
 	case o != nil && o.Fault != nil && o.Fault.Short != "":
 		return strings.TrimPrefix(o.Fault.Service+": "+o.Fault.Short, ": ")
 	case o != nil && o.Message != "":

@@ -111,6 +111,8 @@ func offered(e *previews.Environment) []string {
 	switch {
 	case e.Declared() && e.Moving():
 		commands = []string{"/idp abort " + e.Ref.ID, "/idp status " + e.Ref.ID, "/idp help"}
+	case e.Declared() && e.Generation == 0:
+		commands = []string{"/idp status " + e.Ref.ID, "/idp help"}
 	case e.Declared():
 		commands = []string{"/idp rollback " + e.Ref.ID, "/idp status " + e.Ref.ID, "/idp help"}
 	case e.Wanted == previews.Present && e.Pinned:

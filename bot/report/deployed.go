@@ -53,11 +53,14 @@ func place(e *previews.Environment) string {
 func deployedVerdict(in Input, v verdict) verdict {
 	e := &in.Environment
 	where := plain(place(e), 160)
+	if single(e) {
+		where = capital(where)
+	}
 	switch e.State() {
 	case previews.StateRefused:
 		return waitingForApproval(in)
 	case previews.StateCommitted:
-		v.title = "Committed for " + where
+		v.title = "Committed for " + plain(place(e), 160)
 	case previews.StateReady:
 		v.title = "Deployed to " + e.Ref.ID
 		if !single(e) {
@@ -65,7 +68,7 @@ func deployedVerdict(in Input, v verdict) verdict {
 		}
 	case previews.StateDegraded:
 		if v.title == previewDegraded {
-			v.title = capital(where) + " is degraded"
+			v.title = where + " is degraded"
 			v.next = joinSentences("Fix and push.", retreat(e))
 		}
 		v.next = joinSentences(v.next, Code("/idp retry "+e.Ref.ID)+" tries it again.")
@@ -89,9 +92,12 @@ func joinSentences(a, b string) string {
 func fallbackVerdict(in Input, f *previews.Fallback, v verdict) verdict {
 	e := &in.Environment
 	where, from, to := plain(place(e), 160), short(f.From.SHA), short(e.SHA)
+	if single(e) {
+		where = capital(where)
+	}
 	switch e.State() {
 	case previews.StateReady, previews.StateCommitted:
-		v.title = fmt.Sprintf("%s is back at %s", capital(where), to)
+		v.title = fmt.Sprintf("%s is back at %s", where, to)
 		if f.By == "" {
 			v.title = "Rolled back: " + plain(f.Reason, 160)
 			v.mark, v.failing = markBack, true
@@ -100,10 +106,10 @@ func fallbackVerdict(in Input, f *previews.Fallback, v verdict) verdict {
 		v.cause = join(maxInline, v.cause, "It was to go back to "+Code(to)+" from "+Code(from)+", and that failed as well.")
 		return v
 	default:
-		v.title = fmt.Sprintf("Going back to %s in %s", to, where)
+		v.title = fmt.Sprintf("Going back to %s in %s", to, plain(place(e), 160))
 	}
 	if f.By == "" {
-		v.cause = join(maxInline, Code(from)+" failed in "+Text(where)+": "+sentence(f.Reason)+" "+Code(to)+" takes its place.", v.cause)
+		v.cause = join(maxInline, Code(from)+" failed in "+Text(e.Ref.ID)+", and "+Code(to)+" takes its place.", v.cause)
 		v.next = "Fix and push. To deploy the same commit again, comment " + Code("/idp deploy "+e.Ref.ID+" "+from+" --force") + "."
 	} else {
 		v.cause = join(maxInline, capital(plain(f.Reason, 200))+"; it was at "+Code(from)+".", v.cause)

@@ -88,7 +88,7 @@ func TestEveryStateConcludes(t *testing.T) {
 		if (c.Status == inProgress) != (working[s.in.Environment.State()] && s.in.Environment.Problem == nil) || (c.Conclusion == "") != (c.Status == inProgress) {
 			t.Errorf("%s: %s %q in state %s", s.name, c.Status, c.Conclusion, s.in.Environment.State())
 		}
-		if c.Name != CheckName || c.HeadSHA != s.in.Environment.HeadSHA || !c.CompletedAt.IsZero() && c.CompletedAt.Before(c.StartedAt) {
+		if c.Name != checkName(&s.in.Environment) || c.HeadSHA != s.in.Environment.HeadSHA || !c.CompletedAt.IsZero() && c.CompletedAt.Before(c.StartedAt) {
 			t.Errorf("%s: %+v", s.name, c)
 		}
 	}

@@ -60,7 +60,25 @@ func newState(name string, ago time.Duration, changes ...func(*Input)) state {
 // declared makes it a service of a declared environment.
 func declared(in *Input) {
 	e := &in.Environment
-	e.Ref.ID, e.Ref.Service, e.PR = "staging", "payments-api", 0
+	e.Ref.ID, e.Ref.Service = "staging", "payments-api"
+	e.Deployed = &previews.Deployed{Current: previews.Release{Kind: previews.ReleaseDeploy, SHA: e.SHA, Spec: e.Spec, PR: e.PR}}
+	e.ExpiresAt, e.TTL = time.Time{}, 0
+}
+
+// wentBack makes it one that is older than what was there before.
+func wentBack(by, reason string) func(*Input) {
+	return func(in *Input) {
+		d := in.Environment.Deployed
+		d.Current.Kind = previews.ReleaseRollback
+		d.Fallback = &previews.Fallback{From: previews.Release{SHA: oldSHA}, Reason: reason, By: by, At: pushed}
+	}
+}
+
+// queued has releases wait behind it, the first for an approval, and somebody lock it.
+func queued(in *Input) {
+	d := in.Environment.Deployed
+	d.Queue = []previews.Release{{SHA: oldSHA, PR: 57, NeedsApproval: true}, {SHA: newSHA, PR: 58}}
+	d.Lock = &previews.Lock{By: "carol", Reason: "the fair is on", At: pushed}
 }
 
 func images(digests, missing bool) []previews.Image {
@@ -285,6 +303,16 @@ func states() []state {
 				Short:   "the quota is used up", Cause: "Together, its services ask for more than the environment may have.",
 				Next: "Ask for less, or for fewer replicas, in .idp/deploy.yaml and push. The platform team sets the quota.",
 			})),
+		newState("deployed", 10*time.Minute, ready, declared),
+		newState("deployed-rolled-back", 10*time.Minute, ready, declared, wentBack("", "error-rate 4.7% > 1%")),
+		newState("deployed-rolling-back", 2*time.Minute, resolved, applied, declared, observe("Synced", "Progressing", ""), wentBack("", "error-rate 4.7% > 1%")),
+		newState("deployed-back-by-command", 10*time.Minute, ready, declared, wentBack("carol", "rollback by carol")),
+		newState("deployed-with-queue", 10*time.Minute, ready, declared, queued),
+		newState("deployed-waiting-for-approval", time.Minute, declared, queued, func(in *Input) {
+			e := &in.Environment
+			e.Wanted, e.Generation, e.SHA, e.Spec = previews.Absent, 0, "", nil
+		}),
+		newState("deployed-degraded", 10*time.Minute, resolved, applied, declared, observe("Synced", "Degraded", "")),
 		newState("aborted", 10*time.Minute, resolved, applied, declared, observe("Synced", "Degraded", "Rollout payments-api: RolloutAborted: Rollout aborted update to revision 2"),
 			faulty(previews.Fault{
 				Object: "AnalysisRun payments-api-6c54544bf9-2", Service: "payments-api", Message: `Metric "error-rate" assessed Failed due to failed (2) > failureLimit (1)`,

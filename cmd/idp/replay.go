@@ -266,7 +266,7 @@ func (r *replayed) commit(row, before *previews.Environment) error {
 			return err
 		}
 		for _, file := range files {
-			c.Files = append(c.Files, replayedFile{Path: file.Path, Change: change(there, file), Content: string(file.Content)})
+			c.Files = append(c.Files, replayedFile{Path: file.Path, Change: changeOf(there, file), Content: string(file.Content)})
 		}
 		done.SHA, done.Tree = row.SHA, "replay"
 	} else {
@@ -294,8 +294,8 @@ func contents(t renderTree, row *previews.Environment) (map[string]string, error
 	return there, nil
 }
 
-// change says what the commit does to a file.
-func change(there map[string]string, file gitops.File) string {
+// changeOf says what the commit does to a file.
+func changeOf(there map[string]string, file gitops.File) string {
 	switch content, ok := there[file.Path]; {
 	case !ok:
 		return fileNew

@@ -66,6 +66,7 @@ func (c Class) Validate() error {
 	v.destinations("denied egress", c.EgressDeniedCIDRs, false)
 	v.check(slices.Contains([]CommentMode{CommentSticky, CommentOnFailure, CommentOff}, c.Comment),
 		"comment", "%q is none of sticky, on-failure, off", c.Comment)
+	v.check(slices.Contains([]LogMode{LogsPrivate, LogsAlways, LogsNever}, c.Logs), "logs", "%q is none of private, always, never", c.Logs)
 	return errors.Join(v.errs...)
 }
 

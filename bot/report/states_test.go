@@ -41,7 +41,7 @@ func newState(name string, ago time.Duration, changes ...func(*Input)) state {
 		Now: now,
 		Class: platform.Class{
 			RepoURL: "https://github.com/acme/gitops.git", Zone: "preview.example.com", HostTemplate: "{service}-{env}-{hash}.{zone}",
-			TTL: 72 * time.Hour, MaxTTL: 14 * day, WarnBefore: time.Hour,
+			TTL: 72 * time.Hour, MaxTTL: 14 * day, WarnBefore: time.Hour, Logs: platform.LogsPrivate,
 		},
 		Environment: previews.Environment{
 			RowID: 1, Version: 3, PR: 42, Owner: "acme", Repo: "payments-api", Author: "ann",

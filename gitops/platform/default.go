@@ -28,6 +28,7 @@ func Default() Class {
 			DefaultEphemeral: "1Gi",
 		},
 		Comment: CommentSticky,
+		Logs:    LogsPrivate,
 	}
 }
 

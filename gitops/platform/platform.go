@@ -93,7 +93,7 @@ func (c Class) ShowsLogs(private bool) bool {
 	switch c.Logs {
 	case LogsAlways:
 		return true
-	case LogsPrivate, "":
+	case LogsPrivate:
 		return private
 	}
 	return false

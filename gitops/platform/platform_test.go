@@ -63,6 +63,7 @@ func TestValidate(t *testing.T) {
 		{"metadata may be denied", func(c *platform.Class) { c.EgressDeniedCIDRs = []string{"169.254.169.254/32"} }, ""},
 		{"internet", func(c *platform.Class) { c.EgressCIDRs = []string{"0.0.0.0/0", "::/0"} }, ""},
 		{"comment", func(c *platform.Class) { c.Comment = "never" }, "comment: "},
+		{"logs", func(c *platform.Class) { c.Logs = "" }, "logs: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

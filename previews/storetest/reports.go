@@ -93,3 +93,52 @@ func testReportsParked(t *testing.T, open Open) {
 		t.Errorf("next report at %v, %v", next, err)
 	}
 }
+
+// A pace holds back what else there is to say of a rollout under way, and neither a
+// verdict nor a newer commit, whichever comes first.
+func testReportsPaced(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	until := clock.Now().Add(10 * time.Second)
+	// moving is an environment whose rollout is under way.
+	moving := func(pr int) previews.Environment {
+		e := Preview(1, pr, clock.Now())
+		e.Resolve(nil, clock.Now())
+		e.Commit(previews.Applied{Generation: 1, SHA: e.SHA, Commit: "c", Tree: "t", Watched: true, At: clock.Now()})
+		return Add(t, s, e)
+	}
+	see := func(row previews.Environment, health, message string) previews.Environment {
+		return update(t, s, row.RowID, func(e *previews.Environment) {
+			e.Observed = &previews.Observation{Generation: e.AppliedGeneration, Sync: "Synced", Health: health, Message: message}
+		})
+	}
+	pace := func(row previews.Environment) {
+		r := store.Report{ReportedVersion: row.Version, CheckSHA: row.HeadSHA, NotBefore: until, Paced: true}
+		if err := s.SaveReport(t.Context(), row.RowID, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	progress, verdict, pushed, raced := moving(1), moving(2), moving(3), moving(4)
+	for _, row := range []previews.Environment{progress, verdict, pushed} {
+		pace(row)
+		see(row, "Progressing", "1 of 2")
+	}
+	// This one's verdict comes while it is being reported that it moves.
+	see(raced, "Healthy", "")
+	pace(raced)
+	if got := due(t, s, clock.Now(), 9); !slices.Equal(got, []string{"1/pr-4"}) {
+		t.Fatalf("due are %v", got)
+	}
+	if next, ok, err := s.NextReport(t.Context()); err != nil || !ok || next.After(clock.Now()) {
+		t.Errorf("next report at %v, %v, %v", next, ok, err)
+	}
+	see(verdict, "Degraded", "crash loop")
+	update(t, s, pushed.RowID, func(e *previews.Environment) { e.SeeHead("another", "branch", clock.Now()) })
+	if got := due(t, s, clock.Now(), 9); len(got) != 3 || slices.Contains(got, "1/pr-1") {
+		t.Fatalf("due are %v", got)
+	}
+	clock.Advance(10 * time.Second)
+	if got := due(t, s, clock.Now(), 9); len(got) != 4 {
+		t.Fatalf("due are %v", got)
+	}
+}

@@ -40,6 +40,7 @@ func Run(t *testing.T, open Open) {
 		{"Reports", testReports},
 		{"ReportsLongestFirst", testReportsLongestFirst},
 		{"ReportsParked", testReportsParked},
+		{"ReportsPaced", testReportsPaced},
 		{"Breaker", testBreaker},
 		{"Prune", testPrune},
 		{"Metrics", testMetrics},

@@ -34,7 +34,15 @@ func Commands() []Command {
 		{"pin", "/idp pin", "keep the preview until the pull request is closed", access.Write, pin},
 		{"unpin", "/idp unpin", "give a pinned preview its time to live again", access.Write, unpin},
 		{"destroy", "/idp destroy", "take the preview away until somebody asks for it", access.Write, destroy},
-		{"status", "/idp status", "say how the preview is", access.Write, status},
+		{"deploy", "/idp deploy <environment> [service…] [commit]", "deploy to an environment, such as staging; this pull request's newest commit by default", access.Write, deploy},
+		{"promote", "/idp promote <from> <to>", "take what runs healthy in one environment to another", access.Write, promote},
+		{"rollback", "/idp rollback <environment> [commit]", "go back to the healthy release before, or to a commit that was healthy", access.Write, rollback},
+		{"abort", "/idp abort <environment>", "stop what is rolling out, and go back to the last healthy release", access.Write, abort},
+		{"retry", "/idp retry <environment>", "roll out again what failed", access.Write, retry},
+		{"approve", "/idp approve <full commit>", "let a commit go that waits for somebody else's approval", access.Write, approve},
+		{"lock", "/idp lock <environment> [reason]", "keep an environment as it is", access.Write, lock},
+		{"unlock", "/idp unlock <environment>", "give a locked environment free", access.Write, unlock},
+		{"status", "/idp status [environment]", "say how the preview is, or an environment", access.Write, status},
 		{"help", "/idp help", "list the commands", access.Write, help},
 	}
 }

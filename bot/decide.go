@@ -46,11 +46,13 @@ type deciding struct {
 	event Event
 	// env is the working copy of the row; nil while there is none.
 	env *previews.Environment
-	out Decision
+	// parts are the working copies of the parts of declared environments, by key.
+	parts map[string]*previews.Environment
+	out   Decision
 }
 
 func newDeciding(s Snapshot, event Event) *deciding {
-	d := &deciding{Snapshot: s, event: event}
+	d := &deciding{Snapshot: s, event: event, parts: map[string]*previews.Environment{}}
 	if s.Environment != nil {
 		row := *s.Environment
 		d.env = &row
@@ -72,6 +74,7 @@ func (d *deciding) decision() Decision {
 	if d.env != nil && (d.Environment == nil || !reflect.DeepEqual(*d.env, *d.Environment)) {
 		d.out.Environment = d.env
 	}
+	d.out.Declared = d.changedParts()
 	return d.out
 }
 
@@ -90,6 +93,7 @@ func (d *deciding) pullRequest() {
 	if d.env != nil {
 		d.env.Looks = d.PR.looks()
 	}
+	d.merged()
 }
 
 // rerequest decides anew and tries again what was given up. A folder that somebody
@@ -218,10 +222,13 @@ func (d *deciding) row() *previews.Environment {
 
 // ref names the pull request's environment, with the repository's name as its
 // other environments have it: one list of previews holds them all.
-func (d *deciding) ref() gitops.EnvironmentRef {
+func (d *deciding) ref() gitops.EnvironmentRef { return d.refOf(gitops.PreviewID(d.PR.Number)) }
+
+// refOf names an environment of the repository by its id.
+func (d *deciding) refOf(id string) gitops.EnvironmentRef {
 	repo := d.PR.Repository
 	ref := gitops.EnvironmentRef{
-		RepositoryID: repo.ID, Owner: strings.ToLower(repo.Owner), Repo: strings.ToLower(repo.Name), ID: gitops.PreviewID(d.PR.Number),
+		RepositoryID: repo.ID, Owner: strings.ToLower(repo.Owner), Repo: strings.ToLower(repo.Name), ID: id,
 	}
 	if d.Paths.RepositoryID == repo.ID && repo.ID != 0 {
 		ref.Owner, ref.Repo = d.Paths.Owner, d.Paths.Repo
@@ -266,9 +273,14 @@ func (d *deciding) audit(action string, allowed bool, reason string) {
 	if d.env != nil {
 		environment = d.env.Ref
 	}
+	d.auditOf(environment, action, d.PR.HeadSHA, allowed, reason)
+}
+
+// auditOf is audit for another environment than the pull request's preview.
+func (d *deciding) auditOf(of gitops.EnvironmentRef, action, sha string, allowed bool, reason string) {
 	d.out.Audit = append(d.out.Audit, AuditEntry{
-		Actor: d.event.Actor, Action: strings.TrimSpace(action), Environment: environment.String(),
-		SHA: d.PR.HeadSHA, Allowed: allowed, Reason: reason,
+		Actor: d.event.Actor, Action: strings.TrimSpace(action), Environment: of.String(),
+		SHA: sha, Allowed: allowed, Reason: reason,
 	})
 }
 

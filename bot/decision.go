@@ -30,6 +30,15 @@ type Snapshot struct {
 	PermissionErr string
 	// Environment is the pull request's row, nil when there is none.
 	Environment *previews.Environment
+	// Platform is what the platform team declares; PlatformErr says why it could not be
+	// read. Both are read only where a declared environment may change.
+	Platform    platform.Platform
+	PlatformErr string
+	// Declared are the parts of the repository's declared environments.
+	Declared []previews.Environment
+	// Revisions are the commits that may come to be deployed, by what names them: a full
+	// SHA or what a command gave of it. One that is not there is not among them.
+	Revisions map[string]Revision
 	// Paths names the repository as the environments do that it already has: they
 	// keep the names of the first day, and so do new ones beside them. Empty when it
 	// has none.
@@ -47,6 +56,10 @@ type PullRequest struct {
 	Labels           []string
 	HeadSHA, HeadRef string
 	BaseRef          string
+	// MergeSHA is the commit on the base branch that a merged pull request came to, ""
+	// before; BaseIsDefault says that this branch is the repository's default one.
+	MergeSHA      string
+	BaseIsDefault bool
 	// Fork is true when the head lives in another repository (or in none any more).
 	Fork   bool
 	Author Actor
@@ -80,11 +93,27 @@ type SpecAt struct {
 	Errors []spec.Error
 }
 
+// Revision is a commit that may come to be deployed, as it is now.
+type Revision struct {
+	Commit
+	Spec SpecAt
+	// OnDefault says that the default branch has it, InPull that it is the pull request's
+	// head or comes before that. GitHub shows commits of forks as the repository's own:
+	// one that is neither is nobody's.
+	OnDefault, InPull bool
+	// Checks are the check runs at it, idp's own included; ChecksErr says why they could
+	// not be read.
+	Checks    []CheckState
+	ChecksErr string
+}
+
 // Decision is what to do about an event, and why.
 type Decision struct {
 	// Environment is the row as it shall be; nil leaves it as it is. Its Version is
 	// the one that was read: the store refuses the decision when that has moved on.
 	Environment *previews.Environment
+	// Declared are the parts of declared environments that change, each like Environment.
+	Declared []*previews.Environment
 	// Effects are done once each, after the decision is stored, in this order.
 	Effects []Effect
 	// Audit is one entry per thing asked for, done or refused.

@@ -48,6 +48,7 @@ type Reactor interface {
 type Handling interface {
 	Reader
 	Reactor
+	Revisions
 }
 
 // Rows is what the handler needs of the store.
@@ -69,7 +70,9 @@ type Handler struct {
 	// GitHub returns the client of an installation.
 	GitHub func(installationID int64) Handling
 	Class  platform.Class
-	AppID  int64
+	// Platform reads what the platform team declares now.
+	Platform func(context.Context) (platform.Platform, error)
+	AppID    int64
 	// Decided is called after each stored decision, to wake who acts on it.
 	Decided func()
 	Now     func() time.Time
@@ -168,7 +171,7 @@ func (h *Handler) decide(ctx context.Context, event Event, number int) error {
 }
 
 func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision) error {
-	outcome := store.Outcome{Delivery: event.Delivery, Once: once(event), Environment: d.Environment, Result: "decided"}
+	outcome := store.Outcome{Delivery: event.Delivery, Once: once(event), Environment: d.Environment, Declared: d.Declared, Result: "decided"}
 	if d.Environment != nil && (s.Environment == nil || s.Environment.Generation != d.Environment.Generation) {
 		d.Environment.AskedAt, d.Environment.Actor = event.ReceivedAt, event.Actor.Login
 	}
@@ -246,8 +249,8 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 			return s, err
 		}
 	}
-	if s.PR.Open {
-		if s.Spec, err = readSpec(ctx, gh, s.PR); err != nil {
+	if s.PR.Open { // nothing of a closed one is wanted as a preview, and its head may be gone
+		if s.Spec, err = readSpec(ctx, gh, s.PR.Repository, s.PR.HeadSHA); err != nil {
 			return s, err
 		}
 	}
@@ -261,14 +264,13 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 			return s, err
 		}
 	}
-	return s, nil
+	return s, h.deployFacts(ctx, gh, event, &s)
 }
 
-// readSpec reads .idp/deploy.yaml at an open pull request's head; nothing of a
-// closed one is wanted, and its head may be gone. What stands there and cannot be
-// a spec, such as a directory, is a mistake of the author's as any other.
-func readSpec(ctx context.Context, gh Reader, pr PullRequest) (SpecAt, error) {
-	raw, err := gh.File(ctx, pr.Repository, spec.Path, pr.HeadSHA)
+// readSpec reads .idp/deploy.yaml at a commit. What stands there and cannot be a
+// spec, such as a directory, is a mistake of the author's as any other.
+func readSpec(ctx context.Context, gh Reader, repo RepositoryRef, sha string) (SpecAt, error) {
+	raw, err := gh.File(ctx, repo, spec.Path, sha)
 	if errors.Is(err, ErrNotFound) {
 		return SpecAt{}, nil
 	}

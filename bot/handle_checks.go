@@ -22,7 +22,13 @@ func (h *Handler) rerequest(ctx context.Context, event Event) error {
 	if err != nil {
 		return err
 	}
+	if err := h.rerequestDeployed(ctx, event, rows); err != nil {
+		return err
+	}
 	for _, row := range rows {
+		if row.Declared() {
+			continue
+		}
 		if row.HeadSHA == event.HeadSHA || event.CheckOf != "" && row.Ref.Name() == event.CheckOf {
 			numbers[row.PR] = true
 		}
@@ -68,4 +74,24 @@ func (h *Handler) build(ctx context.Context, event Event) error {
 	}
 	h.Decided()
 	return h.ignore(ctx, event, "images are looked up again")
+}
+
+// rerequestDeployed writes the checks again of the parts of declared environments that
+// the event is about. Rolling out again takes a command, with its permission.
+func (h *Handler) rerequestDeployed(ctx context.Context, event Event, rows []previews.Environment) error {
+	var ids []int64
+	for _, row := range rows {
+		if row.Declared() && (row.HeadSHA == event.HeadSHA || event.CheckOf != "" && row.Ref.Name() == event.CheckOf) {
+			ids = append(ids, row.RowID)
+		}
+	}
+	now := h.Now()
+	err := h.Store.UpdateAll(ctx, ids, func(e *previews.Environment) error {
+		e.RecheckAt = now
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("ask for the checks of %s: %w", event.HeadSHA, err)
+	}
+	return nil
 }

@@ -45,6 +45,9 @@ func (h *Handler) deleted(ctx context.Context, event Event, rows []previews.Envi
 	}
 	now := h.Now()
 	err := h.Store.UpdateAll(ctx, ids, func(e *previews.Environment) error {
+		if e.Declared() {
+			return previews.ErrUnchanged // what serves people goes by the platform team's word alone
+		}
 		e.Looks = ""
 		if e.Remove(previews.Removal{Reason: previews.RemovedDeleted, By: event.Actor.Login}, now) {
 			e.AskedAt, e.Actor = event.ReceivedAt, event.Actor.Login
@@ -56,7 +59,7 @@ func (h *Handler) deleted(ctx context.Context, event Event, rows []previews.Envi
 	}
 	outcome := store.Outcome{Delivery: event.Delivery, Result: "decided"}
 	for _, row := range rows {
-		if row.Wanted == previews.Present {
+		if row.Wanted == previews.Present && !row.Declared() {
 			outcome.Audit = append(outcome.Audit, store.Audit{
 				ActorID: event.Actor.ID, Actor: event.Actor.Login, Action: "repository deleted",
 				Environment: row.Ref.String(), SHA: row.HeadSHA, Allowed: true, Reason: "preview removed: the repository was deleted",

@@ -157,6 +157,12 @@ func (p *publication) deploy(ctx context.Context, d report.Deployment) error {
 
 // comment keeps the pull request's one comment.
 func (p *publication) comment(ctx context.Context) error {
+	if p.env.PR == 0 {
+		return nil // there is nobody to tell
+	}
+	if err := p.handOver(ctx); err != nil {
+		return err
+	}
 	body := report.Comment(p.in)
 	if body == "" || !report.CommentWanted(p.in, p.saved.CommentID != 0) {
 		return nil
@@ -170,6 +176,22 @@ func (p *publication) comment(ctx context.Context) error {
 		return err
 	}
 	p.saved.CommentID, p.saved.CommentHash = id, hash
+	return nil
+}
+
+// handOver ends the comment of the pull request that deployed here before, and turns
+// to the one that does now.
+func (p *publication) handOver(ctx context.Context) error {
+	if p.saved.CommentPR == p.env.PR {
+		return nil
+	}
+	if p.env.Declared() && p.saved.CommentPR != 0 && p.saved.CommentID != 0 {
+		err := p.gh.EditComment(ctx, p.repo, p.saved.CommentID, report.Passed(p.in, p.saved.CommentPR))
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("end the comment on #%d: %w", p.saved.CommentPR, err)
+		}
+	}
+	p.saved.CommentID, p.saved.CommentHash, p.saved.CommentPR = 0, "", p.env.PR
 	return nil
 }
 
@@ -201,7 +223,7 @@ func (p *publication) findComment(ctx context.Context) (int64, error) {
 	}
 	var first int64
 	for _, comment := range comments {
-		if comment.ViaApp != p.appID || !strings.Contains(comment.Body, report.Marker) {
+		if comment.ViaApp != p.appID || !strings.Contains(comment.Body, report.MarkerOf(&p.env)) {
 			continue
 		}
 		if first == 0 {

@@ -19,6 +19,9 @@ const (
 	reportBatch    = 50
 	reportParallel = 4
 	idleReports    = 15 * time.Second
+	// movingEvery is how often a check run and a comment are written at the most while there
+	// is nothing new but how far a rollout has come.
+	movingEvery = 10 * time.Second
 	// finalTries is how often GitHub has to refuse before that is believed: what has
 	// just been made is sometimes not found at once.
 	finalTries = 3
@@ -57,7 +60,9 @@ type Reporter struct {
 	Store  ReportStore
 	GitHub func(installationID int64) Publisher
 	Class  platform.Class
-	AppID  int64
+	// ClassOf, when set, returns the class of a part of a declared environment.
+	ClassOf func(previews.Environment) platform.Class
+	AppID   int64
 	// Failed, when set, counts the reports that failed.
 	Failed func()
 	Now    func() time.Time
@@ -99,10 +104,14 @@ func (r *Reporter) Step(ctx context.Context) (more bool, err error) {
 
 // report writes one environment's reports and saves how far it came.
 func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
+	if one.Environment.Shared() || one.Environment.HeadSHA == "" {
+		one.Report.ReportedVersion = one.Environment.Version
+		return r.save(ctx, one, one.Report) // there is nothing to say of it
+	}
 	p := &publication{
 		gh: r.GitHub(one.Environment.InstallationID), env: one.Environment, saved: one.Report, appID: r.AppID,
 		repo:     RepositoryRef{ID: one.Environment.Ref.RepositoryID, Owner: one.Environment.Owner, Name: one.Environment.Repo},
-		in:       report.Input{Environment: one.Environment, Class: r.Class, Now: r.Now()},
+		in:       report.Input{Environment: one.Environment, Class: r.classOf(one.Environment), Now: r.Now()},
 		remember: func(so store.Report) error { return r.save(ctx, one, so) },
 	}
 	failures := slices.DeleteFunc([]error{p.check(ctx), p.deployment(ctx), p.comment(ctx)}, func(err error) bool { return err == nil })
@@ -111,6 +120,9 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 	}
 	saved := p.saved
 	settle(&saved, failures, one.Environment.Version, r.Now())
+	if said := saved.CheckHash != one.Report.CheckHash || saved.CommentHash != one.Report.CommentHash; said && len(failures) == 0 {
+		pace(&saved, one.Environment.State(), r.Now())
+	}
 	if len(failures) > 0 {
 		if r.Failed != nil {
 			r.Failed()
@@ -124,7 +136,7 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 // went on to refuse all of it: then it waits for access or, where the repository is
 // not out of reach, for the next thing to say.
 func settle(saved *store.Report, failures []error, version int64, now time.Time) {
-	saved.Parked, saved.GivenUp, saved.NotBefore, saved.LastError = false, false, time.Time{}, ""
+	saved.Parked, saved.GivenUp, saved.Paced, saved.NotBefore, saved.LastError = false, false, false, time.Time{}, ""
 	if len(failures) == 0 {
 		saved.ReportedVersion, saved.Attempts = version, 0
 		return
@@ -142,10 +154,24 @@ func settle(saved *store.Report, failures []error, version int64, now time.Time)
 	}
 }
 
+// pace has what is said next of a rollout under way wait a little.
+func pace(saved *store.Report, state previews.State, now time.Time) {
+	if state == previews.StateSyncing {
+		saved.NotBefore, saved.Paced = now.Add(movingEvery), true
+	}
+}
+
 // save remembers what was written, even when the program is being stopped.
 func (r *Reporter) save(ctx context.Context, one store.Reportable, saved store.Report) error {
 	if err := r.Store.SaveReport(context.WithoutCancel(ctx), one.Environment.RowID, saved); err != nil {
 		return fmt.Errorf("save report of %s: %w", one.Environment.Ref, err)
 	}
 	return nil
+}
+
+func (r *Reporter) classOf(e previews.Environment) platform.Class {
+	if r.ClassOf == nil {
+		return r.Class
+	}
+	return r.ClassOf(e)
 }

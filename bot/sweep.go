@@ -199,6 +199,9 @@ func differing(rows []previews.Environment, open []PullRequest) []difference {
 	var out []difference
 	known := make(map[int]bool, len(rows))
 	for _, row := range rows {
+		if row.Declared() {
+			continue // it is of no pull request
+		}
 		known[row.PR] = true
 		pr, isOpen := pulls[row.PR]
 		if isOpen && (pr.HeadSHA != row.HeadSHA || pr.looks() != row.Looks) || !isOpen && (present(row) || lookedOpen(row)) {

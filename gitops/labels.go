@@ -29,6 +29,12 @@ const (
 	KeyExpiresAt    = "idp.dev/expires-at" // RFC 3339 in UTC; absent when pinned
 	KeyPinned       = "idp.dev/pinned"     // "true" when there is no expiry
 
+	// KeyAttempt is on the pods of a revision that was rolled out again: what differs
+	// between two attempts, so that the second is a rollout of its own.
+	KeyAttempt = "idp.dev/attempt"
+
 	// KeyPullRequestURL links an Application to its pull request.
 	KeyPullRequestURL = "idp.dev/pull-request-url"
+	// KeyURL links an Application of a declared environment to what it is of.
+	KeyURL = "idp.dev/url"
 )

@@ -47,9 +47,10 @@ type Committer struct {
 	Git   Writer
 	// Render returns every file below the environment's folder.
 	Render func(Environment) ([]gitops.File, error)
-	// List returns the ApplicationSet that lists a repository's previews: those of
-	// the rows. repo is the repository's name in paths.
-	List func(repositoryID int64, repo string, rows []Environment) (gitops.File, error)
+	// List returns the ApplicationSet that lists a repository's previews, or the one
+	// that lists its declared environments: those of the rows, which are all of one kind.
+	// repo is the repository's name in paths.
+	List func(of Listed, rows []Environment) (gitops.File, error)
 	// Latency, when set, observes the seconds from the arrival of a webhook to having
 	// pushed what it asked for, waiting for images included.
 	Latency interface{ Observe(float64) }
@@ -159,7 +160,7 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 
 func (c *Committer) change(row Environment) (repo.Change, error) {
 	change := repo.Change{
-		Key:     fmt.Sprintf("%d/%s@%d", row.Ref.RepositoryID, row.Ref.ID, row.Generation),
+		Key:     fmt.Sprintf("%d/%s@%d", row.Ref.RepositoryID, row.Ref.Key(), row.Generation),
 		Dir:     row.Ref.Dir(),
 		Accept:  accepted(row),
 		Subject: describe(row),
@@ -178,7 +179,7 @@ func (c *Committer) change(row Environment) (repo.Change, error) {
 	}
 	change.Files = files
 	// One that cannot be listed must not keep its repository's list from being written.
-	if _, err := c.List(row.Ref.RepositoryID, row.Ref.Repo, []Environment{row}); err != nil {
+	if _, err := c.List(listOf(row), []Environment{row}); err != nil {
 		return repo.Change{}, err
 	}
 	return change, nil
@@ -208,34 +209,57 @@ func subject(b *batch) string {
 	return fmt.Sprintf("Change %d environments", len(b.commit.Changes))
 }
 
-// listAll adds the ApplicationSet of every repository in the batch: what it has
-// in Git already, with the batch's changes applied.
+// Listed says which list of environments is meant.
+type Listed struct {
+	RepositoryID int64
+	// Repo is the repository's name in paths.
+	Repo string
+	// Declared tells the list of declared environments from that of previews.
+	Declared bool
+}
+
+// listOf is the list that an environment stands in.
+func listOf(row Environment) Listed {
+	return Listed{RepositoryID: row.Ref.RepositoryID, Repo: row.Ref.Repo, Declared: row.Declared()}
+}
+
+// path is where the list stands in the GitOps repository.
+func (l Listed) path() string {
+	name := gitops.PreviewsApplicationSet
+	if l.Declared {
+		name = gitops.DeployedApplicationSet
+	}
+	file, _ := name(l.RepositoryID, l.Repo)
+	return file
+}
+
+// listAll adds the ApplicationSets that the batch touches: what each has in Git
+// already, with the batch's changes applied.
 func (c *Committer) listAll(ctx context.Context, b *batch) error {
-	done := map[int64]bool{}
+	done := map[Listed]bool{}
 	for _, change := range b.commit.Changes {
-		row := b.rows[change.Key]
-		id := row.Ref.RepositoryID
-		if done[id] {
+		of := listOf(b.rows[change.Key])
+		if done[of] {
 			continue
 		}
-		done[id] = true
-		listed, err := c.listed(ctx, b, id)
+		done[of] = true
+		listed, err := c.listed(ctx, b, of)
 		if err != nil {
 			return err
 		}
-		file, err := c.List(id, row.Ref.Repo, listed)
+		file, err := c.List(of, listed)
 		if err != nil {
-			return fmt.Errorf("list previews of %s/%s: %w", row.Ref.Owner, row.Ref.Repo, err)
+			return fmt.Errorf("list the environments of %s: %w", of.path(), err)
 		}
 		b.commit.Shared = append(b.commit.Shared, file)
 	}
 	return nil
 }
 
-func (c *Committer) listed(ctx context.Context, b *batch, repositoryID int64) ([]Environment, error) {
-	committed, err := c.Store.CommittedIn(ctx, repositoryID)
+func (c *Committer) listed(ctx context.Context, b *batch, of Listed) ([]Environment, error) {
+	committed, err := c.Store.CommittedIn(ctx, of.RepositoryID)
 	if err != nil {
-		return nil, fmt.Errorf("read committed environments of repository %d: %w", repositoryID, err)
+		return nil, fmt.Errorf("read committed environments of repository %d: %w", of.RepositoryID, err)
 	}
 	var listed []Environment
 	changing := make(map[int64]bool, len(b.rows))
@@ -243,12 +267,12 @@ func (c *Committer) listed(ctx context.Context, b *batch, repositoryID int64) ([
 		changing[row.RowID] = true
 	}
 	for _, row := range committed {
-		if !changing[row.RowID] {
+		if listOf(row) == of && !changing[row.RowID] {
 			listed = append(listed, row)
 		}
 	}
 	for _, row := range b.rows {
-		if row.Ref.RepositoryID == repositoryID && row.Wanted == Present {
+		if listOf(row) == of && row.Wanted == Present {
 			listed = append(listed, row)
 		}
 	}
@@ -390,7 +414,7 @@ func (c *Committer) tellStuck(ctx context.Context, b *batch) error {
 // written. The next step writes those of the others.
 func (c *Committer) failShared(ctx context.Context, b *batch, shared *repo.SharedError) error {
 	for _, row := range b.rows {
-		if file, _ := gitops.PreviewsApplicationSet(row.Ref.RepositoryID, row.Ref.Repo); file != shared.Path {
+		if listOf(row).path() != shared.Path {
 			continue
 		}
 		err := c.failRow(ctx, row, Problem{

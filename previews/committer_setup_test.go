@@ -76,7 +76,7 @@ func renderPlainly(e previews.Environment) ([]gitops.File, error) {
 }
 
 // listPlainly is a line for each environment.
-func listPlainly(repositoryID int64, repo string, rows []previews.Environment) (gitops.File, error) {
+func listPlainly(of previews.Listed, rows []previews.Environment) (gitops.File, error) {
 	lines := []string{}
 	for _, row := range rows {
 		if row.HeadRef == "unlistable" {
@@ -85,7 +85,7 @@ func listPlainly(repositoryID int64, repo string, rows []previews.Environment) (
 		lines = append(lines, row.Ref.Dir()+"\n")
 	}
 	slices.Sort(lines)
-	path, _ := gitops.PreviewsApplicationSet(repositoryID, repo)
+	path, _ := gitops.PreviewsApplicationSet(of.RepositoryID, of.Repo)
 	return gitops.File{Path: path, Content: []byte(strings.Join(lines, ""))}, nil
 }
 

@@ -28,8 +28,9 @@ const (
 	Absent  Presence = "absent"
 )
 
-// Environment is one row: a preview of a pull request (later also staging or
-// production). Times are UTC; the zero time means "not yet" or "never".
+// Environment is one row: a preview of a pull request, or a part of an environment that
+// the platform team declared, such as staging: one of its services, or what they share
+// (deployed.go). Times are UTC; the zero time means "not yet" or "never".
 type Environment struct {
 	// RowID is the store's key, Version counts the row's updates: whoever decides
 	// from a row names the version it read, and is refused when that has moved on.
@@ -41,7 +42,8 @@ type Environment struct {
 	// paths in Ref keep the names of the first day.
 	Owner, Repo string
 	Private     bool
-	// PR is the pull request's number.
+	// PR is the pull request's number; of a declared environment's service that of
+	// whoever asked for what is wanted, 0 where none did.
 	PR int
 
 	// HeadSHA is the pull request's newest commit that idp has seen, HeadRef its branch.
@@ -58,6 +60,18 @@ type Environment struct {
 	AskedBy string
 	// Team owns the environment, from the spec; "" when it names none.
 	Team string
+
+	// Class is the name of the platform team's class that it belongs to, "" for the
+	// server's own. Namespace is where its objects live, "" for Ref.Namespace.
+	Class, Namespace string
+	// RolloutTimeout is how long a release may take to become healthy, 0 for the server's.
+	RolloutTimeout time.Duration `json:",omitempty"`
+	// Deployed is what a part of a declared environment has beside; nil for a preview.
+	Deployed *Deployed `json:",omitempty"`
+	// Concluded is the revision of a preview whose end was taken down for the measures.
+	Concluded string `json:",omitempty"`
+	// Finished are the releases that ended with this change; the store keeps them apart.
+	Finished []Finished `json:"-"`
 
 	// Wanted with its Generation is the desired state. SHA and Spec (the bytes of
 	// .idp/deploy.yaml at SHA) are what it is made of.
@@ -194,6 +208,16 @@ type Observation struct {
 	// Gone says that Argo CD has taken everything down that a removal took from Git.
 	Gone bool      `json:"gone,omitempty"`
 	At   time.Time `json:"at"`
+
+	// Chain is when it came how far. Unserved says which service does not answer at its
+	// host yet, and how: until all do, it is not ready.
+	Chain    Chain  `json:"chain,omitzero"`
+	Unserved string `json:"unserved,omitempty"`
+	// Progress is of a rollout by steps, Fault of what is not well, Drift of what was
+	// changed by hand; each is nil where there is none.
+	Progress *Progress `json:"progress,omitempty"`
+	Fault    *Fault    `json:"fault,omitempty"`
+	Drift    *Drift    `json:"drift,omitempty"`
 }
 
 // State is an environment in one word, for lists, metrics and reports.
@@ -246,7 +270,7 @@ func (e *Environment) observedState() State {
 		return StateSyncing
 	case o.Health == "Degraded":
 		return StateDegraded
-	case o.Health == "Healthy" && o.Sync == "Synced":
+	case o.Health == "Healthy" && o.Sync == "Synced" && o.Unserved == "":
 		return StateReady
 	default:
 		return StateSyncing

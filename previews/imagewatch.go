@@ -143,6 +143,9 @@ func (w *ImageWatcher) resolve(ctx context.Context, env Environment) ([]Image, e
 	}
 	images := make([]Image, 0, len(parsed.Services))
 	for _, service := range parsed.Services {
+		if env.Declared() && service.Name != env.Ref.Service {
+			continue // it has a row of its own
+		}
 		reference, err := w.Reference(env, service)
 		if err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -17,7 +18,7 @@ const (
 	observeEvery    = 2 * time.Second
 	degradedEvery   = 15 * time.Second
 	unwatchedEvery  = time.Minute
-	observeParallel = 4
+	observeParallel = 8
 	// blockedAfter is how long a removal may take before what blocks it is looked for.
 	blockedAfter = 30 * time.Second
 	// tellAway is how long Argo CD may be silent before people are told.
@@ -40,6 +41,11 @@ type Seen struct {
 	Error string
 	// Deleting is true while everything of it is being taken down.
 	Deleting bool
+	// Steps says that it has rollouts by steps, whose progress may be asked for.
+	Steps bool
+	// Compared is the commit that the cluster was compared with, and Differs the objects
+	// that differ from it, in words.
+	Compared, Differs string
 }
 
 // ObserveStore is what the observer needs of the store.
@@ -67,8 +73,16 @@ type Observer struct {
 	Moved func() []string
 	// Contains says whether a commit is the other or comes after it.
 	Contains func(ctx context.Context, descendant, ancestor string) (bool, error)
-	// Timeout is how long a commit may take to become healthy.
+	// Look is what can be learnt beyond that.
+	Look Looking
+	// Timeout is how long a commit may take to become ready, beside the pauses of its
+	// rollout.
 	Timeout time.Duration
+	// TimeoutOf, when set, returns that of one environment, 0 for Timeout.
+	TimeoutOf func(Environment) time.Duration
+	// Took, when set, takes how many seconds each link of the chain took, by its name, and
+	// "total", of what became ready.
+	Took prometheus.ObserverVec
 	// Changed is called when an environment's state moved on.
 	Changed func()
 	Now     func() time.Time
@@ -82,6 +96,7 @@ type Observer struct {
 	moved map[string]bool
 	// answered is when Argo CD last had an answer, or nothing to be asked.
 	answered time.Time
+	diary    diary
 }
 
 // Loop returns the observer's loop, woken by wake.
@@ -204,7 +219,7 @@ func (o *Observer) due(row Environment) bool {
 }
 
 func (o *Observer) observe(ctx context.Context, row Environment) error {
-	seen, err := o.see(ctx, row)
+	seen, told, err := o.see(ctx, row)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -213,13 +228,30 @@ func (o *Observer) observe(ctx context.Context, row Environment) error {
 		err = fmt.Errorf("ask Argo CD about %s: %w", row.Ref, err)
 		seen = Observation{Generation: row.AppliedGeneration, Message: away}
 	}
+	if row.Observed != nil {
+		seen.Chain, seen.Drift = row.Observed.Chain, row.Observed.Drift
+	}
+	o.serve(ctx, row, &seen)
+	seen.Chain.reach(&seen, o.Look.visits(row), now)
+	if err == nil {
+		err = o.detail(ctx, row, told, &seen)
+	}
+	drifted := o.diary.drifted(row.RowID, told)
 	switch late := now.Sub(row.AppliedAt); {
 	case verdict(seen):
-	case row.State() == StateDegraded, row.State() == StateReady:
+		o.diary.forget(row.RowID)
+	case row.State() == StateReady && drifted:
+		return errors.Join(err, o.drift(ctx, row, told))
+	case row.State() == StateReady:
+		return err
+	case row.State() == StateDegraded:
 		return err // it stays what it was found to be until there is a new verdict
-	case late >= o.Timeout:
-		seen.Message, seen.Health, seen.TimedOut = timedOut(seen, late), "Degraded", true
-	case err != nil && now.Sub(o.answered) < tellAway:
+	case late >= o.timeout(row)+seen.pausing():
+		seen.Message, seen.Health, seen.TimedOut = timedOut(seen, late), degraded, true
+		if seen.Sync == synced {
+			err = errors.Join(err, o.fault(ctx, row, &seen))
+		}
+	case err != nil && seen.Message == away && now.Sub(o.answered) < tellAway:
 		return err
 	}
 	seen.At = now
@@ -254,7 +286,7 @@ func (o *Observer) leave(ctx context.Context, row Environment) error {
 		left.Message = away
 	case seen.Deleting && now.Sub(row.AppliedAt) >= blockedAfter:
 		left.Message, err = o.Blockers(ctx, row.Ref.Name())
-	case now.Sub(row.AppliedAt) >= o.Timeout:
+	case now.Sub(row.AppliedAt) >= o.timeout(row):
 		left.Message = strings.TrimSuffix("Argo CD has not begun to take it down: "+seen.Error, ": ")
 	}
 	return errors.Join(err, o.record(ctx, row, &left))
@@ -267,56 +299,74 @@ func (o *Observer) record(ctx context.Context, row Environment, seen *Observatio
 		return nil
 	}
 	news := false
-	_, err := o.Store.Update(ctx, row.RowID, func(e *Environment) error {
+	written, err := o.Store.Update(ctx, row.RowID, func(e *Environment) error {
 		if news = e.AppliedGeneration == row.AppliedGeneration && e.Wanted == row.Wanted && !same(e.Observed, seen); !news {
 			return ErrUnchanged
 		}
-		e.Observed = seen
+		e.Observe(seen, o.Now())
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("record what Argo CD says of %s: %w", row.Ref, err)
 	}
-	if news {
-		o.Changed()
+	if !news {
+		return nil
 	}
+	if written.State() == StateReady && row.Observed != nil && row.Observed.Chain.Ready.IsZero() {
+		o.measure(written)
+	}
+	o.Changed()
 	return nil
 }
 
-// see returns what Argo CD says of the row's own commit. Until that is what it
-// synced and what runs, the health that it tells is of an older one, and says
-// nothing here.
-func (o *Observer) see(ctx context.Context, row Environment) (Observation, error) {
-	waiting := Observation{Generation: row.AppliedGeneration, Sync: "OutOfSync", Health: "Progressing"}
+// measure takes down how long it took until an environment was ready for the first time.
+func (o *Observer) measure(e Environment) {
+	links := e.Links()
+	if o.Took == nil || len(links) == 0 {
+		return
+	}
+	var total time.Duration
+	for _, link := range links {
+		o.Took.WithLabelValues(link.Name).Observe(link.Took.Seconds())
+		total += link.Took
+	}
+	o.Took.WithLabelValues("total").Observe(total.Seconds())
+}
+
+// see returns what Argo CD says of the row's own commit, and all that it says. Until
+// that commit is what it synced and what runs, the health that it tells is of an older
+// one, and says nothing here.
+func (o *Observer) see(ctx context.Context, row Environment) (Observation, Seen, error) {
+	waiting := Observation{Generation: row.AppliedGeneration, Sync: outOfSync, Health: "Progressing"}
 	seen, err := o.See(ctx, row.Ref.Name())
 	if errors.Is(err, ErrNotFound) || seen.Deleting {
 		// One that is on its way out makes place for another.
 		waiting.Message = "waiting for Argo CD to make the Application"
-		return waiting, nil
+		return waiting, seen, nil
 	}
 	if err != nil {
-		return Observation{}, err
+		return Observation{}, seen, err
 	}
 	applied, err := o.contains(ctx, seen.Revision, row)
 	if err != nil {
-		return Observation{}, err
+		return Observation{}, seen, err
 	}
-	if applied && seen.Sync == "Synced" {
+	if applied && seen.Sync == synced {
 		return Observation{
 			Generation: row.AppliedGeneration, Revision: seen.Revision, Sync: seen.Sync, Health: seen.Health, Message: seen.Message,
-		}, nil
+		}, seen, nil
 	}
 	refused, err := o.contains(ctx, seen.Failed, row)
 	if err != nil {
-		return Observation{}, err
+		return Observation{}, seen, err
 	}
 	if refused {
 		return Observation{
-			Generation: row.AppliedGeneration, Revision: seen.Failed, Sync: seen.Sync, Health: "Degraded", Message: seen.Error,
-		}, nil
+			Generation: row.AppliedGeneration, Revision: seen.Failed, Sync: seen.Sync, Health: degraded, Message: seen.Error,
+		}, seen, nil
 	}
 	waiting.Message = seen.Error
-	return waiting, nil
+	return waiting, seen, nil
 }
 
 // contains says whether a commit that Argo CD names, "" for none, has the row's own.
@@ -329,20 +379,34 @@ func (o *Observer) contains(ctx context.Context, revision string, row Environmen
 
 // verdict says that nothing more is to come of an observation.
 func verdict(o Observation) bool {
-	return o.Health == "Degraded" || o.Health == "Healthy" && o.Sync == "Synced"
+	return o.Health == degraded || o.Health == healthy && o.Sync == synced && o.Unserved == ""
 }
 
 func same(old, now *Observation) bool {
 	if old == nil || now == nil {
 		return old == now
 	}
-	return old.Generation == now.Generation && old.Sync == now.Sync && old.Health == now.Health && old.Message == now.Message && old.Gone == now.Gone
+	return old.Generation == now.Generation && old.Sync == now.Sync && old.Health == now.Health && old.Message == now.Message &&
+		old.Gone == now.Gone && old.Unserved == now.Unserved &&
+		samePointed(old.Progress, now.Progress) && sameFault(old.Fault, now.Fault) && samePointed(old.Drift, now.Drift)
 }
 
 func timedOut(o Observation, took time.Duration) string {
 	text := fmt.Sprintf("not healthy after %s", took.Round(time.Second))
-	if o.Message != "" {
+	switch {
+	case o.Unserved != "":
+		return fmt.Sprintf("healthy, and does not serve after %s: %s", took.Round(time.Second), o.Unserved)
+	case o.Message != "":
 		text += ": " + o.Message
 	}
 	return text
+}
+
+func (o *Observer) timeout(row Environment) time.Duration {
+	if o.TimeoutOf != nil {
+		if own := o.TimeoutOf(row); own > 0 {
+			return own
+		}
+	}
+	return o.Timeout
 }

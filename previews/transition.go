@@ -173,6 +173,7 @@ func (e *Environment) Fail(p Problem, now time.Time) {
 	}
 	p.SHA, p.At = e.SHA, now
 	e.Problem = &p
+	e.conclude(now)
 }
 
 // headRefused says that Problem is of a newer head than the revision that is wanted.
@@ -246,6 +247,9 @@ func (e *Environment) Commit(a Applied) {
 	}
 	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit = a.Generation, a.SHA, a.Commit
 	e.Tree, e.Intents, e.Overwrite = a.Tree, nil, false
+	if e.State() == StateCommitted {
+		e.conclude(a.At) // nobody watches it further
+	}
 }
 
 // NeedsImages says that the wanted generation's images are still to be found.

@@ -54,7 +54,7 @@ func checkRun(m message) bot.EventKind {
 		return bot.EventIgnored
 	case m.Action == "rerequested":
 		return bot.EventRerequest
-	case m.Action == "completed" && m.CheckRun.Name != report.CheckName:
+	case m.Action == "completed" && !strings.HasPrefix(m.CheckRun.Name, report.CheckPrefix):
 		return bot.EventBuild
 	}
 	return bot.EventIgnored

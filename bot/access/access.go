@@ -8,6 +8,7 @@ package access
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Permission is a user's permission on a repository, from least to most, as
@@ -47,8 +48,10 @@ type Request struct {
 	PermissionErr string
 	// Action is what is asked for, in words for the reason: "/idp destroy".
 	Action string
-	// Needed is the least permission that Action takes.
+	// Needed is the least permission that Action takes. Only, when set, are the logins of
+	// those who may, beside that permission.
 	Needed Permission
+	Only   []string
 }
 
 // Verdict is the answer to a Request.
@@ -63,7 +66,7 @@ type Verdict struct {
 // Authorize decides about a request. Its zero value is refused.
 func Authorize(r Request) Verdict {
 	refuse := func(format string, args ...any) Verdict {
-		return Verdict{Reason: fmt.Sprintf(format, args...), WhoMay: whoMay(r.Needed)}
+		return Verdict{Reason: fmt.Sprintf(format, args...), WhoMay: whoMay(r.Needed, r.Only)}
 	}
 	switch {
 	case !slices.Contains(ladder, r.Needed) || r.Needed == None:
@@ -78,15 +81,20 @@ func Authorize(r Request) Verdict {
 		return refuse("the permission on this repository is not one that is known")
 	case !r.Permission.Covers(r.Needed):
 		return refuse("it needs %s permission on this repository, and yours is %s", r.Needed, r.Permission)
+	case len(r.Only) > 0 && !slices.ContainsFunc(r.Only, func(login string) bool { return strings.EqualFold(login, r.Login) }):
+		return refuse("it is for some people only")
 	}
 	return Verdict{Allowed: true, Reason: fmt.Sprintf("%s permission covers %s", r.Permission, r.Needed)}
 }
 
 // whoMay names in plain words those whose permission covers needed.
-func whoMay(needed Permission) string {
+func whoMay(needed Permission, only []string) string {
 	at := slices.Index(ladder, needed)
 	if at <= 0 {
 		return "nobody"
+	}
+	if len(only) > 0 {
+		return fmt.Sprintf("%s, with %s permission", strings.Join(only, ", "), needed)
 	}
 	if needed == Admin {
 		return "people with admin permission"

@@ -117,6 +117,7 @@ func TestTokensReachOnlyWhatTheyAreFor(t *testing.T) {
 
 	read := scope{installation: w.install.ID(), repository: w.web.ID(), use: useRead}
 	report := scope{installation: w.install.ID(), repository: w.web.ID(), use: useReport}
+	propose := scope{installation: w.install.ID(), repository: w.web.ID(), use: usePropose}
 	for _, test := range []struct {
 		name              string
 		scope             scope
@@ -129,6 +130,9 @@ func TestTokensReachOnlyWhatTheyAreFor(t *testing.T) {
 		{"report", report, "checks", "write", true, false},
 		{"report", report, "pull_requests", "write", true, false},
 		{"report", report, "contents", "read", false, false},
+		{"propose", propose, "pull_requests", "write", true, false},
+		{"propose", propose, "contents", "write", false, false},
+		{"propose", propose, "checks", "write", false, false},
 	} {
 		value, err := w.app.tokens.get(t.Context(), test.scope)
 		if err != nil {

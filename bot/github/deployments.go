@@ -52,12 +52,13 @@ func marked(payload json.RawMessage) string {
 }
 
 // CreateDeployment creates a deployment of exactly that commit and returns its
-// id. Nothing is merged and no status is waited for.
+// id. Nothing is merged and no status is waited for. GitHub takes the environment
+// "production" for one of production, and no other.
 func (c *Client) CreateDeployment(ctx context.Context, repo bot.RepositoryRef, d report.Deployment) (int64, error) {
 	made, _, err := c.rest(repo).Repositories.CreateDeployment(ctx, repo.Owner, repo.Name, &gh.DeploymentRequest{
 		Ref: &d.SHA, Environment: &d.Environment, Description: optional(cut(d.Description, maxDescription)),
 		AutoMerge: gh.Bool(false), RequiredContexts: &[]string{}, Payload: deploymentMark{d.Preview},
-		TransientEnvironment: &d.Transient, ProductionEnvironment: gh.Bool(false),
+		TransientEnvironment: &d.Transient,
 	})
 	if err != nil {
 		return 0, wrap(err, "create the deployment of %s at %.7s", fullName(repo), d.SHA)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/gitops/secret"
 )
 
@@ -31,6 +32,26 @@ func (a *App) GitToken(ctx context.Context, gitURL string) (secret.String, error
 		return secret.String{}, wrap(err, "make a git token for %s/%s", owner, name)
 	}
 	return made, nil
+}
+
+// GitRepository returns the repository that a git URL names, as GitToken takes it,
+// and the installation that reaches it.
+func (a *App) GitRepository(ctx context.Context, gitURL string) (repo bot.RepositoryRef, installation int64, err error) {
+	owner, name, err := OwnRepository(a.base, gitURL)
+	if err != nil {
+		return bot.RepositoryRef{}, 0, err
+	}
+	s, err := a.gitScope(ctx, gitURL, owner, name)
+	if err != nil {
+		return bot.RepositoryRef{}, 0, err
+	}
+	repo, err = a.Installation(s.installation).Repository(ctx, s.repository)
+	if err != nil {
+		// As in GitToken.
+		a.forgetGit(gitURL)
+		return bot.RepositoryRef{}, 0, err
+	}
+	return repo, s.installation, nil
 }
 
 // gitScope looks the installation and the repository's id up, once for each URL.

@@ -31,10 +31,13 @@ var routes = [...]string{
 	"POST /repos/{owner}/{repo}/check-runs",
 	"GET /repos/{owner}/{repo}/collaborators/{user}/permission",
 	"GET /repos/{owner}/{repo}/commits/{ref}/check-runs",
+	"GET /repos/{owner}/{repo}/commits/{ref...}",
+	"GET /repos/{owner}/{repo}/compare/{basehead}",
 	"GET /repos/{owner}/{repo}/contents/{path...}",
 	"GET /repos/{owner}/{repo}/deployments",
 	"POST /repos/{owner}/{repo}/deployments",
 	"POST /repos/{owner}/{repo}/deployments/{id}/statuses",
+	"GET /repos/{owner}/{repo}/git/ref/{ref...}",
 	"GET /repos/{owner}/{repo}/installation",
 	"GET /repos/{owner}/{repo}/issues/{number}/comments",
 	"POST /repos/{owner}/{repo}/issues/{number}/comments",
@@ -42,7 +45,9 @@ var routes = [...]string{
 	"DELETE /repos/{owner}/{repo}/issues/comments/{id}",
 	"POST /repos/{owner}/{repo}/issues/comments/{id}/reactions",
 	"GET /repos/{owner}/{repo}/pulls",
+	"POST /repos/{owner}/{repo}/pulls",
 	"GET /repos/{owner}/{repo}/pulls/{number}",
+	"PATCH /repos/{owner}/{repo}/pulls/{number}",
 	"GET /repos/{owner}/{repo}/pulls/{number}/files",
 }
 

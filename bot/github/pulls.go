@@ -75,18 +75,25 @@ func (c *Client) pullRequest(pr *gh.PullRequest) bot.PullRequest {
 	for _, label := range pr.Labels {
 		labels = append(labels, label.GetName())
 	}
+	merged, merge := pr.GetMerged() || pr.MergedAt != nil, ""
+	if merged {
+		// Of one that is open, it is a merge that GitHub only tries.
+		merge = pr.GetMergeCommitSHA()
+	}
 	return bot.PullRequest{
 		Repository:     repositoryRef(base.GetRepo()),
 		InstallationID: c.id,
 		Number:         pr.GetNumber(),
 		Title:          pr.GetTitle(),
 		Open:           pr.GetState() == "open",
-		Merged:         pr.GetMerged() || pr.MergedAt != nil,
+		Merged:         merged,
 		Draft:          pr.GetDraft(),
 		Labels:         labels,
 		HeadSHA:        head.GetSHA(),
 		HeadRef:        head.GetRef(),
 		BaseRef:        base.GetRef(),
+		BaseIsDefault:  base.GetRef() != "" && base.GetRef() == base.GetRepo().GetDefaultBranch(),
+		MergeSHA:       merge,
 		// A head whose repository was deleted has none: that was a fork.
 		Fork:   head.GetRepo().GetID() == 0 || head.GetRepo().GetID() != base.GetRepo().GetID(),
 		Author: actor(pr.GetUser()),

@@ -31,7 +31,7 @@ func TestPullRequest(t *testing.T) {
 	got.Author.ID = 0
 	want := bot.PullRequest{
 		Repository: w.ref(), InstallationID: w.install.ID(), Number: 1, Title: "Bump", Open: true, Draft: true, Labels: []string{"preview", "deps"},
-		HeadSHA: opened.HeadSHA(), HeadRef: "feature", BaseRef: "main", Author: bot.Actor{Login: "dependabot[bot]", Bot: true},
+		HeadSHA: opened.HeadSHA(), HeadRef: "feature", BaseRef: "main", BaseIsDefault: true, Author: bot.Actor{Login: "dependabot[bot]", Bot: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -42,8 +42,16 @@ func TestPullRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err = w.client.PullRequest(t.Context(), w.ref(), 1); err != nil || got.Open || !got.Merged {
+	if got, err = w.client.PullRequest(t.Context(), w.ref(), 1); err != nil || got.Open || !got.Merged || got.MergeSHA != w.web.Branch("main") {
 		t.Errorf("merged: %+v, %v", got, err)
+	}
+	w.web.Commit("release", map[string]string{"b.txt": "b"})
+	w.web.Commit("main", map[string]string{"c.txt": "c"})
+	if _, err := w.web.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Back", Head: "main", Base: "release"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = w.client.PullRequest(t.Context(), w.ref(), 2); err != nil || got.BaseIsDefault || got.MergeSHA != "" {
+		t.Errorf("into another branch: %+v, %v", got, err)
 	}
 	if _, err = w.client.PullRequest(t.Context(), w.ref(), 99); !errors.Is(err, bot.ErrNotFound) || !strings.Contains(err.Error(), "read pull request acme/web#99") {
 		t.Errorf("absent: %v", err)
@@ -363,6 +371,28 @@ func TestDeployment(t *testing.T) {
 	}
 	if url := got[1].Statuses[1].EnvironmentURL; url != d.URL {
 		t.Errorf("environment URL %q", url)
+	}
+}
+
+// Long-lived environments are told from previews, and production from the rest.
+func TestDeploymentThatStays(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	sha := w.web.Branch("main")
+	for _, name := range []string{"staging", "production"} {
+		d := report.Deployment{Environment: name, Preview: "idp-web-" + name + "-web", SHA: sha, Ref: "main", State: "success"}
+		id, err := w.client.CreateDeployment(t.Context(), w.ref(), d)
+		if err == nil {
+			err = w.client.SetDeploymentStatus(t.Context(), w.ref(), id, d)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, got := range w.web.Deployments() {
+		if got.Transient || got.Production != (i == 1) || got.State() != "success" {
+			t.Errorf("%s: %+v", got.Environment, got)
+		}
 	}
 }
 

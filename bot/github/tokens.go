@@ -23,6 +23,8 @@ const (
 	// useReport writes comments, reactions, checks and deployments of one source
 	// repository. It cannot read its contents.
 	useReport use = "report"
+	// usePropose opens, follows and closes pull requests of one GitOps repository.
+	usePropose use = "propose"
 	// useList sees which repositories there are.
 	useList use = "list"
 	// useGit pushes to one repository, the GitOps repository.
@@ -38,6 +40,8 @@ func (u use) permissions() *gh.InstallationPermissions {
 		return &gh.InstallationPermissions{Metadata: read, Contents: read, PullRequests: read, Checks: read, Deployments: read}
 	case useReport:
 		return &gh.InstallationPermissions{Metadata: read, PullRequests: write, Checks: write, Deployments: write}
+	case usePropose:
+		return &gh.InstallationPermissions{Metadata: read, Contents: read, PullRequests: write}
 	case useGit:
 		return &gh.InstallationPermissions{Metadata: read, Contents: write}
 	default:

@@ -397,15 +397,33 @@ func TestMetrics(t *testing.T) {
 	if _, err := w.client.File(t.Context(), w.ref(), "a/b/c.txt", w.web.Branch("main")); !errors.Is(err, bot.ErrNotFound) {
 		t.Fatal(err)
 	}
+	sha := w.web.Branch("main")
+	if _, err := w.client.Commit(t.Context(), w.ref(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.Contains(t.Context(), w.ref(), "main", sha); err != nil {
+		t.Fatal(err)
+	}
+	w.web.Commit("idp/x", map[string]string{"x": "x"})
+	for _, body := range []string{"one", "two"} {
+		if _, err := w.client.ProposeChange(t.Context(), w.ref(), bot.Change{Branch: "idp/x", Base: "main", Title: "x", Body: body}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rec := httptest.NewRecorder()
 	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, line := range []string{
 		`idp_github_requests_total{route="GET /repos/{owner}/{repo}/pulls/{number}",status="200"} 1`,
 		`idp_github_requests_total{route="GET /repos/{owner}/{repo}/pulls/{number}",status="304"} 1`,
 		`idp_github_requests_total{route="GET /repos/{owner}/{repo}/contents/{path...}",status="404"} 1`,
-		`idp_github_requests_total{route="POST /app/installations/{id}/access_tokens",status="201"} 1`,
+		`idp_github_requests_total{route="POST /app/installations/{id}/access_tokens",status="201"} 2`,
 		`idp_github_request_seconds_count{route="GET /repos/{owner}/{repo}/pulls/{number}"} 2`,
-		`idp_github_rate_remaining{resource="core"} 4998`,
+		`idp_github_requests_total{route="GET /repos/{owner}/{repo}/commits/{ref...}",status="200"} 1`,
+		`idp_github_requests_total{route="GET /repos/{owner}/{repo}/compare/{basehead}",status="200"} 1`,
+		`idp_github_requests_total{route="GET /repos/{owner}/{repo}/git/ref/{ref...}",status="200"} 1`,
+		`idp_github_requests_total{route="POST /repos/{owner}/{repo}/pulls",status="201"} 1`,
+		`idp_github_requests_total{route="PATCH /repos/{owner}/{repo}/pulls/{number}",status="200"} 1`,
+		`idp_github_rate_remaining{resource="core"} 4991`,
 	} {
 		if !strings.Contains(rec.Body.String(), line+"\n") {
 			t.Errorf("no %s in\n%s", line, rec.Body)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -8,34 +9,42 @@ import (
 )
 
 // chain tells how long each step took, from the push to the preview that serves:
-// "Ready 1m52s after the push: image 1m31s · committed 0.4s · rolled out 20s". It is
-// "" before the revision is committed, and where it was wanted again after that.
+// "Ready 1m52s after the push: image 1m31s · committed 0.4s · synced 3s · healthy 14s ·
+// serves 3s". It is "" before the revision is committed, and where it was wanted again
+// after that.
 func chain(in Input) string {
 	e := &in.Environment
-	if e.Wanted != previews.Present || e.AppliedSHA != e.SHA || e.SHA != e.HeadSHA ||
-		e.ResolvedGeneration != e.Generation || e.ResolvedAt.Before(e.WantedAt) || e.AppliedAt.Before(e.ResolvedAt) {
+	links := e.Links()
+	if e.State() == previews.StateDegraded {
+		// It may have been healthy once; that is not what there is to say.
+		links = slices.DeleteFunc(links, func(l previews.Link) bool { return l.Name == previews.LinkHealthy || l.Name == previews.LinkServes })
+	}
+	if len(links) == 0 {
 		return ""
 	}
-	steps := []string{imageStep(e), "committed " + Elapsed(e.AppliedAt.Sub(e.ResolvedAt))}
-	last, done := e.AppliedAt, "Committed"
+	var total time.Duration
+	steps := make([]string, len(links))
+	for i, link := range links {
+		total += link.Took
+		steps[i] = link.Name + " " + Elapsed(link.Took)
+	}
+	if !checked(e) {
+		steps[0] = "image not checked"
+	}
+	done := capital(links[len(links)-1].Name)
 	if e.State() == previews.StateReady {
-		steps = append(steps, "rolled out "+Elapsed(e.Observed.At.Sub(last)))
-		last, done = e.Observed.At, "Ready"
+		done = "Ready"
 	}
 	start := "it was asked for"
-	if e.WantedAt.Equal(e.PushedAt) {
+	if e.WantedAt.Equal(e.PushedAt) && !e.Declared() {
 		start = "the push"
 	}
-	return done + " " + Elapsed(last.Sub(e.WantedAt)) + " after " + start + ": " + strings.Join(steps, " · ")
+	return done + " " + Elapsed(total) + " after " + start + ": " + strings.Join(steps, " · ")
 }
 
-func imageStep(e *previews.Environment) string {
-	for _, image := range e.Images {
-		if image.Digest != "" {
-			return "image " + Elapsed(e.ResolvedAt.Sub(e.WantedAt))
-		}
-	}
-	return "image not checked"
+// checked says that the images were looked up.
+func checked(e *previews.Environment) bool {
+	return slices.ContainsFunc(e.Images, func(i previews.Image) bool { return i.Digest != "" })
 }
 
 // started and ended are when the work on the head's verdict began and came to it;

@@ -7,8 +7,12 @@ import (
 	"github.com/idp-bot/idp/previews"
 )
 
-// CheckName is the name of the check run, which branch protection refers to.
-const CheckName = "idp / preview"
+// CheckPrefix begins the names of idp's check runs. CheckName is that of previews, which
+// branch protection refers to; those of declared environments are like "idp / staging".
+const (
+	CheckPrefix = "idp / "
+	CheckName   = CheckPrefix + "preview"
+)
 
 // GitHub's limits for a check run: summary and text 65,535 characters each, 50
 // annotations a request, a title that fits its row.
@@ -62,7 +66,7 @@ func CheckOf(in Input) Check {
 		title = v.title
 	}
 	c := Check{
-		Name: CheckName, HeadSHA: e.HeadSHA, Status: v.status, Conclusion: v.conclusion,
+		Name: checkName(e), HeadSHA: e.HeadSHA, Status: v.status, Conclusion: v.conclusion,
 		Title: plain(title, maxCheckTitle), Summary: summary(in, v),
 		Annotations: annotations(e), ExternalID: externalID(e), StartedAt: started(e),
 	}
@@ -81,11 +85,14 @@ func CheckOf(in Input) Check {
 // Superseded returns the conclusion of the check run of a commit that is no longer
 // the pull request's newest.
 func Superseded(in Input, sha string) Check {
+	if check, ok := passed(in, sha); ok {
+		return check
+	}
 	head := short(in.Environment.HeadSHA)
 	return Check{
-		Name: CheckName, HeadSHA: sha, Status: completed, Conclusion: cancelled,
+		Name: checkName(&in.Environment), HeadSHA: sha, Status: completed, Conclusion: cancelled,
 		Title:      "Superseded by " + head,
-		Summary:    "A newer commit, " + Code(head) + ", took the place of this one before it was deployed.",
+		Summary:    "A newer commit, " + Code(head) + ", took the place of this one before it was ready.",
 		ExternalID: externalID(&in.Environment),
 	}
 }
@@ -100,7 +107,7 @@ func summary(in Input, v verdict) string {
 	if p := e.Problem; p != nil && len(p.Errors) > maxAnnotations {
 		more = "The first " + plural(maxAnnotations, "error") + " are annotated."
 	}
-	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, more, expires)
+	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, waiting(e), more, expires)
 	if text == "" {
 		// GitHub refuses an output without a summary.
 		return Text(v.title) + "."

@@ -16,6 +16,9 @@ const maxComment = 64_000
 func Comment(in Input) string {
 	v := verdictOf(in)
 	head := Marker + "env=" + in.Environment.Ref.Name() + " -->\n" + heading(in, v)
+	if in.Environment.Declared() {
+		head = MarkerOf(&in.Environment) + "-->\n" + heading(in, v)
+	}
 	return join(maxComment, head, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, details(in, v))
 }
 
@@ -23,7 +26,7 @@ func Comment(in Input) string {
 // marker, details and times.
 func Status(in Input) string {
 	v := verdictOf(in)
-	return join(maxComment, heading(in, v), v.cause, running(in, v), serviceTable(in, v), v.next)
+	return join(maxComment, heading(in, v), v.cause, running(in, v), serviceTable(in, v), v.next, waiting(&in.Environment))
 }
 
 // join makes paragraphs of the parts that are not empty. One that would go beyond
@@ -95,7 +98,7 @@ func serviceTable(in Input, v verdict) string {
 // details is the block that is closed until somebody wants to know.
 func details(in Input, v verdict) string {
 	e := &in.Environment
-	block := join(maxComment, strings.Join(offered(e), " · "), facts(in, v), imageList(e))
+	block := join(maxComment, strings.Join(offered(e), " · "), facts(in, v), imageList(e), driftText(in))
 	if block == "" {
 		return ""
 	}
@@ -106,6 +109,10 @@ func details(in Input, v verdict) string {
 func offered(e *previews.Environment) []string {
 	commands := []string{"/idp preview", "/idp help"}
 	switch {
+	case e.Declared() && e.Moving():
+		commands = []string{"/idp abort " + e.Ref.ID, "/idp status " + e.Ref.ID, "/idp help"}
+	case e.Declared():
+		commands = []string{"/idp rollback " + e.Ref.ID, "/idp status " + e.Ref.ID, "/idp help"}
 	case e.Wanted == previews.Present && e.Pinned:
 		commands = []string{"/idp unpin", "/idp destroy", "/idp status", "/idp help"}
 	case e.Wanted == previews.Present:
@@ -130,7 +137,7 @@ func facts(in Input, v verdict) string {
 		facts = append(facts, "GitOps commit "+commitLink(in))
 	}
 	if e.Wanted == previews.Present && e.Live() {
-		facts = append(facts, "namespace "+Code(e.Ref.Name()))
+		facts = append(facts, "namespace "+Code(e.NamespaceName()))
 	}
 	if e.Team != "" {
 		facts = append(facts, "owner team "+Text(e.Team))

@@ -51,6 +51,9 @@ func Inactive(in Input) Deployment {
 }
 
 func deployment(e *previews.Environment) Deployment {
+	if e.Declared() {
+		return Deployment{Environment: e.Ref.ID, Preview: e.Ref.Name(), SHA: e.AppliedSHA, Ref: e.HeadRef}
+	}
 	return Deployment{Environment: "preview", Transient: true, Preview: e.Ref.Name(), SHA: e.AppliedSHA, Ref: e.HeadRef}
 }
 
@@ -73,7 +76,7 @@ func deployed(in Input) (state, description string) {
 		return failure, capital(o.Message)
 	case o.Health == "Degraded":
 		return failure, "Degraded: " + o.Message
-	case o.Generation == e.AppliedGeneration && o.Health == "Healthy" && o.Sync == "Synced":
+	case o.Generation == e.AppliedGeneration && o.Health == "Healthy" && o.Sync == "Synced" && o.Unserved == "":
 		return success, "Ready"
 	default:
 		return inProgress, "Argo CD is rolling it out"

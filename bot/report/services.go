@@ -31,12 +31,16 @@ func services(in Input) []service {
 	if parsed == nil {
 		return nil
 	}
-	out := make([]service, len(parsed.Services))
-	for i, s := range parsed.Services {
-		out[i] = service{name: s.Name, image: images[s.Name]}
-		if s.Kind == spec.Web {
-			out[i].host = e.Ref.Host(in.Class.HostTemplate, s.Name, in.Class.Zone)
+	out := make([]service, 0, len(parsed.Services))
+	for _, s := range parsed.Services {
+		if e.Declared() && s.Name != e.Ref.Service {
+			continue
 		}
+		one := service{name: s.Name, image: images[s.Name]}
+		if s.Kind == spec.Web {
+			one.host = e.Ref.Host(in.Class.HostTemplate, s.Name, in.Class.Zone)
+		}
+		out = append(out, one)
 	}
 	return out
 }

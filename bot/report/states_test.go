@@ -57,6 +57,12 @@ func newState(name string, ago time.Duration, changes ...func(*Input)) state {
 	return state{name: name, in: in}
 }
 
+// declared makes it a service of a declared environment.
+func declared(in *Input) {
+	e := &in.Environment
+	e.Ref.ID, e.Ref.Service, e.PR = "staging", "payments-api", 0
+}
+
 func images(digests, missing bool) []previews.Image {
 	out := []previews.Image{
 		{Service: "payments-api", Reference: "ghcr.io/acme/payments-api:" + newSHA[:7]},
@@ -93,6 +99,44 @@ func observe(sync, health, message string) func(*Input) {
 			Generation: e.AppliedGeneration, Revision: e.AppliedCommit, Sync: sync, Health: health, Message: message,
 			At: pushed.Add(112 * time.Second),
 		}
+		c := &e.Observed.Chain
+		if sync == "Synced" {
+			c.Synced = e.AppliedAt.Add(3 * time.Second)
+		}
+		if health == "Healthy" {
+			c.Healthy = c.Synced.Add(14 * time.Second)
+			c.Served = c.Healthy.Add(3 * time.Second)
+			c.Ready = c.Served
+		}
+	}
+}
+
+// seen changes what is observed.
+func seen(change func(*previews.Observation)) func(*Input) {
+	return func(in *Input) { change(in.Environment.Observed) }
+}
+
+// faulty is an object that is not well.
+func faulty(f previews.Fault) func(*Input) {
+	return seen(func(o *previews.Observation) { o.Fault = &f })
+}
+
+func private(in *Input) { in.Environment.Private = true }
+
+// crash is a container that ends by itself.
+func crash() previews.Fault {
+	return previews.Fault{
+		Object: "Pod payments-api-7d9f4c8b6-x2x1z", Service: "payments-api", Message: "container app ended with exit code 1",
+		Short: "its process crashes (exit 1, 3 restarts)", Cause: "Its process ends with an error soon after it starts.", Next: "Fix it and push.",
+		Events: []previews.Event{
+			{At: pushed.Add(95 * time.Second), Reason: "Pulled", Message: `Successfully pulled image "ghcr.io/acme/payments-api@sha256:1f1f" in 1.2s`, Count: 1},
+			{At: pushed.Add(110 * time.Second), Reason: "BackOff", Message: "Back-off restarting failed container app", Count: 4},
+		},
+		Ran: true,
+		Logs: []string{
+			"starting payments-api", "  \x60\x60\x60 @everyone <b>not bold</b>", "panic: no DATABASE_URL", "",
+			"goroutine 1 [running]:", "\tmain.main()", "\t\t/src/main.go:12 +0x1d",
+		},
 	}
 }
 
@@ -105,6 +149,7 @@ func older(in *Input) {
 	applied(in)
 	observe("Synced", "Healthy", "")(in)
 	e.AppliedAt, e.ResolvedAt, e.Observed.At = pushed.Add(-50*time.Minute), pushed.Add(-51*time.Minute), pushed.Add(-49*time.Minute)
+	e.Observed.Chain = previews.Chain{Synced: e.AppliedAt, Healthy: e.Observed.At, Ready: e.Observed.At}
 }
 
 func push(in *Input) {
@@ -199,6 +244,67 @@ func states() []state {
 		newState("degraded", 10*time.Minute, resolved, applied, observe("Synced", "Degraded", "Deployment payments-api: pod crashes on start (exit 1, 3 restarts)")),
 		newState("timed-out", 15*time.Minute, resolved, applied, observe("OutOfSync", "Degraded", "not healthy after 15m0s: waiting for Argo CD to make the Application"),
 			func(in *Input) { in.Environment.Observed.TimedOut = true }),
+		newState("canary", 5*time.Minute, resolved, applied, observe("Synced", "Suspended", ""),
+			seen(func(o *previews.Observation) {
+				o.Progress = &previews.Progress{Service: "payments-api", Canary: true, Step: 1, Steps: 5, Weight: 10, Left: 4 * time.Minute}
+			})),
+		newState("canary-waits", 5*time.Minute, resolved, applied, observe("Synced", "Suspended", ""),
+			seen(func(o *previews.Observation) {
+				o.Progress = &previews.Progress{Service: "payments-api", Canary: true, Step: 2, Steps: 3, Weight: 50, Waits: true, Message: "paused: the analysis is inconclusive"}
+			})),
+		newState("blue-green", 5*time.Minute, resolved, applied, observe("Synced", "Progressing", ""),
+			seen(func(o *previews.Observation) {
+				o.Progress = &previews.Progress{Service: "payments-api", Message: "active service cutover pending"}
+			})),
+		newState("not-serving-yet", 3*time.Minute, resolved, applied, observe("Synced", "Healthy", ""),
+			seen(func(o *previews.Observation) {
+				o.Chain.Served, o.Chain.Ready, o.Unserved = time.Time{}, time.Time{}, "service payments-api answers 503 on /health at its host"
+			})),
+		newState("never-serves", 15*time.Minute, resolved, applied, observe("Synced", "Healthy", ""),
+			seen(func(o *previews.Observation) {
+				o.Chain.Served, o.Chain.Ready, o.Unserved = time.Time{}, time.Time{}, "service payments-api answers 503 on /health at its host"
+				o.Health, o.TimedOut, o.Message = "Degraded", true, "healthy, and does not serve after 15m0s: service payments-api answers 503 on /health at its host"
+			})),
+		newState("image-pull-while-moving", 3*time.Minute, resolved, applied, observe("Synced", "Progressing", "Deployment payments-api: 0 of 1 updated replicas are available"),
+			faulty(previews.Fault{
+				Object: "Pod payments-api-7d9f4c8b6-x2x1z", Service: "payments-api", Message: `Back-off pulling image "ghcr.io/acme/payments-api@sha256:1f1f": not found`,
+				Short: "the image cannot be pulled", Cause: "The registry has no such image.", Next: "Check what CI pushed and what the image is called in .idp/deploy.yaml, and push.",
+			})),
+		newState("crash-private", 10*time.Minute, private, resolved, applied, observe("Synced", "Degraded", "Deployment payments-api: exceeded its progress deadline"), faulty(crash())),
+		newState("crash-public", 10*time.Minute, resolved, applied, observe("Synced", "Degraded", "Deployment payments-api: exceeded its progress deadline"), faulty(crash())),
+		newState("crash-logs-denied", 10*time.Minute, private, resolved, applied, observe("Synced", "Degraded", "Deployment payments-api: exceeded its progress deadline"),
+			func(in *Input) {
+				f := crash()
+				f.Logs, f.Events, f.LogsMissing = nil, nil, "there are no log lines here, for in Argo CD idp may not read them; the platform team can let it, with what idp bootstrap --logs prints"
+				faulty(f)(in)
+			}),
+		newState("quota", 10*time.Minute, resolved, applied, observe("Synced", "Degraded", "Deployment payments-api: exceeded its progress deadline"),
+			faulty(previews.Fault{
+				Object: "ReplicaSet payments-api-7d9f4c8b6", Service: "payments-api",
+				Message: `pods "payments-api-7d9f4c8b6-" is forbidden: exceeded quota: idp, requested: limits.cpu=3, used: limits.cpu=2, limited: limits.cpu=4`,
+				Short:   "the quota is used up", Cause: "Together, its services ask for more than the environment may have.",
+				Next: "Ask for less, or for fewer replicas, in .idp/deploy.yaml and push. The platform team sets the quota.",
+			})),
+		newState("aborted", 10*time.Minute, resolved, applied, declared, observe("Synced", "Degraded", "Rollout payments-api: RolloutAborted: Rollout aborted update to revision 2"),
+			faulty(previews.Fault{
+				Object: "AnalysisRun payments-api-6c54544bf9-2", Service: "payments-api", Message: `Metric "error-rate" assessed Failed due to failed (2) > failureLimit (1)`,
+				Short: "the rollout was aborted: error-rate 4.7% > 1%", Cause: "That is what the analysis measured. The revision before serves everybody again.",
+				Next: "Fix it and push.", Measured: "error-rate 4.7% > 1%",
+			})),
+		newState("refused-sync", 10*time.Minute, resolved, applied, observe("OutOfSync", "Degraded", "one or more objects failed to apply, reason: admission webhook denied the request"),
+			faulty(previews.Fault{
+				Message: `one or more objects failed to apply, reason: admission webhook "policy.acme.dev" denied the request: image is not signed`,
+				Short:   "the cluster refuses what is in Git", Cause: "A policy of the cluster does not let it through.", Next: "Do as it says and push, or ask the platform team.",
+			})),
+		newState("timed-out-with-fault", 15*time.Minute, resolved, applied, observe("Synced", "Degraded", "not healthy after 15m0s: Deployment payments-api: 0 of 1 updated replicas are available"),
+			seen(func(o *previews.Observation) { o.TimedOut = true }),
+			faulty(previews.Fault{
+				Object: "Pod payments-api-7d9f4c8b6-x2x1z", Service: "payments-api", Message: "0/3 nodes are available: 3 Insufficient memory.",
+				Short: "no node has room for it", Cause: "It asks for more CPU or memory than any node has left.", Next: "It starts by itself once there is room.",
+			})),
+		newState("drifted", 10*time.Minute, ready, seen(func(o *previews.Observation) {
+			o.Drift = &previews.Drift{Objects: "Deployment payments-api", At: pushed.Add(9 * time.Minute)}
+		})),
 		newState("silent", 3*time.Minute, resolved, applied, observe("", "", "Argo CD does not answer")),
 		newState("image-never-came", 16*time.Minute, older, push,
 			func(in *Input) { in.Environment.Missing(images(true, true), in.Now) },

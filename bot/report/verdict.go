@@ -18,6 +18,7 @@ const (
 	markFork     = "🔒"
 	markIdle     = "💤"
 	markInGit    = "📦"
+	markBack     = "⏪"
 )
 
 // The statuses and conclusions of a check run that are used here, in GitHub's words.
@@ -60,6 +61,15 @@ func (v verdict) settled() bool { return v.conclusion == success || v.conclusion
 // verdictOf judges an environment. A problem with the newest commit comes before
 // the state of what runs: it is what the author has to act on.
 func verdictOf(in Input) verdict {
+	v := commitVerdict(in)
+	if in.Environment.Declared() {
+		return deployedVerdict(in, v)
+	}
+	return v
+}
+
+// commitVerdict judges what became of the commit, whatever it is deployed to.
+func commitVerdict(in Input) verdict {
 	e := &in.Environment
 	if p := e.Problem; p != nil && p.SHA == e.HeadSHA && (p.Kind == previews.ProblemSpec || p.Kind == previews.ProblemFork) {
 		return problemVerdict(in)
@@ -228,12 +238,26 @@ func committedVerdict(in Input) verdict {
 }
 
 func syncingVerdict(in Input) verdict {
+	e := &in.Environment
 	v := verdict{
-		mark: markWaiting, title: "Argo CD is rolling out " + short(in.Environment.AppliedSHA),
+		mark: markWaiting, title: "Argo CD is rolling out " + short(e.AppliedSHA),
 		status: inProgress, cell: markWaiting + " rolling out", services: true,
 	}
-	if o := in.Environment.Observed; o != nil && o.Generation == in.Environment.AppliedGeneration {
-		v.cause = observed(o)
+	o := e.Observed
+	if o == nil || o.Generation != e.AppliedGeneration {
+		return v
+	}
+	v.cause = observed(o)
+	if title := progressTitle(o.Progress); title != "" {
+		v.title, v.cause = title, ""
+	}
+	if o.Unserved != "" {
+		v.title, v.cause, v.cell = "Healthy, and not serving yet", sentence(o.Unserved), markWaiting+" not serving yet"
+	}
+	if title := faultTitle(o.Fault); title != "" {
+		// It is told early, and not judged early: what fails at first may yet come up.
+		v.title, v.cause = title, faultText(in, o.Fault)
+		v.next = strings.TrimSpace(hint(o.Fault.Next) + " Kubernetes goes on trying meanwhile.")
 	}
 	return v
 }
@@ -258,23 +282,44 @@ func readyVerdict(in Input) verdict {
 	}
 }
 
+// previewDegraded is the title of what is degraded for no reason that is known.
+const previewDegraded = "Preview is degraded"
+
 func degradedVerdict(in Input) verdict {
-	o := in.Environment.Observed
+	e := &in.Environment
+	o := e.Observed
 	v := verdict{
-		mark: markFailed, title: "Preview is degraded", status: completed, conclusion: failure,
+		mark: markFailed, title: previewDegraded, status: completed, conclusion: failure,
 		cell: markFailed + " degraded", failing: true, services: true,
 		next: "Fix and push. The rollout in Argo CD shows which pod or resource it is.",
 	}
-	switch {
-	case o.TimedOut:
-		v.title, v.cause, v.conclusion, v.cell = "The rollout timed out", sentence(o.Message), timedOut, markFailed+" timed out"
-		v.next = "Should it become healthy after all, this turns green. The rollout in Argo CD shows what it waits for."
-		v.check = capital(plain(o.Message, 160))
-	case o.Message != "":
+	if o.Message != "" {
 		v.cause = observed(o)
 		v.check = v.title + ": " + plain(o.Message, 160)
 	}
+	if title := faultTitle(o.Fault); title != "" {
+		v.title, v.check, v.cause, v.next = title, "", faultText(in, o.Fault), hint(o.Fault.Next)
+	}
+	if o.TimedOut {
+		v.check, v.conclusion, v.cell = capital(plain(o.Message, 160)), timedOut, markFailed+" timed out"
+		v.cause = join(maxComment, sentence(o.Message), v.faultBeside(in))
+		v.title = "The rollout timed out"
+		v.next = "Should it become healthy after all, this turns green. The rollout in Argo CD shows what it waits for."
+		if o.Unserved != "" {
+			v.title, v.next = "Healthy, and not serving", "Should it serve after all, this turns green."
+		}
+	}
+	v.next = strings.TrimSpace(v.next + " " + retreat(e))
 	return v
+}
+
+// faultBeside is the fault that is known of what did not come up in time, with its title.
+func (v verdict) faultBeside(in Input) string {
+	title := faultTitle(in.Environment.Observed.Fault)
+	if title == "" {
+		return ""
+	}
+	return join(maxComment, "**"+Text(capital(title))+"**", faultText(in, in.Environment.Observed.Fault))
 }
 
 // expiring turns a healthy verdict into the warning ahead of expiry. The check

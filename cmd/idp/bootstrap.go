@@ -9,7 +9,7 @@ import (
 )
 
 func newBootstrap(p *program) *cobra.Command {
-	var impersonate bool
+	var impersonate, logs bool
 	cmd := &cobra.Command{
 		Use:   "bootstrap",
 		Short: "Print what the platform team applies to a cluster once",
@@ -19,6 +19,9 @@ account of Argo CD, which may look at Applications and nothing more, and the ser
 account that environments are synced as, with an admission policy that keeps it within
 idp's namespaces.
 
+With --logs the account may read the logs of pods as well: idp shows the last lines of a
+container that fails, where preview_logs says so. Everything else does without.
+
 Sync impersonation is a switch of all of Argo CD: with it on, every project has to name
 service accounts. --impersonate turns it on; without it the account and the policy wait.`,
 		Example: `  idp bootstrap --config idp.yaml | kubectl apply --server-side --field-manager idp-bootstrap -f -
@@ -27,6 +30,7 @@ service accounts. --impersonate turns it on; without it the account and the poli
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().BoolVar(&impersonate, "impersonate", false, "turn sync impersonation on, for all of Argo CD")
+	cmd.Flags().BoolVar(&logs, "logs", false, "let idp's account of Argo CD read the logs of pods")
 	config := addConfigFlags(cmd, "gitops_url", "gitops_read_url", "gitops_branch", "argocd_namespace", "argocd_root", "argocd_project", "argocd_destination")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		cfg, err := p.loadConfig(config, forReading)
@@ -37,7 +41,7 @@ service accounts. --impersonate turns it on; without it the account and the poli
 		if class.RepoURL == "" {
 			return fault.New(fault.Usage, "gitops_url is not set", "name the repository with --gitops-url, or the configuration with --config")
 		}
-		out, err := argocd.Bootstrap(argocd.BootstrapOptions{Class: class, Root: cfg.ArgoCDRoot, Kinds: render.Kinds(), Impersonate: impersonate})
+		out, err := argocd.Bootstrap(argocd.BootstrapOptions{Class: class, Root: cfg.ArgoCDRoot, Kinds: render.Kinds(), Impersonate: impersonate, Logs: logs})
 		if err != nil {
 			return err
 		}

@@ -84,7 +84,8 @@ type GitOpsConfig struct {
 type ArgoCDConfig struct {
 	// ArgoCDURL is the root of Argo CD's API, such as https://argocd.example.com.
 	ArgoCDURL string `key:"argocd_url" check:"url"`
-	// ArgoCDToken is an API token whose account may get applications, and nothing more.
+	// ArgoCDToken is an API token whose account may get applications, and nothing more; where
+	// log lines shall be shown, logs as well (idp bootstrap --logs).
 	ArgoCDToken secret.String `key:"argocd_token"`
 	// ArgoCDNamespace is the namespace that ApplicationSets live in.
 	ArgoCDNamespace string `key:"argocd_namespace" default:"argocd" check:"name"`
@@ -116,6 +117,9 @@ type PreviewConfig struct {
 	PreviewImage string `key:"preview_image" default:"ghcr.io/{owner}/{repo}:{sha}" check:"image"`
 	// PreviewComment is when the pull request's comment is written.
 	PreviewComment platform.CommentMode `key:"preview_comment" default:"sticky" oneof:"sticky,on-failure,off"`
+	// PreviewLogs is where the last log lines of what fails are shown: where the repository is
+	// private, always, or never.
+	PreviewLogs platform.LogMode `key:"preview_logs" default:"private" oneof:"private,always,never"`
 	// PreviewBots is what a bot's pull request needs for a preview: the label, or nothing more
 	// than a person's.
 	PreviewBots string `key:"preview_bots" default:"label" oneof:"label,auto"`
@@ -142,6 +146,12 @@ type RoutingConfig struct {
 	GatewayNamespace string `key:"gateway_namespace" default:"gateway" check:"name"`
 	// GatewaySection is the Gateway's listener; every listener that fits by default.
 	GatewaySection string `key:"gateway_section" check:"name"`
+	// GatewayAddress is HOST:PORT of the Gateway or ingress controller. Where it is set, a preview is
+	// called ready once each web service answers at its host there: 2xx on its health path or,
+	// where it declares none, less than 500 on /.
+	GatewayAddress string `key:"gateway_address" check:"address"`
+	// GatewayTLS is whether gateway_address speaks TLS, with a certificate for the hosts.
+	GatewayTLS string `key:"gateway_tls" default:"on" oneof:"on,off"`
 	// IngressClass is the class of an Ingress; the cluster's default class by default.
 	IngressClass string `key:"ingress_class" check:"name"`
 	// TLSSecret is the Secret, in every preview's namespace, with the zone's wildcard certificate;
@@ -191,6 +201,10 @@ type QuotaConfig struct {
 // Class returns the class that all previews have where no platform folder
 // declares any.
 func (c *Config) Class() platform.Class {
+	var gateway *platform.Gateway
+	if c.GatewayAddress != "" {
+		gateway = &platform.Gateway{Address: c.GatewayAddress, TLS: c.GatewayTLS == "on"}
+	}
 	return platform.Class{
 		Name:              "preview",
 		RepoURL:           c.GitOpsReadURL,
@@ -219,5 +233,7 @@ func (c *Config) Class() platform.Class {
 		EgressCIDRs: c.EgressCIDRs, EgressDeniedCIDRs: c.EgressDeniedCIDRs,
 		BotPreviews: c.PreviewBots == "auto",
 		Comment:     c.PreviewComment,
+		Logs:        c.PreviewLogs,
+		Gateway:     gateway,
 	}
 }

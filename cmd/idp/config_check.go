@@ -40,7 +40,7 @@ func (l *loading) check(need completeness) {
 	l.checkDatabaseURL()
 	l.checkWebhookSecrets()
 	l.checkGitOpsURLs()
-	l.checkArgoCD()
+	l.checkArgoCD(need)
 	l.checkTimes()
 	l.checkQuota()
 	if need == forServing {
@@ -162,10 +162,12 @@ func parseGitURL(text string) (u *url.URL, why string) {
 	return u, ""
 }
 
-func (l *loading) checkArgoCD() {
+// checkArgoCD asks for the token only where it is used: "idp bootstrap" prints the
+// account that it is made for.
+func (l *loading) checkArgoCD(need completeness) {
 	switch url, token := l.given("argocd_url"), l.given("argocd_token"); {
-	case url && !token:
-		l.refuse("argocd_token", "argocd_url is set and this is not", `make a token with "argocd account generate-token", or remove argocd_url`)
+	case url && !token && need == forServing:
+		l.refuse("argocd_token", "argocd_url is set and this is not", `apply what "idp bootstrap" prints and make one with "argocd account generate-token --account idp", or remove argocd_url`)
 	case token && !url:
 		l.refuse("argocd_url", "argocd_token is set and this is not", "name the root of Argo CD's API, or remove argocd_token")
 	}

@@ -155,13 +155,18 @@ func (l *lastTrouble) reason() string {
 // until ctx ends.
 func (p *program) keepServing(ctx context.Context, w *world, style style) error {
 	r := w.github.Repository("acme/payments-api")
+	w.github.AddUser("mallory")
+	r.Grant("mallory", "read")
 	pr, err := openExample(r, "try-it", "Try it yourself")
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "\n%s %s\n", style.bold("Now you:"), pr.HTMLURL())
-	fmt.Fprintf(p.stdout, "Comment on it: /idp extend 24h, /idp pin, /idp destroy. Push to it, close it, merge it. CI builds its images.\n"+
-		"The GitOps repository: git clone %s\nMetrics: http://%s/metrics\nCtrl-C ends it.\n", w.gitops.Path, w.main.MetricsAddr())
+	fmt.Fprintf(p.stdout, "Comment on it: /idp extend 24h, /idp pin, /idp destroy; as alice, or as mallory, who may only read.\n"+
+		"Push to it, close it, merge it, edit its .idp/deploy.yaml. CI builds its images.\n"+
+		"The environments: idp env list --database-url %s\n"+
+		"The GitOps repository: git clone %s\nMetrics: http://%s/metrics\nCtrl-C ends it.\n",
+		w.cfg.DatabaseURL.Reveal(), w.gitops.Path, w.main.MetricsAddr())
 	return buildImages(ctx, w, p.stderr)
 }
 

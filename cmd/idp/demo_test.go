@@ -254,9 +254,9 @@ func TestDemoServe(t *testing.T) {
 	}
 	page := stdout.await(t, `Now you: (http://\S+/pull/\d+)\n`)[1]
 	stdout.await(t, `Ctrl-C ends it`)
-	comment := func(body string) {
+	comment := func(login, body string) {
 		t.Helper()
-		resp, err := http.PostForm(page, url.Values{"do": {"comment"}, "user": {"alice"}, "body": {body}})
+		resp, err := http.PostForm(page, url.Values{"do": {"comment"}, "user": {login}, "body": {body}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,15 +266,17 @@ func TestDemoServe(t *testing.T) {
 		}
 	}
 	pageShows(t, page, `Try it yourself`, `idp / preview`, `Preview is committed`, `(?s)neutral.*Committed · payments-api`, `\(in 3 days\)`, `href="https://payments-api-pr-3-[0-9a-f]+\.preview\.example\.com"`)
-	comment("/idp extend 24h")
+	comment("alice", "/idp extend 24h")
 	pageShows(t, page, `/idp extend 24h`, `🚀`, `\(in 4 days\)`)
-	comment("so says mallory <script>alert(1)</script><img src=x onerror=alert(2)> [here](javascript:alert(3))")
+	comment("mallory", "/idp destroy")
+	pageShows(t, page, `mallory \(read\)`, `@mallory`, `was not run: it needs write permission`)
+	comment("alice", "so says mallory <script>alert(1)</script><img src=x onerror=alert(2)> [here](javascript:alert(3))")
 	for _, alive := range []string{"<script>alert", "onerror", "javascript:"} {
 		if strings.Contains(pageShows(t, page, `so says mallory`), alive) {
 			t.Errorf("%q is alive on the page", alive)
 		}
 	}
-	comment("/idp destroy")
+	comment("alice", "/idp destroy")
 	pageShows(t, page, `Preview removed`, `inactive`)
 	cancel()
 	if status := <-ended; status != exitOK || stderr.text.String() != "" {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	neturl "net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,11 +59,23 @@ func checkHealth(ctx context.Context, address string) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask for health: %w", err)
+		return unanswered(url, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return fault.Newf(fault.Failure, "%s answered %s", url, resp.Status)
 	}
 	return nil
+}
+
+// unanswered says that nothing answers at the URL; what took too long is a timeout.
+func unanswered(url string, err error) error {
+	code := fault.Failure
+	if errors.Is(err, context.DeadlineExceeded) {
+		code = fault.Timeout
+	}
+	if inner, ok := errors.AsType[*neturl.Error](err); ok {
+		err = inner.Err // the rest repeats the URL
+	}
+	return fault.Wrap(err, code, "no answer from "+url, "is idp serve running, and is this its listen address?")
 }

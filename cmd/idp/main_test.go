@@ -93,11 +93,11 @@ func TestExitStatuses(t *testing.T) {
 		stderr string
 	}{
 		"ok":      {[]string{"version"}, "", exitOK, ""},
-		"failure": {[]string{"healthcheck", "--listen", closed.Addr().String()}, "", exitFailure, "error: ask for health: "},
+		"failure": {[]string{"healthcheck", "--listen", closed.Addr().String()}, "", exitFailure, "error: no answer from "},
 		"usage":   {[]string{"vresion"}, "", exitUsage, `did you mean "version"?`},
 		"invalid": {render, "nonsense: 1\n", exitInvalid, `unknown key "nonsense"`},
 		"denied":  {render, "service: {name: web, replicas: 9}\n", exitDenied, "at most 3"},
-		"timeout": {[]string{"healthcheck", "--listen", silent.Addr().String(), "--timeout", "20ms"}, "", exitTimeout, "error: ask for health: "},
+		"timeout": {[]string{"healthcheck", "--listen", silent.Addr().String(), "--timeout", "20ms"}, "", exitTimeout, "error: no answer from "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,12 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/idp-bot/idp/gitops/argocd"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/serving"
 )
 
 // tidings are the Applications that the watch has told of and that the observer
@@ -44,7 +50,10 @@ func (m *Main) see(ctx context.Context, application string) (previews.Seen, erro
 	if errors.Is(err, argocd.ErrNotFound) {
 		return previews.Seen{}, previews.ErrNotFound
 	}
-	seen := previews.Seen{Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message, Error: a.Error, Deleting: a.Deleting}
+	seen := previews.Seen{
+		Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message, Error: a.Error, Deleting: a.Deleting,
+		Steps: a.Rollouts, Compared: a.Revision, Differs: a.OutOfSync,
+	}
 	if a.SyncFailed() {
 		seen.Failed = a.OperationRevision
 	}
@@ -66,4 +75,117 @@ func (m *Main) blockers(ctx context.Context, application string) (string, error)
 		text += ", and " + plural(more, "more object")
 	}
 	return text, nil
+}
+
+// looking is what the observer can learn beyond Argo CD's verdict.
+func (m *Main) looking() previews.Looking {
+	visitor := &visitor{classOf: m.declared.reporting}
+	return previews.Looking{
+		Progress: m.progress, Fault: m.fault,
+		ShowsLogs: func(e previews.Environment) bool { return m.declared.reporting(e).ShowsLogs(e.Private) },
+		Serves:    visitor.serves,
+		Visits:    func(e previews.Environment) bool { return !e.Shared() && m.declared.reporting(e).Gateway != nil },
+	}
+}
+
+// progress tells of the Rollout that is furthest behind.
+func (m *Main) progress(ctx context.Context, application string) (*previews.Progress, error) {
+	rollouts, err := m.argocd.Rollouts(ctx, application, m.now())
+	if err != nil {
+		return nil, err
+	}
+	var furthest *previews.Progress
+	for _, r := range rollouts {
+		if r.Phase == "Healthy" || r.Canary && r.Steps == 0 {
+			continue
+		}
+		p := &previews.Progress{
+			Service: r.Name, Canary: r.Canary, Step: r.Step, Steps: r.Steps, Weight: r.Weight,
+			Left: previews.Roughly(r.Left), Pauses: r.Pauses, Waits: r.Waits,
+		}
+		switch {
+		case r.Phase == "Paused" && strings.HasPrefix(r.Message, "Inconclusive"):
+			p.Message, p.Waits = "paused: the analysis is inconclusive", true
+		case !r.Canary:
+			p.Message = r.Message
+		}
+		if furthest == nil || p.Weight < furthest.Weight {
+			furthest = p
+		}
+	}
+	return furthest, nil
+}
+
+// fault says what explains best why an Application is not well: what Argo CD cannot
+// apply, else the object that shows it.
+func (m *Main) fault(ctx context.Context, application string, logs bool) (*previews.Fault, error) {
+	a, err := m.argocd.Application(ctx, application)
+	if err != nil {
+		return nil, err
+	}
+	if a.Refused() {
+		return faultOf(argocd.Refused(a.Error)), nil
+	}
+	f, err := m.argocd.Fault(ctx, application, logs)
+	if err != nil || f == nil {
+		return nil, err
+	}
+	return faultOf(f), nil
+}
+
+func faultOf(f *argocd.Fault) *previews.Fault {
+	out := &previews.Fault{
+		Object: f.String(), Service: f.Of, Message: f.Message, Short: f.Short, Cause: f.Cause, Next: f.Next,
+		Ran: f.Ran, Logs: f.Logs, LogsMissing: f.LogsMissing,
+	}
+	if f.Measured != nil {
+		out.Measured = f.Measured.String()
+	}
+	for _, e := range f.Events {
+		out.Events = append(out.Events, previews.Event{At: e.At, Reason: e.Reason, Message: e.Message, Count: e.Count})
+	}
+	return out
+}
+
+// visitor asks services at their hosts.
+type visitor struct {
+	classOf func(previews.Environment) platform.Class
+}
+
+// serves asks every web service of an environment, and says which one does not answer
+// as it should; "" where all do.
+func (v *visitor) serves(ctx context.Context, env previews.Environment) string {
+	parsed, errs := spec.Parse(spec.Path, env.Spec)
+	if errs.Err() != nil {
+		return "" // it could not have been committed
+	}
+	class := v.classOf(env)
+	at := serving.New(class.Gateway.Address, class.Gateway.TLS, nil)
+	for _, s := range parsed.Services {
+		if s.Kind != spec.Web || env.Ref.Service != "" && env.Ref.Service != s.Name {
+			continue
+		}
+		if why := visit(ctx, at.Get, env.Ref.Host(class.HostTemplate, s.Name, class.Zone), s); why != "" {
+			return "service " + s.Name + " " + why
+		}
+	}
+	return ""
+}
+
+// visit asks one service. With a health check it has to answer 2xx; without, nobody
+// knows what it answers on /, but that it is none of its own failures.
+func visit(ctx context.Context, get func(ctx context.Context, host, path string) (status int, err error), host string, s spec.Service) string {
+	path, well := "/", func(status int) bool { return status < http.StatusInternalServerError }
+	if s.Healthcheck != nil {
+		path, well = s.Healthcheck.Path, func(status int) bool { return status/100 == 2 }
+	}
+	switch status, err := get(ctx, host, path); {
+	case err != nil:
+		return "does not answer on " + path + " at its host: " + serving.Describe(err)
+	case status/100 == 3 && !well(status):
+		return fmt.Sprintf("answers %d on %s at its host: a redirect, which a health check may not be", status, path)
+	case !well(status):
+		return fmt.Sprintf("answers %d on %s at its host", status, path)
+	}
+	return ""
 }

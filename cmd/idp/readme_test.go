@@ -36,7 +36,7 @@ func TestGeneratedReference(t *testing.T) {
 	for name, part := range map[string]string{
 		"configuration": configReference(), "commands": commandReference(), "comment commands": bot.CommandTable(),
 		"exit statuses": exitReference(), "metrics": metricsReference(t, registered(t)),
-		"picture": picture(t),
+		"picture": picture(t), "spec": specReference(t),
 	} {
 		if text, err = replaceGenerated(text, name, part); err != nil {
 			t.Fatal(err)

@@ -237,18 +237,18 @@ func (t renderTree) files(others []previews.Environment) ([]gitops.File, error) 
 	if t.environment != "" {
 		row := t.row
 		row.ExpiresAt = time.Time{}
-		in, err := renderInput(row, t.class)
+		in, err := renderInput(row, oneClass(t.class))
 		if err != nil {
 			return nil, err
 		}
 		in.Environment = t.environment
 		return render.Environment(in)
 	}
-	files, err := renderer(t.class)(t.row)
+	files, err := renderer(oneClass(t.class))(t.row)
 	if err != nil {
 		return nil, err
 	}
-	list, err := lister(t.class, t.web)(t.row.Ref.RepositoryID, t.row.Ref.Repo, append(others, t.row))
+	list, err := lister(oneClass(t.class), t.web)(previews.Listed{RepositoryID: t.row.Ref.RepositoryID, Repo: t.row.Ref.Repo}, append(others, t.row))
 	if err != nil {
 		return nil, err
 	}

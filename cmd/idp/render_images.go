@@ -21,7 +21,7 @@ func (f renderFlags) imagesOf(row previews.Environment, s *spec.Spec, class plat
 	if err != nil {
 		return nil, err
 	}
-	template := imageReference(class)
+	template := imageReference(oneClass(class))
 	out := make([]previews.Image, 0, len(s.Services))
 	for _, service := range s.Services {
 		reference, pinned := given[service.Name], ""

@@ -14,7 +14,9 @@ import (
 	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/webhooks"
@@ -135,7 +137,9 @@ func (p *program) replay(cfg *Config, f replayFlags, file string) (*replayed, er
 	if facts.Spec, err = p.replaySpec(f, facts); err != nil {
 		return nil, err
 	}
-	facts.assume(event, f, now, out.class)
+	if err := facts.assume(event, f, now, out.class); err != nil {
+		return nil, err
+	}
 	out.Subject = fmt.Sprintf("%s/%s#%d", facts.PR.Repository.Owner, facts.PR.Repository.Name, facts.PR.Number)
 	decision := bot.Decide(facts.Snapshot, event)
 	out.Assumptions = facts.assumptions
@@ -212,7 +216,7 @@ func (r *replayed) follow(s bot.Snapshot, d bot.Decision) error {
 		return nil
 	}
 	row := *d.Environment
-	if err := r.commit(&row); err != nil {
+	if err := r.commit(&row, s.Environment); err != nil {
 		return err
 	}
 	in := report.Input{Environment: row, Class: r.class, Now: r.now}
@@ -231,8 +235,9 @@ func (r *replayed) follow(s bot.Snapshot, d bot.Decision) error {
 }
 
 // commit renders what the row asks for, images being there, and records it in the
-// row as the committer would.
-func (r *replayed) commit(row *previews.Environment) error {
+// row as the committer would. before is the row of the preview that is there, nil
+// for none.
+func (r *replayed) commit(row, before *previews.Environment) error {
 	if row.NeedsImages() {
 		if err := r.resolve(row); err != nil {
 			return err
@@ -253,11 +258,15 @@ func (r *replayed) commit(row *previews.Environment) error {
 		if err != nil {
 			return err
 		}
+		there, err := contents(renderTree{class: class, web: r.web}, before)
+		if err != nil {
+			return err
+		}
 		if c.Element, err = elementOf(files[0].Content); err != nil {
 			return err
 		}
 		for _, file := range files {
-			c.Files = append(c.Files, replayedFile{Path: file.Path, Content: string(file.Content)})
+			c.Files = append(c.Files, replayedFile{Path: file.Path, Change: change(there, file), Content: string(file.Content)})
 		}
 		done.SHA, done.Tree = row.SHA, "replay"
 	} else {
@@ -268,20 +277,58 @@ func (r *replayed) commit(row *previews.Environment) error {
 	return nil
 }
 
-func (r *replayed) resolve(row *previews.Environment) error {
-	parsed, errs := spec.Parse(spec.Path, row.Spec)
-	if err := errs.Err(); err != nil {
-		return err
+// contents are the files of a preview that is there, by path.
+func contents(t renderTree, row *previews.Environment) (map[string]string, error) {
+	there := map[string]string{}
+	if row == nil || row.Wanted != previews.Present {
+		return there, nil
 	}
-	images := make([]previews.Image, len(parsed.Services))
-	for i, service := range parsed.Services {
-		reference, err := imageReference(r.class)(*row, service)
-		if err != nil {
-			return err
-		}
-		images[i] = previews.Image{Service: service.Name, Reference: reference}
+	t.row = *row
+	files, err := t.files(nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		there[file.Path] = string(file.Content)
+	}
+	return there, nil
+}
+
+// change says what the commit does to a file.
+func change(there map[string]string, file gitops.File) string {
+	switch content, ok := there[file.Path]; {
+	case !ok:
+		return fileNew
+	case content != string(file.Content):
+		return fileChanged
+	default:
+		return fileSame
+	}
+}
+
+func (r *replayed) resolve(row *previews.Environment) error {
+	images, err := templateImages(r.class, *row)
+	if err != nil {
+		return err
 	}
 	r.assumed("every image is in its registry, which would give its digest to commit")
 	row.Resolve(images, r.now)
 	return nil
+}
+
+// templateImages are the images of the row's services as their templates name them.
+func templateImages(class platform.Class, row previews.Environment) ([]previews.Image, error) {
+	parsed, errs := spec.Parse(spec.Path, row.Spec)
+	if err := errs.Err(); err != nil {
+		return nil, err
+	}
+	images := make([]previews.Image, len(parsed.Services))
+	for i, service := range parsed.Services {
+		reference, err := imageReference(oneClass(class))(row, service)
+		if err != nil {
+			return nil, err
+		}
+		images[i] = previews.Image{Service: service.Name, Reference: reference}
+	}
+	return images, nil
 }

@@ -44,7 +44,8 @@ type payloadRef struct {
 	SHA  string `json:"sha"`
 	Ref  string `json:"ref"`
 	Repo *struct {
-		ID int64 `json:"id"`
+		ID            int64  `json:"id"`
+		DefaultBranch string `json:"default_branch"`
 	} `json:"repo"`
 }
 
@@ -59,6 +60,8 @@ type payloadPR struct {
 	User   payloadUser    `json:"user"`
 	Head   payloadRef     `json:"head"`
 	Base   payloadRef     `json:"base"`
+	// MergeSHA is of a merge that GitHub only tries while it is not merged.
+	MergeSHA string `json:"merge_commit_sha"`
 	// PullRequest is what an issue says of being one.
 	PullRequest *struct {
 		MergedAt *string `json:"merged_at"`
@@ -130,6 +133,12 @@ func (p *payloadPR) facts() bot.PullRequest {
 		HeadSHA: p.Head.SHA, HeadRef: p.Head.Ref, BaseRef: p.Base.Ref,
 		Author: bot.Actor{ID: p.User.ID, Login: p.User.Login, Bot: p.User.Type == "Bot" || strings.HasSuffix(p.User.Login, "[bot]")},
 	}
+	if p.Base.Repo != nil {
+		out.BaseIsDefault = p.Base.Ref == p.Base.Repo.DefaultBranch
+	}
+	if p.Merged {
+		out.MergeSHA = p.MergeSHA
+	}
 	for _, label := range p.Labels {
 		out.Labels = append(out.Labels, label.Name)
 	}
@@ -137,7 +146,7 @@ func (p *payloadPR) facts() bot.PullRequest {
 }
 
 // assume fills in what no payload tells.
-func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class platform.Class) {
+func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class platform.Class) error {
 	f.Now, f.Class, f.ChangedFiles = now, class, flags.changed
 	f.Permission = access.Permission(flags.permission)
 	f.assumed("what the payload says still holds: live, the bot would read it again")
@@ -150,15 +159,15 @@ func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class 
 	if event.Kind == bot.EventComment {
 		f.assumed("%s has %s permission", event.Actor.Login, flags.permission)
 	}
-	f.assumeRow(flags.existing)
+	return f.assumeRow(flags.existing)
 }
 
 // assumeRow makes the row of a preview that was deployed at the same commit an
 // hour ago.
-func (f *facts) assumeRow(existing bool) {
+func (f *facts) assumeRow(existing bool) error {
 	if !existing || f.Spec.Spec == nil {
 		f.assumed("the pull request has no preview yet; --existing assumes one")
-		return
+		return nil
 	}
 	f.assumed("the pull request's preview is there, at this commit, since an hour")
 	before := f.Snapshot
@@ -169,10 +178,15 @@ func (f *facts) assumeRow(existing bool) {
 	before.Spec.Spec, before.Class.BotPreviews = &wanted, true
 	row := bot.Decide(before, bot.Event{Kind: bot.EventPullRequest, Name: "pull_request", Action: "opened"}).Environment
 	if row == nil {
-		return
+		return nil
+	}
+	images, err := templateImages(f.Class, *row)
+	if err != nil {
+		return err
 	}
 	row.RowID, row.Version = 1, 1
-	row.Resolve(nil, before.Now)
+	row.Resolve(images, before.Now)
 	row.Commit(previews.Applied{Generation: row.Generation, SHA: row.SHA, Tree: "replay", At: before.Now})
 	f.Environment = row
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -57,9 +58,18 @@ type replayedCommit struct {
 }
 
 type replayedFile struct {
-	Path    string `json:"path"`
+	Path string `json:"path"`
+	// Change is new, changed or same, against what is assumed to be there.
+	Change  string `json:"change"`
 	Content string `json:"content"`
 }
+
+// What a commit does to a file.
+const (
+	fileNew     = "new"
+	fileChanged = "changed"
+	fileSame    = "same"
+)
 
 type replayedCheck struct {
 	Name        string              `json:"name"`
@@ -149,7 +159,8 @@ func (r *replayed) text(style style) string {
 func (c *replayedCommit) lines() []string {
 	out := []string{fmt.Sprintf("%s %s, generation %d", c.Environment, c.Wanted, c.Generation)}
 	for _, file := range c.Files {
-		out = append(out, "+ "+file.Path)
+		mark := map[string]string{fileNew: "+ ", fileChanged: "~ "}[file.Change]
+		out = append(out, cmp.Or(mark, "  ")+file.Path)
 	}
 	for _, folder := range c.Removed {
 		out = append(out, "- "+folder, "- its element of the ApplicationSet")
@@ -169,7 +180,11 @@ func (c *replayedCheck) lines() []string {
 	}
 	out := []string{fmt.Sprintf("%s at %.7s: %s", c.Name, c.SHA, verdict), c.Title}
 	for _, a := range c.Annotations {
-		out = append(out, fmt.Sprintf("%s:%d:%d: %s", a.Path, a.StartLine, max(a.StartColumn, 1), a.Message))
+		place := fmt.Sprintf("%s:%d", a.Path, a.StartLine)
+		if a.StartColumn > 0 { // an annotation of several lines has none
+			place += fmt.Sprintf(":%d", a.StartColumn)
+		}
+		out = append(out, place+": "+a.Message)
 	}
 	return out
 }

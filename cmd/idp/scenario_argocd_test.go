@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/idp-bot/idp/gitops"
 )
 
 func (p *play) argocd(ts *testscript.TestScript, args []string) {
@@ -28,6 +29,16 @@ func (p *play) argocd(ts *testscript.TestScript, args []string) {
 		ts.Check(server.Fail(p.ctx, p.applicationName(ts, word(1)), word(2)))
 	case "health":
 		ts.Check(server.SetHealth(p.applicationName(ts, word(1)), word(2), strings.Join(args[3:], " ")))
+	case "live":
+		ts.Check(server.SetLive(p.applicationName(ts, word(1)), ts.ReadFile(word(2))))
+	case "logs":
+		if word(1) == "denied" {
+			server.DenyLogs(true)
+			break
+		}
+		ts.Check(server.SetLogs(p.applicationName(ts, word(1)), word(2), ts.ReadFile(word(3))))
+	case "drift":
+		ts.Check(server.SetDrift(p.applicationName(ts, word(1)), strings.Join(args[2:], " ")))
 	case "hold":
 		ts.Check(server.Hold(p.applicationName(ts, word(1)), word(2), word(3)))
 	case "away", "back":
@@ -39,7 +50,8 @@ func (p *play) argocd(ts *testscript.TestScript, args []string) {
 	}
 }
 
-// applicationName is that of a pull request's preview, or of the root, or "all".
+// applicationName is that of a pull request's preview, of a part of a declared
+// environment (pr/staging.web), or of the root, or "all".
 func (p *play) applicationName(ts *testscript.TestScript, name string) string {
 	switch name {
 	case "all":
@@ -47,8 +59,7 @@ func (p *play) applicationName(ts *testscript.TestScript, name string) string {
 	case "root":
 		return p.world.cfg.ArgoCDRoot
 	}
-	pr := p.pull(ts, name)
-	env, err := p.world.main.store.Environment(p.ctx, p.home(ts, pr).ID(), gitops.PreviewID(pr.Number()))
+	env, err := p.environment(ts, name)
 	ts.Check(err)
 	return env.Ref.Name()
 }
@@ -82,4 +93,38 @@ func (p *play) observing(ctx context.Context) (string, error) {
 		return "reports", err
 	}
 	return "", nil
+}
+
+// standInGateway answers at every host alike.
+type standInGateway struct {
+	mu       sync.Mutex
+	status   int // 0 breaks the connection
+	location string
+}
+
+func (g *standInGateway) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.status == 0 {
+		panic(http.ErrAbortHandler)
+	}
+	if g.location != "" {
+		w.Header().Set("Location", g.location)
+	}
+	w.WriteHeader(g.status)
+}
+
+func (p *play) setGateway(ts *testscript.TestScript, args []string) {
+	p.gateway.mu.Lock()
+	defer p.gateway.mu.Unlock()
+	p.gateway.status, p.gateway.location = 0, strings.Join(args[1:], "")
+	switch args[0] {
+	case "drop":
+	case "ok":
+		p.gateway.status = http.StatusOK
+	default:
+		status, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		p.gateway.status = status
+	}
 }

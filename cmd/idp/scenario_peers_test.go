@@ -35,12 +35,16 @@ func settings(args []string) map[string]string {
 }
 
 func (p *play) image(ts *testscript.TestScript, args []string) {
-	pr := p.pull(ts, args[0])
-	name := strings.ToLower(p.home(ts, pr).FullName())
+	alias, _, named := strings.Cut(args[0], "@")
+	pr := p.pull(ts, alias)
+	name, sha := strings.ToLower(p.home(ts, pr).FullName()), pr.HeadSHA()
+	if named {
+		sha = p.sha(ts, "{"+args[0]+"}")
+	}
 	if len(args) > 1 {
 		name = args[1]
 	}
-	ts.Check(p.world.pushImage(p.ctx, name, pr.HeadSHA()))
+	ts.Check(p.world.pushImage(p.ctx, name, sha))
 }
 
 func (p *play) hold(*testscript.TestScript, []string) {
@@ -97,6 +101,15 @@ func (p *play) redeliver(ts *testscript.TestScript, args []string) {
 }
 
 func (p *play) gitops(ts *testscript.TestScript, args []string) {
+	if args[0] == "github" {
+		r := p.world.github.Repository(gitopsRepository)
+		r.Mirror(p.world.gitops)
+		p.repos[gitopsRepository] = r
+		return
+	}
+	if len(args) < 2 {
+		ts.Fatalf("gitops %s wants more words", args[0])
+	}
 	var edit gittest.Edit
 	switch args[0] {
 	case "put":

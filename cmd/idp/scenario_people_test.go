@@ -12,6 +12,8 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/previews"
 )
 
 // folder reads a folder of the script's archive; $REGISTRY in a file is the image
@@ -49,11 +51,23 @@ func option(o map[string][]string, key, otherwise string) string {
 }
 
 func (p *play) pull(ts *testscript.TestScript, alias string) *githubtest.PullRequest {
+	alias, _, _ = strings.Cut(alias, "/")
 	pr, ok := p.pulls[alias]
 	if !ok {
 		ts.Fatalf("no pull request %q", alias)
 	}
 	return pr
+}
+
+// environment is the row of a pull request's preview, or, by ALIAS/KEY such as
+// "pr/staging.web", of a part of a declared environment of its repository.
+func (p *play) environment(ts *testscript.TestScript, alias string) (previews.Environment, error) {
+	pr := p.pull(ts, alias)
+	_, key, declared := strings.Cut(alias, "/")
+	if !declared {
+		key = gitops.PreviewID(pr.Number())
+	}
+	return p.world.main.store.Environment(p.ctx, p.home(ts, pr).ID(), key)
 }
 
 func (p *play) repository(ts *testscript.TestScript, name string) *githubtest.Repository {
@@ -99,7 +113,7 @@ func (p *play) open(ts *testscript.TestScript, args []string) {
 		head = r.Fork(fork)
 		request.HeadRepository, request.Author = head, fork
 	}
-	sha := head.PushAs(request.Author, branch, "Change "+branch, p.folder(ts, args[3]))
+	sha := p.pushTo(ts, head, request.Author, branch, p.folder(ts, args[3]))
 	p.build(ts, o, r, sha)
 	pr, err := r.OpenPullRequest(request)
 	ts.Check(err)
@@ -155,8 +169,13 @@ func (p *play) act(ts *testscript.TestScript, args []string) {
 	switch args[1] {
 	case "close":
 		pr.Close(by)
-	case "merge":
-		ts.Check(pr.Merge(by))
+	case "merge", "squash":
+		if args[1] == "merge" {
+			ts.Check(pr.Merge(by))
+		} else {
+			ts.Check(pr.Squash(by))
+		}
+		p.known[pr.MergeSHA()] = args[0] + "@merged"
 	case "reopen":
 		pr.Reopen(by)
 	case "draft":
@@ -176,7 +195,8 @@ func (p *play) act(ts *testscript.TestScript, args []string) {
 
 func (p *play) comment(ts *testscript.TestScript, args []string) {
 	p.world.github.AddUser(args[1])
-	_, err := p.pull(ts, args[0]).Comment(args[1], strings.ReplaceAll(strings.Join(args[2:], " "), `\n`, "\n"))
+	text := strings.ReplaceAll(strings.Join(args[2:], " "), `\n`, "\n")
+	_, err := p.pull(ts, args[0]).Comment(args[1], namedCommit.ReplaceAllStringFunc(text, func(name string) string { return p.sha(ts, name) }))
 	ts.Check(err)
 }
 
@@ -265,7 +285,7 @@ func (p *play) rerun(ts *testscript.TestScript, args []string) {
 	home := p.home(ts, pr)
 	switch {
 	case len(args) == 1:
-		ts.Check(home.RerequestCheck("alice", p.idpCheck(ts, pr).ID))
+		ts.Check(home.RerequestCheck("alice", p.idpCheck(ts, args[0]).ID))
 	case args[1] == "suite":
 		ts.Check(home.RerequestSuite("alice", p.world.app, pr.HeadSHA()))
 	default:

@@ -11,7 +11,6 @@ import (
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/report"
-	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -32,16 +31,13 @@ func (p *play) show(ts *testscript.TestScript, args []string) {
 	case "requests":
 		out = p.requests()
 	case "check":
-		out = showCheckRun(p.idpCheck(ts, p.pull(ts, args[1])))
-	case "checks":
-		out = p.checks(args[1], p.home(ts, p.pull(ts, args[1])))
+		out = showCheckRun(p.idpCheck(ts, args[1]))
+	case "checks", "deployments", "pulls":
+		out = p.listed(ts, what, args[1])
 	case "comment", "comments":
-		out = p.comments(p.pull(ts, args[1]), what == "comment")
-	case "deployments":
-		out = p.deployments(args[1], p.home(ts, p.pull(ts, args[1])))
+		out = p.comments(ts, args[1], what == "comment")
 	case "env":
-		pr := p.pull(ts, args[1])
-		env, err := p.world.main.store.Environment(p.ctx, p.home(ts, pr).ID(), gitops.PreviewID(pr.Number()))
+		env, err := p.environment(ts, args[1])
 		if errors.Is(err, previews.ErrNotFound) {
 			out = "(none)"
 			break
@@ -121,10 +117,16 @@ func (p *play) requests() string {
 	return strings.Join(lines, "\n")
 }
 
-func (p *play) idpCheck(ts *testscript.TestScript, pr *githubtest.PullRequest) githubtest.CheckRun {
+// idpCheck is the check of a pull request's preview, or, by ALIAS/ENVIRONMENT, of its
+// newest commit in a declared environment.
+func (p *play) idpCheck(ts *testscript.TestScript, alias string) githubtest.CheckRun {
+	pr, name := p.pull(ts, alias), report.CheckName
+	if _, declared, ok := strings.Cut(alias, "/"); ok {
+		name = report.CheckPrefix + declared
+	}
 	var found githubtest.CheckRun
 	for _, run := range pr.CheckRuns() {
-		if run.HeadSHA == pr.HeadSHA() && run.App == "idp" {
+		if run.HeadSHA == pr.HeadSHA() && run.App == "idp" && run.Name == name {
 			found = run // the last one counts
 		}
 	}
@@ -166,11 +168,17 @@ func (p *play) checks(alias string, r *githubtest.Repository) string {
 
 // comments prints idp's sticky comment alone, or every comment with its author
 // and reactions.
-func (p *play) comments(pr *githubtest.PullRequest, sticky bool) string {
+func (p *play) comments(ts *testscript.TestScript, alias string, sticky bool) string {
+	pr, marker := p.pull(ts, alias), report.Marker
+	if _, _, declared := strings.Cut(alias, "/"); declared {
+		env, err := p.environment(ts, alias)
+		ts.Check(err)
+		marker = report.MarkerOf(&env)
+	}
 	var out strings.Builder
 	for _, c := range pr.Comments() {
 		if sticky {
-			if isSticky(c) {
+			if c.App == "idp" && strings.HasPrefix(c.Body, marker) {
 				out.WriteString(c.Body + "\n")
 			}
 			continue
@@ -198,11 +206,7 @@ func (p *play) deployments(alias string, r *githubtest.Repository) string {
 		if !p.of(alias, d.SHA) {
 			continue
 		}
-		line := fmt.Sprintf("%s %s %s", d.SHA, d.Environment, d.State())
-		if n := len(d.Statuses); n > 0 && d.Statuses[n-1].EnvironmentURL != "" {
-			line += " " + d.Statuses[n-1].EnvironmentURL
-		}
-		lines = append(lines, line)
+		lines = append(lines, showDeployment(d))
 	}
 	if len(lines) == 0 {
 		return "(none)"
@@ -221,6 +225,8 @@ func showEnvironment(e previews.Environment) string {
 		line += " " + strings.TrimSpace(string(e.Removal.Reason)+" "+e.Removal.By)
 	case e.Pinned:
 		line += " pinned"
+	case e.Declared():
+		line += " at " + e.SHA
 	default:
 		line += " expires " + e.ExpiresAt.UTC().Format("Mon 15:04:05")
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,9 +56,11 @@ type play struct {
 	log       *lockedBuffer
 	validator *openapi.Validator
 	registry  *faultyRegistry
+	gateway   *standInGateway
 	repos     map[string]*githubtest.Repository
 	pulls     map[string]*githubtest.PullRequest
 	branches  map[string]string // of pull requests, by alias
+	cis       map[string]*githubtest.CI
 	// during ends when what a scenario does in the middle of a push is done; nil
 	// when nothing is to be done.
 	during chan struct{}
@@ -135,13 +139,16 @@ func setUpPlay(env *testscript.Env) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &play{
 		t: env.T(), ctx: ctx, dir: dir, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
-		registry: &faultyRegistry{}, repos: map[string]*githubtest.Repository{}, pulls: map[string]*githubtest.PullRequest{},
-		branches: map[string]string{}, known: map[string]string{},
+		registry: &faultyRegistry{}, gateway: &standInGateway{status: http.StatusServiceUnavailable}, repos: map[string]*githubtest.Repository{}, pulls: map[string]*githubtest.PullRequest{},
+		branches: map[string]string{}, cis: map[string]*githubtest.CI{}, known: map[string]string{},
 	}
 	env.Values[playKey{}] = p
 	env.Setenv("REGISTRY", "$REGISTRY") // for start and folders to fill in
+	gateway := httptest.NewServer(p.gateway)
+	env.Setenv("GATEWAY", gateway.Listener.Addr().String())
 	env.Defer(func() {
 		defer cancel()
+		gateway.Close()
 		p.end()
 	})
 	return nil

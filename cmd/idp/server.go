@@ -39,8 +39,10 @@ type Main struct {
 	store  *store.Store
 	github *github.App
 	gitops *repo.Repo
-	argocd *argocd.Client // nil where Argo CD is not configured
-	images *images.Resolver
+	// declared is what the platform team declares in it.
+	declared *declarations
+	argocd   *argocd.Client // nil where Argo CD is not configured
+	images   *images.Resolver
 
 	// errors counts what failed, by kind.
 	errors  *prometheus.CounterVec

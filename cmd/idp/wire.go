@@ -83,14 +83,15 @@ func (m *Main) wire() {
 	m.registry.MustRegister(m.errors)
 	class := m.cfg.Class()
 	appID := m.cfg.GitHubAppID
+	m.declared = &declarations{base: class, repo: m.gitops}
 	m.handler = &bot.Handler{
 		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
-		Class: class, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,
+		Class: class, Platform: m.declared.current, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,
 	}
 	m.sweeper = &bot.Sweeper{Store: m.store, GitHub: func(id int64) bot.Lister { return m.github.Installation(id) }, App: m.github, Now: m.now, Log: m.log}
 	m.reaper = previews.NewReaper(previews.ReaperOptions{Store: m.store, Class: class, Removed: m.wake.all, Now: m.now, Log: m.log, Registerer: m.registry})
 	watcher := &previews.ImageWatcher{
-		Store: m.store, Reference: imageReference(class), NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,
+		Store: m.store, Reference: imageReference(m.declared.class), NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,
 		Describe: m.describeImageError, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	if m.images != nil {
@@ -102,19 +103,26 @@ func (m *Main) wire() {
 	})
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
-		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(class), List: lister(class, htmlURL(m.cfg.GitHubAPIURL)),
+		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.class), List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
 		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
-	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log}
+	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, ClassOf: m.declared.reporting, AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log}
 	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Failed: m.failed("reply"), Now: m.now, Log: m.log}
 	m.loops = []previews.Loop{
 		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits),
 		reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies),
 	}
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "idp_ready_seconds",
+		Help:    "How long each link of the way to a revision that is ready took: image, committed, synced, healthy, serves where that is asked, and total.",
+		Buckets: prometheus.ExponentialBuckets(0.25, 2, 14),
+	}, []string{"link"})
+	m.registry.MustRegister(took)
 	m.observer = &previews.Observer{
-		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, Changed: m.wake.all, Now: m.now, Log: m.log,
+		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, TimeoutOf: func(e previews.Environment) time.Duration { return e.RolloutTimeout }, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	if m.argocd != nil {
+		m.observer.Look = m.looking()
 		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
 		m.watch = m.argocd.Watch(told.add, m.log)
 		committer.Watched, m.observer.See, m.observer.Moved, m.observer.Blockers = true, m.see, told.take, m.blockers
@@ -159,8 +167,20 @@ func (m *Main) pushed(changed []previews.Environment) {
 	}
 }
 
+// classes returns the class that an environment belongs to.
+type classes func(previews.Environment) (platform.Class, error)
+
+// oneClass is the classes of somebody who knows one.
+func oneClass(class platform.Class) classes {
+	return func(previews.Environment) (platform.Class, error) { return class, nil }
+}
+
 // renderInput is what an environment's files are rendered from.
-func renderInput(env previews.Environment, class platform.Class) (render.Input, error) {
+func renderInput(env previews.Environment, classOf classes) (render.Input, error) {
+	class, err := classOf(env)
+	if err != nil {
+		return render.Input{}, err
+	}
 	parsed, errs := spec.Parse(spec.Path, env.Spec)
 	if err := errs.Err(); err != nil {
 		return render.Input{}, err
@@ -168,6 +188,10 @@ func renderInput(env previews.Environment, class platform.Class) (render.Input, 
 	in := render.Input{
 		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author,
 		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
+	}
+	if env.Declared() {
+		in.Environment, in.Namespace, in.PR, in.Attempt = env.Ref.ID, env.Namespace, 0, env.Deployed.Current.Attempt
+		in.RolloutTimeout = env.RolloutTimeout
 	}
 	for _, image := range env.Images {
 		reference := image.Reference
@@ -183,9 +207,9 @@ func renderInput(env previews.Environment, class platform.Class) (render.Input, 
 	return in, nil
 }
 
-func renderer(class platform.Class) func(previews.Environment) ([]gitops.File, error) {
+func renderer(classOf classes) func(previews.Environment) ([]gitops.File, error) {
 	return func(env previews.Environment) ([]gitops.File, error) {
-		in, err := renderInput(env, class)
+		in, err := renderInput(env, classOf)
 		if err != nil {
 			return nil, err
 		}
@@ -193,9 +217,9 @@ func renderer(class platform.Class) func(previews.Environment) ([]gitops.File, e
 	}
 }
 
-func imageReference(class platform.Class) func(previews.Environment, spec.Service) (string, error) {
+func imageReference(classOf classes) func(previews.Environment, spec.Service) (string, error) {
 	return func(env previews.Environment, service spec.Service) (string, error) {
-		in, err := renderInput(env, class)
+		in, err := renderInput(env, classOf)
 		if err != nil {
 			return "", err
 		}
@@ -203,14 +227,35 @@ func imageReference(class platform.Class) func(previews.Environment, spec.Servic
 	}
 }
 
-func lister(class platform.Class, page string) func(int64, string, []previews.Environment) (gitops.File, error) {
-	return func(repositoryID int64, repo string, rows []previews.Environment) (gitops.File, error) {
+func lister(classOf classes, page string) func(previews.Listed, []previews.Environment) (gitops.File, error) {
+	return func(of previews.Listed, rows []previews.Environment) (gitops.File, error) {
+		if of.Declared {
+			return listDeployed(of, rows, classOf, page)
+		}
+		class, err := classOf(previews.Environment{})
+		if err != nil {
+			return gitops.File{}, err
+		}
 		elements := make([]argocd.Element, 0, len(rows))
 		for _, row := range rows {
 			elements = append(elements, argocd.Element{Ref: row.Ref, URL: fmt.Sprintf("%s/%s/%s/pull/%d", page, row.Owner, row.Repo, row.PR)})
 		}
-		return argocd.ApplicationSet(repositoryID, repo, class, elements)
+		return argocd.ApplicationSet(of.RepositoryID, of.Repo, class, elements)
 	}
+}
+
+func listDeployed(of previews.Listed, rows []previews.Environment, classOf classes, page string) (gitops.File, error) {
+	elements := make([]argocd.DeployedElement, 0, len(rows))
+	for _, row := range rows {
+		class, err := classOf(row)
+		if err != nil {
+			return gitops.File{}, err
+		}
+		elements = append(elements, argocd.DeployedElement{
+			Ref: row.Ref, Class: class, Namespace: row.Namespace, URL: fmt.Sprintf("%s/%s/%s", page, row.Owner, row.Repo),
+		})
+	}
+	return argocd.DeployedApplicationSet(of.RepositoryID, of.Repo, elements)
 }
 
 // describeImageError says in a few words why an image cannot be had. One that is not

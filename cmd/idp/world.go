@@ -28,6 +28,9 @@ import (
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
+// gitopsRepository is the GitOps repository's name, in git and on GitHub.
+const gitopsRepository = "acme/gitops"
+
 // world is all that idp works with, on loopback: a stand-in GitHub with the App
 // installed, a GitOps repository behind git's own smart-HTTP server, an image
 // registry, and the bot itself, configured as anybody would. The demo tells its
@@ -100,7 +103,7 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 	w.app = w.github.AddApp(githubtest.AppOptions{Key: &key.PublicKey, Permissions: permissions})
 	w.github.AddOrganization("acme")
 	w.installation = w.app.Install("acme", githubtest.InstallOptions{})
-	w.github.AddRepository("acme/gitops", githubtest.RepositoryOptions{Private: true})
+	w.github.AddRepository(gitopsRepository, githubtest.RepositoryOptions{Private: true})
 	if err := w.startGit(ctx, o.dir); err != nil {
 		return w, err
 	}
@@ -120,9 +123,9 @@ func (w *world) startGit(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	w.git.RequireAuth(func(_, password string) bool {
-		return w.github.TokenAllows(password, "acme/gitops", "contents", "write")
+		return w.github.TokenAllows(password, gitopsRepository, "contents", "write")
 	})
-	w.gitops, err = w.git.Create(ctx, "acme/gitops")
+	w.gitops, err = w.git.Create(ctx, gitopsRepository)
 	return err
 }
 

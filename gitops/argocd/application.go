@@ -38,6 +38,10 @@ type Application struct {
 	// Error says why Argo CD cannot bring the cluster to the branch, "" where it
 	// can. It is part of what Message tells, without the state of what runs.
 	Error string
+	// Rollouts says that Argo Rollouts' Rollouts are among its objects, and OutOfSync
+	// names the objects that are not as in Git, "" where all are.
+	Rollouts  bool
+	OutOfSync string
 	// ReconciledAt is when Argo CD last compared; zero for never.
 	ReconciledAt time.Time
 	// Deleting is true while its objects are being removed.
@@ -75,9 +79,11 @@ type application struct {
 		} `json:"operationState"`
 		Conditions []condition `json:"conditions"`
 		Resources  []struct {
-			Kind   string        `json:"kind"`
-			Name   string        `json:"name"`
-			Health *healthStatus `json:"health"`
+			Group  string                  `json:"group"`
+			Kind   string                  `json:"kind"`
+			Name   string                  `json:"name"`
+			Status v1alpha1.SyncStatusCode `json:"status"`
+			Health *healthStatus           `json:"health"`
 		} `json:"resources"`
 		History []struct {
 			Revision string `json:"revision"`
@@ -122,7 +128,31 @@ func (a *application) summary() Application {
 		out.SyncedRevision = out.Revision
 	}
 	out.Message, out.Error = a.message(), a.failure()
+	var differ []string
+	for _, r := range a.Status.Resources {
+		out.Rollouts = out.Rollouts || r.Group == rolloutGroup && r.Kind == "Rollout"
+		if r.Status == v1alpha1.SyncStatusCodeOutOfSync {
+			differ = append(differ, r.Kind+" "+r.Name)
+		}
+	}
+	out.OutOfSync = some(differ)
 	return out
+}
+
+// Refused says that Argo CD could not compare, or that the cluster did not take what is in
+// Git: nothing that runs explains that. A sync may also fail for what runs, such as a Job.
+func (a Application) Refused() bool {
+	return a.Error != "" && !(a.SyncFailed() && strings.Contains(a.Error, "completed unsuccessfully"))
+}
+
+// some names as many as a message does.
+func some(names []string) string {
+	slices.Sort(names)
+	text := strings.Join(names[:min(len(names), maxTroubles)], ", ")
+	if more := len(names) - maxTroubles; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // failure is what Argo CD cannot do: read the branch, or apply what is in it.

@@ -1,5 +1,5 @@
 // Package argocd speaks with Argo CD, and is the only one that imports it: it
-// writes the ApplicationSets that list environments (this file), and asks Argo
+// writes the ApplicationSets that list environments (this file, deployed.go), and asks Argo
 // CD's HTTP API to look again and what it sees (client.go).
 //
 // ApplicationSet is pure and byte-stable. The Client only ever reads: its token
@@ -61,7 +61,23 @@ func ApplicationSet(repositoryID int64, repo string, class platform.Class, eleme
 	if err != nil {
 		return gitops.File{}, fmt.Errorf("render application set %s: %w", name, err)
 	}
-	set := v1alpha1.ApplicationSet{
+	content, err := marshal(newSet(name, repositoryID, class, list, template(repositoryID, class),
+		// Without "preserve", an Application that goes takes its objects with it;
+		// with "sync", one goes when its element does.
+		v1alpha1.ApplicationSetSyncPolicy{
+			PreserveResourcesOnDeletion: false,
+			ApplicationsSync:            ptr(v1alpha1.ApplicationsSyncPolicySync),
+		}))
+	if err != nil {
+		return gitops.File{}, fmt.Errorf("render application set %s: %w", name, err)
+	}
+	return gitops.File{Path: file, Content: content}, nil
+}
+
+// newSet lists Applications that are made of one template.
+func newSet(name string, repositoryID int64, class platform.Class, list []apiextensionsv1.JSON,
+	template v1alpha1.ApplicationSetTemplate, policy v1alpha1.ApplicationSetSyncPolicy) v1alpha1.ApplicationSet {
+	return v1alpha1.ApplicationSet{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "ApplicationSet"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: class.ArgoCDNamespace, Labels: labels(repositoryID),
@@ -70,20 +86,10 @@ func ApplicationSet(repositoryID int64, repo string, class platform.Class, eleme
 			GoTemplate:        true,
 			GoTemplateOptions: []string{"missingkey=error"},
 			Generators:        []v1alpha1.ApplicationSetGenerator{{List: &v1alpha1.ListGenerator{Elements: list}}},
-			Template:          template(repositoryID, class),
-			// Without "preserve", an Application that goes takes its objects with it;
-			// with "sync", one goes when its element does.
-			SyncPolicy: &v1alpha1.ApplicationSetSyncPolicy{
-				PreserveResourcesOnDeletion: false,
-				ApplicationsSync:            ptr(v1alpha1.ApplicationsSyncPolicySync),
-			},
+			Template:          template,
+			SyncPolicy:        &policy,
 		},
 	}
-	content, err := marshal(set)
-	if err != nil {
-		return gitops.File{}, fmt.Errorf("render application set %s: %w", name, err)
-	}
-	return gitops.File{Path: file, Content: content}, nil
 }
 
 func labels(repositoryID int64) map[string]string {
@@ -107,22 +113,28 @@ func template(repositoryID int64, class platform.Class) v1alpha1.ApplicationSetT
 				gitops.KeyPullRequestURL:                    "{{ .url }}",
 			},
 		},
-		Spec: v1alpha1.ApplicationSpec{
-			Project: class.Project,
-			Source: &v1alpha1.ApplicationSource{
-				RepoURL:        class.RepoURL,
-				TargetRevision: class.Branch,
-				Path:           "{{ .path }}",
-				// Plain files, said outright: nothing in the folder can make Argo CD run
-				// Kustomize or Helm. "recurse" because an empty "directory" is dropped.
-				Directory: &v1alpha1.ApplicationSourceDirectory{Recurse: true},
-			},
-			Destination: v1alpha1.ApplicationDestination{
-				Server: class.DestinationServer, Namespace: "{{ .namespace }}",
-			},
-			SyncPolicy:           syncPolicy(),
-			RevisionHistoryLimit: ptr(int64(2)), // Git has the history
+		Spec: applicationSpec(class, syncPolicy()),
+	}
+}
+
+// applicationSpec is the Application of one element: where it writes are literals of the
+// class.
+func applicationSpec(class platform.Class, policy *v1alpha1.SyncPolicy) v1alpha1.ApplicationSpec {
+	return v1alpha1.ApplicationSpec{
+		Project: class.Project,
+		Source: &v1alpha1.ApplicationSource{
+			RepoURL:        class.RepoURL,
+			TargetRevision: class.Branch,
+			Path:           "{{ .path }}",
+			// Plain files, said outright: nothing in the folder can make Argo CD run
+			// Kustomize or Helm. "recurse" because an empty "directory" is dropped.
+			Directory: &v1alpha1.ApplicationSourceDirectory{Recurse: true},
 		},
+		Destination: v1alpha1.ApplicationDestination{
+			Server: class.DestinationServer, Namespace: "{{ .namespace }}",
+		},
+		SyncPolicy:           policy,
+		RevisionHistoryLimit: ptr(int64(2)), // Git has the history
 	}
 }
 
@@ -201,12 +213,17 @@ func (p params) check() error {
 	if !manifestsPath.MatchString(p.Path) || path.Clean(p.Path) != p.Path {
 		return fmt.Errorf("%q is no path of an environment", p.Path)
 	}
-	if p.URL == "" {
+	return checkURL(p.URL)
+}
+
+// checkURL refuses what is no link that people may follow; "" is none at all.
+func checkURL(raw string) error {
+	if raw == "" {
 		return nil
 	}
-	u, err := url.Parse(p.URL)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Contains(p.URL, "{{") {
-		return fmt.Errorf("%q is no web address", p.URL)
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Contains(raw, "{{") {
+		return fmt.Errorf("%q is no web address", raw)
 	}
 	return nil
 }

@@ -40,8 +40,14 @@ func element(pr int) Element {
 // its list generator makes of the elements, and returns what would be created.
 func applications(t *testing.T, file gitops.File) []*v1alpha1.Application {
 	t.Helper()
+	return applicationsOf(t, file.Content)
+}
+
+// applicationsOf is applications of one document.
+func applicationsOf(t *testing.T, document []byte) []*v1alpha1.Application {
+	t.Helper()
 	var set v1alpha1.ApplicationSet
-	if err := yaml.UnmarshalStrict(file.Content, &set); err != nil {
+	if err := yaml.UnmarshalStrict(document, &set); err != nil {
 		t.Fatal(err)
 	}
 	if len(set.Spec.Generators) != 1 || set.Spec.Generators[0].List == nil || set.Spec.Generators[0].List.Elements == nil {
@@ -91,21 +97,27 @@ func TestGolden(t *testing.T) {
 				}
 				got.Files = append(got.Files, txtar.File{Name: "Application " + app.Name, Data: data})
 			}
-			golden := filepath.Join("testdata", "golden", name+".txtar")
-			if *update {
-				if err := os.WriteFile(golden, txtar.Format(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(txtar.Format(got))); diff != "" {
-				t.Errorf("run with -update to accept (-want +got):\n%s", diff)
-			}
+			golden(t, name, got)
 		})
+	}
+}
+
+// golden compares with a file of testdata/golden.
+func golden(t *testing.T, name string, got *txtar.Archive) {
+	t.Helper()
+	file := filepath.Join("testdata", "golden", name+".txtar")
+	if *update {
+		if err := os.WriteFile(file, txtar.Format(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(txtar.Format(got))); diff != "" {
+		t.Errorf("run with -update to accept (-want +got):\n%s", diff)
 	}
 }
 

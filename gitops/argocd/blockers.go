@@ -123,20 +123,28 @@ func (c *Client) objects(ctx context.Context, application string) (managed, erro
 
 // live reads an object of an Application from the cluster, by way of Argo CD.
 func (c *Client) live(ctx context.Context, application string, o managedObject) (live, error) {
+	var object live
+	if err := c.manifest(ctx, application, o, &object); err != nil {
+		return live{}, err
+	}
+	if object.Name == "" {
+		return live{}, errors.New("the object has no name")
+	}
+	return object, nil
+}
+
+// manifest decodes a live object of an Application.
+func (c *Client) manifest(ctx context.Context, application string, o managedObject, into any) error {
 	var answer struct{ Manifest string }
 	query := url.Values{
 		"group": {o.Group}, "version": {o.Version}, "kind": {o.Kind}, "namespace": {o.Namespace}, "resourceName": {o.Name},
 	}
 	path := "api/v1/applications/" + url.PathEscape(application) + "/resource"
 	if err := c.get(ctx, "resource", path, query, &answer); err != nil {
-		return live{}, fmt.Errorf("get %s %s: %w", o.Kind, o.Name, err)
+		return fmt.Errorf("get %s %s: %w", o.Kind, o.Name, err)
 	}
-	var object live
-	if err := json.Unmarshal([]byte(answer.Manifest), &object); err != nil {
-		return live{}, fmt.Errorf("read %s %s: %w", o.Kind, o.Name, err)
+	if err := json.Unmarshal([]byte(answer.Manifest), into); err != nil {
+		return fmt.Errorf("read %s %s: %w", o.Kind, o.Name, err)
 	}
-	if object.Name == "" {
-		return live{}, errors.New("the object has no name")
-	}
-	return object, nil
+	return nil
 }

@@ -31,8 +31,12 @@ const (
 
 // BootstrapOptions say what the platform team wants of Bootstrap.
 type BootstrapOptions struct {
-	Class platform.Class
-	// Root is the name of the Application that syncs the ApplicationSets.
+	// Class is the server's own; Classes are those that the platform folder declares.
+	// All of them have one Argo CD.
+	Class   platform.Class
+	Classes []platform.Class
+	// Root is the name of the Application that syncs the ApplicationSets of classes that
+	// name no other.
 	Root string
 	// Kinds are "apiVersion/kind" of everything that idp may have synced, as
 	// render.Kinds returns them.
@@ -40,6 +44,8 @@ type BootstrapOptions struct {
 	// Impersonate turns sync impersonation on, for all of Argo CD: every other
 	// project has to name service accounts of its own first.
 	Impersonate bool
+	// Logs lets idp's account read logs, for the lines that a failure is told with.
+	Logs bool
 }
 
 // part is one object of the bootstrap and why it is there.
@@ -49,13 +55,14 @@ type part struct {
 }
 
 // Bootstrap returns what the platform team applies once, as YAML documents with
-// comments: the root Application, the projects that fence what idp's Applications
-// may be, idp's account of Argo CD, the service account that they are synced as,
-// and an admission policy that keeps it within idp's namespaces. It is pure and
-// byte-stable. Applying it server-side leaves what others have in Argo CD's
-// ConfigMaps alone.
+// comments: a root Application for each GitOps repository, the projects that fence
+// what idp's Applications may be, idp's account of Argo CD, the service account that
+// they are synced as, and an admission policy that keeps it within idp's namespaces.
+// It is pure and byte-stable. Applying it server-side leaves what others have in Argo
+// CD's ConfigMaps alone.
 func Bootstrap(o BootstrapOptions) ([]byte, error) {
-	if err := checkLiterals(o.Class); err != nil {
+	fences, err := fencesOf(o)
+	if err != nil {
 		return nil, fmt.Errorf("bootstrap: %w", err)
 	}
 	namespaced, cluster, err := groupKinds(o.Kinds)
@@ -64,18 +71,24 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	}
 	account, binding := syncAccount(o)
 	policy, policyBinding := admissionPolicy(o)
-	parts := []part{
-		{"The root: it syncs the lists of environments, each an ApplicationSet, and may have nothing else.", rootProject(o)},
-		{"Only what changed is applied: with hundreds of lists anything else takes seconds.", rootApplication(o)},
-		{"What an environment may be made of, from where, and where it may go.", project(o, namespaced, cluster)},
+	var parts []part
+	for _, r := range fences.roots {
+		parts = append(parts,
+			part{"The root: it syncs the lists of environments, each an ApplicationSet, and may have nothing else.", rootProject(o, r)},
+			part{"Only what changed is applied: with hundreds of lists anything else takes seconds.", rootApplication(o, r)})
+	}
+	for _, f := range fences.projects {
+		parts = append(parts, part{"What an environment may be made of, from where, and where it may go.", project(o, f, namespaced, cluster)})
+	}
+	parts = append(parts, []part{
 		{"idp's account of Argo CD. Make its token with: argocd account generate-token --account " + Account, accountSettings(o)},
-		{"It may look at Applications and at what their pods log, and nothing more.", accountPolicy(o)},
+		{accountMay(o), accountPolicy(o)},
 		{"Environments are synced as this service account where sync impersonation is on.", account},
 		{"What it may write: the kinds that idp renders. And what it may read besides: Argo CD shows idp pods, their logs\n# and events with this account's eyes.", syncClusterRole(namespaced, cluster)},
 		{"", binding},
 		{"And where: in namespaces that are idp's by name and by label. Nothing else is let through, whatever Git says.", policy},
 		{"", policyBinding},
-	}
+	}...)
 	var out bytes.Buffer
 	out.WriteString("# What idp needs of a cluster, once. Apply it with:\n#   idp bootstrap | kubectl apply --server-side --field-manager idp-bootstrap -f -\n")
 	for _, p := range parts {
@@ -124,12 +137,12 @@ func argoType(kind string) metav1.TypeMeta {
 // inCluster is the API server of the cluster that Argo CD itself runs on.
 const inCluster = "https://kubernetes.default.svc"
 
-func rootProject(o BootstrapOptions) any {
+func rootProject(o BootstrapOptions, r root) any {
 	return v1alpha1.AppProject{
-		TypeMeta: argoType("AppProject"), ObjectMeta: meta(o.Class.ArgoCDNamespace, o.Root),
+		TypeMeta: argoType("AppProject"), ObjectMeta: meta(o.Class.ArgoCDNamespace, r.name),
 		Spec: v1alpha1.AppProjectSpec{
 			Description:                "idp's lists of environments",
-			SourceRepos:                []string{o.Class.RepoURL},
+			SourceRepos:                []string{r.repoURL},
 			Destinations:               []v1alpha1.ApplicationDestination{{Server: inCluster, Namespace: o.Class.ArgoCDNamespace}},
 			NamespaceResourceWhitelist: []metav1.GroupKind{{Group: v1alpha1.SchemeGroupVersion.Group, Kind: "ApplicationSet"}},
 			DestinationServiceAccounts: []v1alpha1.ApplicationDestinationServiceAccount{{
@@ -139,13 +152,13 @@ func rootProject(o BootstrapOptions) any {
 	}
 }
 
-func rootApplication(o BootstrapOptions) any {
+func rootApplication(o BootstrapOptions, r root) any {
 	return v1alpha1.Application{
-		TypeMeta: argoType("Application"), ObjectMeta: meta(o.Class.ArgoCDNamespace, o.Root),
+		TypeMeta: argoType("Application"), ObjectMeta: meta(o.Class.ArgoCDNamespace, r.name),
 		Spec: v1alpha1.ApplicationSpec{
-			Project: o.Root,
+			Project: r.name,
 			Source: &v1alpha1.ApplicationSource{
-				RepoURL: o.Class.RepoURL, TargetRevision: o.Class.Branch, Path: gitops.ApplicationSetsDir,
+				RepoURL: r.repoURL, TargetRevision: r.branch, Path: gitops.ApplicationSetsDir,
 				Directory: &v1alpha1.ApplicationSourceDirectory{Recurse: true},
 			},
 			Destination: v1alpha1.ApplicationDestination{Server: inCluster, Namespace: o.Class.ArgoCDNamespace},
@@ -158,17 +171,17 @@ func rootApplication(o BootstrapOptions) any {
 	}
 }
 
-func project(o BootstrapOptions, namespaced, cluster []metav1.GroupKind) any {
+func project(o BootstrapOptions, f fence, namespaced, cluster []metav1.GroupKind) any {
 	return v1alpha1.AppProject{
-		TypeMeta: argoType("AppProject"), ObjectMeta: meta(o.Class.ArgoCDNamespace, o.Class.Project),
+		TypeMeta: argoType("AppProject"), ObjectMeta: meta(o.Class.ArgoCDNamespace, f.name),
 		Spec: v1alpha1.AppProjectSpec{
 			Description:                "environments that idp makes",
-			SourceRepos:                []string{o.Class.RepoURL},
-			Destinations:               []v1alpha1.ApplicationDestination{{Server: o.Class.DestinationServer, Namespace: namespacePrefix + "*"}},
+			SourceRepos:                []string{f.repoURL},
+			Destinations:               []v1alpha1.ApplicationDestination{{Server: f.server, Namespace: namespacePrefix + "*"}},
 			ClusterResourceWhitelist:   cluster,
 			NamespaceResourceWhitelist: namespaced,
 			DestinationServiceAccounts: []v1alpha1.ApplicationDestinationServiceAccount{{
-				Server: o.Class.DestinationServer, Namespace: namespacePrefix + "*", DefaultServiceAccount: o.Class.ArgoCDNamespace + ":" + SyncAccount,
+				Server: f.server, Namespace: namespacePrefix + "*", DefaultServiceAccount: o.Class.ArgoCDNamespace + ":" + SyncAccount,
 			}},
 		},
 	}
@@ -185,11 +198,20 @@ func accountSettings(o BootstrapOptions) any {
 // accountPolicy has a key of its own beside the platform team's policy.csv, which
 // Argo CD reads as well.
 func accountPolicy(o BootstrapOptions) any {
-	return configMap(o, "argocd-rbac-cm", map[string]string{
-		"policy.idp.csv": "p, " + role + ", applications, get, */*, allow\n" +
-			"p, " + role + ", logs, get, " + o.Class.Project + "/*, allow\n" +
-			"g, " + Account + ", " + role + "\n",
-	})
+	policy := "p, " + role + ", applications, get, */*, allow\n"
+	if o.Logs {
+		policy += "p, " + role + ", logs, get, */*, allow\n"
+	}
+	return configMap(o, "argocd-rbac-cm", map[string]string{"policy.idp.csv": policy + "g, " + Account + ", " + role + "\n"})
+}
+
+// accountMay says what the account's rights are. Argo CD before 3 lets whoever may get an
+// Application read its logs, unless server.rbac.log.enforce.enable is set.
+func accountMay(o BootstrapOptions) string {
+	if o.Logs {
+		return "It may look at Applications and read the logs of their pods, and nothing more."
+	}
+	return "It may look at Applications, and nothing more. With --logs it may read their pods' logs, to show the last lines of what fails."
 }
 
 func configMap(o BootstrapOptions, name string, data map[string]string) any {

@@ -123,8 +123,20 @@ func (c *Client) Application(ctx context.Context, name string) (Application, err
 	return answer.summary(), nil
 }
 
-// get asks one question. Errors name the operation, never the token.
-func (c *Client) get(ctx context.Context, operation, path string, query url.Values, into any) (err error) {
+// get asks one question, and decodes the answer where it is given something to decode
+// it into.
+func (c *Client) get(ctx context.Context, operation, path string, query url.Values, into any) error {
+	return c.ask(ctx, operation, path, query, func(body []byte) error {
+		if into == nil {
+			return nil
+		}
+		return json.Unmarshal(body, into)
+	})
+}
+
+// ask asks one question, and has read read the answer. Errors name the operation, never
+// the token.
+func (c *Client) ask(ctx context.Context, operation, path string, query url.Values, read func(body []byte) error) (err error) {
 	started := time.Now()
 	status := "error"
 	defer func() { c.metrics.observe(operation, status, time.Since(started)) }()
@@ -150,10 +162,8 @@ func (c *Client) get(ctx context.Context, operation, path string, query url.Valu
 		return fmt.Errorf("answer is larger than %d bytes", maxResponse)
 	case response.StatusCode != http.StatusOK:
 		return c.refusal(response.StatusCode, body)
-	case into == nil:
-		return nil
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := read(body); err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
 	return nil

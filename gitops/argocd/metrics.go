@@ -19,7 +19,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "idp_argocd_requests_total",
-			Help: "Requests to Argo CD's API by operation (version, refresh, application, list, watch, resource) and status (2xx to 5xx, or error for none).",
+			Help: "Requests to Argo CD's API by operation (version, refresh, application, list, watch, resource, tree, events, logs) and status (2xx to 5xx, or error for none).",
 		}, []string{"operation", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "idp_argocd_request_duration_seconds",

@@ -1,7 +1,12 @@
 // Package platform holds what the platform team declares and idp only reads.
 //
-// A Class binds a kind of environment to where and how it runs. Without a
-// platform folder there is one class, built from the server's configuration.
+// A Class binds a kind of environment to where and how it runs, and an Environment
+// is a long-lived one that repositories deploy to, with who may deploy what. Load
+// reads both from the platform folder of the GitOps repository, strictly and with
+// every mistake at once. Without a platform folder there is one class, built from
+// the server's configuration, and no environment beside previews.
+//
+// The package does no input or output and keeps no state.
 package platform
 
 import "time"
@@ -12,9 +17,16 @@ type Class struct {
 
 	// RepoURL is the GitOps repository's URL as Argo CD reads it; Branch its branch.
 	RepoURL, Branch string
+	// PushURL is the URL that idp pushes to, "" for that of the server's configuration.
+	// Mode is how a change gets onto the branch, ModePush where it is "".
+	PushURL string
+	Mode    Mode
 	// ArgoCDNamespace is where ApplicationSets live; Project the AppProject of
 	// every Application; DestinationServer the cluster's API URL.
 	ArgoCDNamespace, Project, DestinationServer string
+	// Root is the Application that syncs the lists of environments of the class, "" for
+	// that of the server's configuration.
+	Root string
 
 	// Zone is the DNS zone of preview hosts; HostTemplate how a host is made of it.
 	Zone, HostTemplate string
@@ -45,7 +57,59 @@ type Class struct {
 	BotPreviews bool
 	// Comment says when the pull request's comment is written.
 	Comment CommentMode
+
+	// PrometheusAddress is the root of the Prometheus that rollouts are judged by, ""
+	// for none. The queries are templates of {service} {namespace} {canary_hash}, each
+	// for a vector: ErrorRateQuery gives the share of failed requests, 0 to 1;
+	// ReadyQuery 1 where a pod of the revision is ready, else 0 ("" for
+	// DefaultReadyQuery).
+	PrometheusAddress, ErrorRateQuery, ReadyQuery string
+	// Logs says where log lines of what fails are shown.
+	Logs LogMode
+	// Gateway is where its hosts answer; nil where nobody asks whether they do.
+	Gateway *Gateway
 }
+
+// Gateway is the address that a class's hosts are asked at, whatever they resolve to.
+type Gateway struct {
+	// Address is HOST:PORT; TLS says that it speaks it.
+	Address string
+	TLS     bool
+}
+
+// LogMode says where log lines are shown.
+type LogMode string
+
+// The modes of logs; LogsPrivate, the default, shows them where the repository is
+// private, since whoever reads it may then read what its code writes.
+const (
+	LogsPrivate LogMode = "private"
+	LogsAlways  LogMode = "always"
+	LogsNever   LogMode = "never"
+)
+
+// ShowsLogs says whether log lines are shown in a repository.
+func (c Class) ShowsLogs(private bool) bool {
+	switch c.Logs {
+	case LogsAlways:
+		return true
+	case LogsPrivate, "":
+		return private
+	}
+	return false
+}
+
+// Mode is how a change gets onto the branch of the GitOps repository.
+type Mode string
+
+// The modes; ModePush is the default.
+const (
+	ModePush        Mode = "push"
+	ModePullRequest Mode = "pull_request"
+)
+
+// DefaultReadyQuery asks kube-state-metrics whether any pod of the revision is ready.
+const DefaultReadyQuery = `max(kube_pod_status_ready{namespace="{namespace}",pod=~"{service}-{canary_hash}-.*",condition="true"})`
 
 // CommentMode says when the sticky comment is written.
 type CommentMode string

@@ -3,12 +3,14 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/spec"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -45,12 +47,29 @@ func Metadata() []netip.Prefix { return slices.Clone(metadata) }
 // Validate reports everything that is wrong with the class, one error per
 // mistake, joined; nil when it can be rendered and committed.
 func (c Class) Validate() error {
-	v := &validator{class: c.Name}
+	var errs []error
+	for _, p := range c.problems() {
+		errs = append(errs, fmt.Errorf("class %q: %s: %s", c.Name, p.field, p.msg))
+	}
+	return errors.Join(errs...)
+}
+
+// problem is what is wrong with a field of a class.
+type problem struct{ field, msg string }
+
+// problems returns everything that is wrong with the class.
+func (c Class) problems() []problem {
+	v := &validator{}
 	v.label("name", c.Name)
 	v.repoURL(c.RepoURL)
+	v.check(c.PushURL == "" || !hasPassword(c.PushURL), "push url", "holds a password: give the server a token instead")
 	v.literal("branch", c.Branch)
+	v.check(slices.Contains([]Mode{"", ModePush, ModePullRequest}, c.Mode), "mode", "%q is neither push nor pull_request", c.Mode)
 	v.label("argo cd namespace", c.ArgoCDNamespace)
 	v.subdomain("project", c.Project)
+	if c.Root != "" {
+		v.subdomain("root", c.Root)
+	}
 	v.literal("destination server", c.DestinationServer)
 	v.hosts(c)
 	v.check(strings.TrimSpace(c.ImageTemplate) != "", "image template", "is empty: give one such as %q", Default().ImageTemplate)
@@ -66,18 +85,17 @@ func (c Class) Validate() error {
 	v.destinations("denied egress", c.EgressDeniedCIDRs, false)
 	v.check(slices.Contains([]CommentMode{CommentSticky, CommentOnFailure, CommentOff}, c.Comment),
 		"comment", "%q is none of sticky, on-failure, off", c.Comment)
-	return errors.Join(v.errs...)
+	v.analysis(c)
+	v.check(slices.Contains([]LogMode{"", LogsPrivate, LogsAlways, LogsNever}, c.Logs), "logs", "%q is none of private, always, never", c.Logs)
+	return v.problems
 }
 
 // validator gathers the mistakes of one class.
-type validator struct {
-	class string
-	errs  []error
-}
+type validator struct{ problems []problem }
 
 func (v *validator) check(ok bool, field, format string, args ...any) {
 	if !ok {
-		v.errs = append(v.errs, fmt.Errorf("class %q: %s: %s", v.class, field, fmt.Sprintf(format, args...)))
+		v.problems = append(v.problems, problem{field, fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -97,12 +115,46 @@ func (v *validator) literal(field, value string) {
 
 func (v *validator) repoURL(raw string) {
 	v.literal("repository url", raw)
+	v.check(!hasPassword(raw), "repository url", "holds a password: Argo CD has credentials of its own")
+}
+
+func hasPassword(raw string) bool {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return // scp-like, such as git@host:path
+		return false // scp-like, such as git@host:path
 	}
 	_, password := u.User.Password()
-	v.check(!password, "repository url", "holds a password: Argo CD has credentials of its own")
+	return password
+}
+
+// analysis is what rollouts are judged by, and where idp looks whether they serve.
+func (v *validator) analysis(c Class) {
+	if c.Gateway != nil {
+		host, port, err := net.SplitHostPort(c.Gateway.Address)
+		v.check(err == nil && host != "" && port != "", "gateway address", "%q is not HOST:PORT, such as gateway.internal:443", c.Gateway.Address)
+	}
+	if c.PrometheusAddress != "" {
+		u, err := url.Parse(c.PrometheusAddress)
+		v.check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil,
+			"prometheus address", "%q is no http or https URL without credentials", c.PrometheusAddress)
+		v.literal("prometheus address", c.PrometheusAddress)
+	}
+	v.check(c.ErrorRateQuery == "" || c.PrometheusAddress != "", "error rate query", "has no Prometheus to ask: give prometheus_address as well")
+	v.query("error rate query", c.ErrorRateQuery)
+	v.query("ready query", c.ReadyQuery)
+}
+
+// query holds a template to what tells one environment's pods from another's.
+func (v *validator) query(field, query string) {
+	if query == "" {
+		return
+	}
+	const most = 4096
+	v.check(len(query) <= most, field, "has %d bytes: expected at most %d", len(query), most)
+	v.check(!strings.Contains(query, "{{"), field, "holds {{, which Argo Rollouts would expand: write { { apart")
+	for _, word := range []string{"{service}", "{namespace}"} {
+		v.check(strings.Contains(query, word), field, "has no %s: it would judge the pods of others", word)
+	}
 }
 
 // hosts tries the host template on the longest names there are.
@@ -151,9 +203,9 @@ func (v *validator) routing(r Routing) {
 }
 
 func (v *validator) times(c Class) {
-	v.check(c.TTL > 0, "ttl", "%s is not more than 0", c.TTL)
-	v.check(c.MaxTTL >= c.TTL, "maximum ttl", "%s is less than the ttl of %s", c.MaxTTL, c.TTL)
-	v.check(c.WarnBefore >= 0 && c.WarnBefore < c.TTL, "warning", "%s before expiry is not within the ttl of %s", c.WarnBefore, c.TTL)
+	v.check(c.TTL > 0, "ttl", "%s is not more than 0", spec.FormatDuration(c.TTL))
+	v.check(c.MaxTTL >= c.TTL, "maximum ttl", "%s at most is less than the ttl of %s", spec.FormatDuration(c.MaxTTL), spec.FormatDuration(c.TTL))
+	v.check(c.WarnBefore >= 0 && c.WarnBefore < c.TTL, "warning", "%s before expiry is not within the ttl of %s", spec.FormatDuration(c.WarnBefore), spec.FormatDuration(c.TTL))
 }
 
 func (v *validator) quota(q Quota) {

@@ -10,7 +10,8 @@ import (
 const (
 	// keepRevisions is how many old ReplicaSets stay; Git has the history.
 	keepRevisions = 2
-	// progressDeadline is how many seconds a rollout may make no progress.
+	// progressDeadline is how many seconds a rollout may make no progress where its
+	// environment does not say.
 	progressDeadline = 600
 )
 
@@ -47,7 +48,7 @@ func deployments(e *environment) ([]object, error) {
 				Selector:                &metav1.LabelSelector{MatchLabels: selector(svc.Name, roleApp)},
 				Template:                template,
 				RevisionHistoryLimit:    ptr(int32(keepRevisions)),
-				ProgressDeadlineSeconds: ptr(int32(progressDeadline)),
+				ProgressDeadlineSeconds: ptr(e.progressDeadline()),
 				Strategy: appsv1.DeploymentStrategy{
 					Type:          appsv1.RollingUpdateDeploymentStrategyType,
 					RollingUpdate: &appsv1.RollingUpdateDeployment{MaxUnavailable: &unavailable, MaxSurge: &surge},
@@ -56,6 +57,15 @@ func deployments(e *environment) ([]object, error) {
 		}})
 	}
 	return out, nil
+}
+
+// progressDeadline is in seconds. That of a preview is fixed: its pods start, and
+// nothing more.
+func (e *environment) progressDeadline() int32 {
+	if e.Environment == "" || e.RolloutTimeout <= 0 {
+		return progressDeadline
+	}
+	return seconds(e.RolloutTimeout)
 }
 
 // rollingBounds lets the old revision serve until the new one is ready. Where the

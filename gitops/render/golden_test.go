@@ -30,6 +30,13 @@ var goldens = map[string]func(*Input){
 	"canary-staging":        func(in *Input) { declared(in, "staging") },
 	"overrides-staging":     func(in *Input) { declared(in, "staging") },
 	"blue-green-production": func(in *Input) { declared(in, "production") },
+	"declared": func(in *Input) {
+		declared(in, "staging")
+		in.Namespace = "idp-acme-payments-staging-" + in.Ref.Hash()
+		in.RolloutTimeout = 20 * time.Minute
+		in.Class.Quota.CPU = "16"
+		judged(&in.Class)
+	},
 	"ingress": func(in *Input) {
 		in.Class.Routing = platform.Routing{
 			Kind: platform.Ingress, IngressClass: "nginx", TLSSecret: "preview-tls", ControllerNamespace: "ingress-nginx",
@@ -59,6 +66,34 @@ var goldens = map[string]func(*Input){
 func declared(in *Input, name string) {
 	in.Ref.ID, in.Environment, in.PR = name, name, 0
 	in.Class.Name, in.ExpiresAt = name, time.Time{}
+}
+
+// judged gives a class a Prometheus.
+func judged(class *platform.Class) {
+	class.PrometheusAddress = "http://prometheus.monitoring:9090"
+	class.ErrorRateQuery = `sum(rate(http_requests_total{namespace="{namespace}",service="{service}",pod=~"{service}-{canary_hash}-.*",code=~"5.."}[1m]))
+/ sum(rate(http_requests_total{namespace="{namespace}",service="{service}",pod=~"{service}-{canary_hash}-.*"}[1m]))`
+}
+
+// whole renders a preview, or every part of a declared environment.
+func whole(t testing.TB, in Input) []gitops.File {
+	t.Helper()
+	parts := []gitops.EnvironmentRef{in.Ref}
+	if in.Environment != "" {
+		for _, svc := range in.Spec.Services {
+			parts = append(parts, in.Ref.Of(svc.Name))
+		}
+	}
+	var files []gitops.File
+	for _, ref := range parts {
+		in.Ref = ref
+		rendered, err := Environment(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, rendered...)
+	}
+	return files
 }
 
 // preview is a plain preview of the given spec, its images resolved.
@@ -106,10 +141,7 @@ func TestGolden(t *testing.T) {
 			if change != nil {
 				change(&in)
 			}
-			rendered, err := Environment(in)
-			if err != nil {
-				t.Fatal(err)
-			}
+			rendered := whole(t, in)
 			got := txtar.Archive{Comment: archive.Comment, Files: archive.Files[:1]}
 			for _, f := range rendered {
 				got.Files = append(got.Files, txtar.File{Name: f.Path, Data: f.Content})

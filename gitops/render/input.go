@@ -14,12 +14,18 @@ import (
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Input is everything that an environment is made of. Environment does not
-// change it.
+// change it. For the shared part of a declared environment SHA, Spec and what comes
+// with them may be left out.
 type Input struct {
 	Ref gitops.EnvironmentRef
+	// Namespace is where the objects live, "" for Ref.Namespace(): what
+	// platform.Environment.NamespaceOf gave when the environment was first seen, since a
+	// pattern may change and a namespace cannot.
+	Namespace string
 	// FullName is the repository's "owner/name" of today, as GitHub spells it.
 	FullName string
 	// PR is the pull request's number, 0 where there is none.
@@ -28,7 +34,9 @@ type Input struct {
 	// from, Author the login of whoever opened the pull request.
 	SHA, HeadRef, Author string
 	Generation           int64
-	Spec                 *spec.Spec
+	// Attempt counts how often the revision was asked to roll out again; 0 for the first.
+	Attempt int
+	Spec    *spec.Spec
 	// SpecRaw is the spec's file at SHA, kept in the record; may be empty.
 	SpecRaw []byte
 	Class   platform.Class
@@ -41,12 +49,21 @@ type Input struct {
 	// Environment is the declared environment's name, "" for a preview. It selects
 	// the overrides of the spec, and canary and blue-green rollouts.
 	Environment string
+	// RolloutTimeout is how long a rollout of a declared environment may make no
+	// progress, 0 for progressDeadline.
+	RolloutTimeout time.Duration
 }
+
+// shared says whether the input is of what the services of a declared environment
+// share.
+func (in Input) shared() bool { return in.Environment != "" && in.Ref.Service == "" }
 
 // environment is an Input that was checked, with what several kinds need.
 type environment struct {
 	Input
-	name     string // of the namespace and the Application
+	namespace string
+	// services are those that are rendered: all of a preview, one of a declared
+	// environment, none of its shared part.
 	services []service
 	hosts    map[string]string
 	team     string
@@ -67,17 +84,18 @@ type service struct {
 var (
 	shaPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
 	pathPart   = regexp.MustCompile(`^[a-z0-9_.-]+$`)
+	nameLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 	fullName   = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
 )
 
 // check refuses what no caller should pass, before any of it becomes a path.
 func (in Input) check() error {
 	switch {
-	case in.Spec == nil || len(in.Spec.Services) == 0:
+	case (in.Spec == nil || len(in.Spec.Services) == 0) && !in.shared():
 		return errors.New("no services")
 	case in.Ref.RepositoryID <= 0:
 		return fmt.Errorf("repository id %d is not positive", in.Ref.RepositoryID)
-	case !shaPattern.MatchString(in.SHA):
+	case !shaPattern.MatchString(in.SHA) && (in.SHA != "" || !in.shared()):
 		return fmt.Errorf("sha %q is not 40 hexadecimal digits", in.SHA)
 	case !fullName.MatchString(in.FullName):
 		return fmt.Errorf("repository %q is not owner/name", in.FullName)
@@ -86,15 +104,47 @@ func (in Input) check() error {
 	case !utf8.Valid(in.SpecRaw) || !utf8.ValidString(in.HeadRef+in.Author):
 		return errors.New("spec, branch or author is not UTF-8")
 	}
-	return checkRef(in.Ref)
+	if err := checkRef(in.Ref); err != nil {
+		return err
+	}
+	return checkPart(in.Ref, in.Environment, in.namespace(), in.PR)
+}
+
+func (in Input) namespace() string {
+	if in.Namespace == "" {
+		return in.Ref.Namespace()
+	}
+	return in.Namespace
+}
+
+// checkPart holds what a ref, the declared environment's name, the namespace and the
+// pull request say to one another.
+func checkPart(ref gitops.EnvironmentRef, environment, namespace string, pr int) error {
+	switch {
+	case environment == "" && ref.Service != "":
+		return fmt.Errorf("service %s is part of no declared environment", ref.Service)
+	case environment != "" && spec.CheckEnvironment(environment) != "":
+		return fmt.Errorf("environment name %q %s", environment, spec.CheckEnvironment(environment))
+	case environment != "" && (ref.ID != environment || pr != 0):
+		return fmt.Errorf("%s of pull request %d is not the environment %s", ref, pr, environment)
+	case environment == "" && namespace != ref.Namespace():
+		return fmt.Errorf("namespace %q is not %s", namespace, ref.Namespace())
+	case len(validation.IsDNS1123Label(namespace)) > 0 || !strings.HasPrefix(namespace, "idp-") || !strings.Contains(namespace, ref.Shared().Hash()):
+		return fmt.Errorf("namespace %q does not begin with idp-, or has no %s in it", namespace, ref.Shared().Hash())
+	}
+	return nil
 }
 
 // checkRef refuses what is not one folder's name each.
 func checkRef(ref gitops.EnvironmentRef) error {
-	for _, part := range []string{ref.Owner, ref.Repo, ref.ID} {
+	for _, part := range []string{ref.Owner, ref.Repo} {
 		if !pathPart.MatchString(part) || slices.Contains([]string{".", "..", ".git"}, part) {
 			return fmt.Errorf("%q cannot be part of a path", part)
 		}
+	}
+	// Neither has a dot, which stands between the two in a folder's name.
+	if !nameLabel.MatchString(ref.ID) || ref.Service != "" && !nameLabel.MatchString(ref.Service) {
+		return fmt.Errorf("%q cannot be the name of an environment", ref.Key())
 	}
 	return nil
 }
@@ -104,19 +154,41 @@ func newEnvironment(in Input) (*environment, error) {
 		return nil, fmt.Errorf("render %s: %w", in.Ref, err)
 	}
 	in.ExpiresAt = in.ExpiresAt.UTC().Truncate(time.Second)
-	env := &environment{Input: in, name: in.Ref.Name(), hosts: Hosts(in), team: team(in.Spec)}
+	env := &environment{Input: in, namespace: in.namespace(), hosts: map[string]string{}}
+	if in.shared() {
+		return env, nil
+	}
+	env.hosts, env.team = Hosts(in), team(in.Spec)
 	var problems problems
 	problems.add(uniqueHosts(env.hosts))
 	for _, declared := range in.Spec.Services {
+		if in.Ref.Service != "" && in.Ref.Service != declared.Name {
+			delete(env.hosts, declared.Name)
+			continue
+		}
 		svc, err := env.service(declared)
 		problems.add(err)
 		env.services = append(env.services, svc)
 		env.migrates = env.migrates || svc.Migrate != nil
 	}
+	if len(env.services) == 0 {
+		return nil, fault.Newf(fault.Invalid, "the spec has no service %q", in.Ref.Service).WithHint("it has %s", serviceNames(in.Spec.Services))
+	}
 	if len(problems) == 0 {
 		problems.add(env.checkQuota())
 	}
 	return env, problems.err()
+}
+
+// has says whether a part of the environment is rendered.
+func (e *environment) has(p part) bool {
+	switch {
+	case e.Environment == "":
+		return true
+	case e.shared():
+		return p == sharedPart
+	}
+	return p == servicePart
 }
 
 // service applies the overrides, names the image and expands the placeholders.

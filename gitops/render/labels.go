@@ -22,11 +22,11 @@ const waveAnnotation = "argocd.argoproj.io/sync-wave"
 
 // meta is the metadata of an object of the environment at large.
 func (e *environment) meta(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: name, Namespace: e.name, Labels: e.labels()}
+	return metav1.ObjectMeta{Name: name, Namespace: e.namespace, Labels: e.labels()}
 }
 
 func (e *environment) labels() map[string]string {
-	return map[string]string{gitops.LabelManagedBy: gitops.ManagedBy, gitops.LabelEnvironment: e.name}
+	return map[string]string{gitops.LabelManagedBy: gitops.ManagedBy, gitops.LabelEnvironment: e.Ref.Shared().Name()}
 }
 
 // serviceMeta is the metadata of a service's object. Where a service migrates,
@@ -68,6 +68,12 @@ func (e *environment) facts() map[string]string {
 		gitops.KeyClass:        e.Class.Name,
 		gitops.KeySHA:          e.SHA,
 		gitops.KeyHeadRef:      e.HeadRef,
+	}
+	if e.shared() {
+		// Its services have commits of their own.
+		for _, key := range []string{gitops.KeySHA, gitops.KeyHeadRef, gitops.KeyOwner} {
+			delete(facts, key)
+		}
 	}
 	if e.PR > 0 {
 		facts[gitops.KeyPullRequest] = strconv.Itoa(e.PR)

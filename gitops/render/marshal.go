@@ -47,7 +47,10 @@ func escape(char []byte) []byte {
 
 // emptyByDefault are the structs without omitempty that are noise when empty.
 // Others mean something when empty, such as podSelector and emptyDir.
-var emptyByDefault = map[string]bool{"resources": true, "strategy": true, "metadata": true, "spec": true}
+var emptyByDefault = map[string]bool{
+	"resources": true, "strategy": true, "metadata": true, "spec": true,
+	"analysisRunMetadata": true, "authentication": true, "oauth2": true, "sigv4": true,
+}
 
 func prune(value any) {
 	switch value := value.(type) {

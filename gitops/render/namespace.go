@@ -18,6 +18,6 @@ func namespaces(e *environment) ([]object, error) {
 	}
 	return []object{{"namespace.yaml", &corev1.Namespace{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
-		ObjectMeta: metav1.ObjectMeta{Name: e.name, Labels: labels, Annotations: facts},
+		ObjectMeta: metav1.ObjectMeta{Name: e.namespace, Labels: labels, Annotations: facts},
 	}}}, nil
 }

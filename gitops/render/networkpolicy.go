@@ -48,7 +48,12 @@ func networkPolicies(e *environment) ([]object, error) {
 	}}}, nil
 }
 
+// hasWeb is true of a declared environment whatever it holds today: its services
+// come and go without it.
 func (e *environment) hasWeb() bool {
+	if e.shared() {
+		return true
+	}
 	for _, svc := range e.services {
 		if svc.Kind == spec.Web {
 			return true

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"strconv"
+
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
@@ -33,6 +35,12 @@ func (e *environment) podTemplate(svc service, role string) (corev1.PodTemplateS
 	if !pinned(svc.image) {
 		// A tag may stay the same from push to push; the revision makes the pods new.
 		template.Annotations = map[string]string{gitops.KeySHA: e.SHA}
+	}
+	if e.Attempt > 0 {
+		if template.Annotations == nil {
+			template.Annotations = map[string]string{}
+		}
+		template.Annotations[gitops.KeyAttempt] = strconv.Itoa(e.Attempt)
 	}
 	return template, nil
 }

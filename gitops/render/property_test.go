@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ var allowed = map[string]func() any{
 	"v1/ServiceAccount":                      func() any { return new(corev1.ServiceAccount) },
 	"batch/v1/Job":                           func() any { return new(batchv1.Job) },
 	"apps/v1/Deployment":                     func() any { return new(appsv1.Deployment) },
+	"argoproj.io/v1alpha1/AnalysisTemplate":  func() any { return new(rolloutsv1alpha1.AnalysisTemplate) },
 	"argoproj.io/v1alpha1/Rollout":           func() any { return new(rolloutsv1alpha1.Rollout) },
 	"batch/v1/CronJob":                       func() any { return new(batchv1.CronJob) },
 	"v1/Service":                             func() any { return new(corev1.Service) },
@@ -107,6 +109,10 @@ func drawService(t *rapid.T, name string) spec.Service {
 	if rapid.Bool().Draw(t, "resources") {
 		svc.Resources = spec.Resources{Requests: spec.ResourceList{CPU: "700m"}, Limits: spec.ResourceList{Memory: "64Mi"}}
 	}
+	svc.Rollback = spec.Rollback{
+		Auto:        rapid.Bool().Draw(t, "rollback"),
+		OnErrorRate: rapid.SampledFrom([]float64{0, 0.0001, 0.07, 1, 33.3333, 99.9999}).Draw(t, "rate"),
+	}
 	if svc.Deploy.Strategy == spec.Canary {
 		svc.Deploy.Canary = []spec.CanaryStep{{Weight: 10, Pause: time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "pause"))}, {Weight: 100}}
 	}
@@ -119,6 +125,9 @@ func drawInput(t *rapid.T) Input {
 	class.Quota.CPU, class.Quota.Memory = "64", "64Gi"
 	if rapid.Bool().Draw(t, "ingress") {
 		class.Routing = platform.Routing{Kind: platform.Ingress, ControllerNamespace: "ingress"}
+	}
+	if rapid.Bool().Draw(t, "judged") {
+		judged(&class)
 	}
 	owner := rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9-]{0,38}`).Draw(t, "owner")
 	repo := "r" + rapid.StringMatching(`[A-Za-z0-9._-]{0,99}`).Draw(t, "repo")
@@ -134,13 +143,20 @@ func drawInput(t *rapid.T) Input {
 		in.Ref.ID = gitops.PreviewID(in.PR)
 		in.ExpiresAt = time.Unix(rapid.Int64Range(1, 1<<33).Draw(t, "expires"), 0)
 	} else {
-		in.Environment = label(63).Draw(t, "environment")
+		in.Environment = label(40).Filter(func(s string) bool { return spec.CheckEnvironment(s) == "" }).Draw(t, "environment")
 		in.Ref.ID = in.Environment
+		if rapid.Bool().Draw(t, "pattern") {
+			in.Namespace = "idp-" + label(20).Draw(t, "namespace") + "-" + in.Ref.Hash()
+		}
+		in.RolloutTimeout = time.Duration(rapid.Int64Range(0, int64(24*time.Hour)).Draw(t, "timeout"))
 	}
 	for _, name := range rapid.SliceOfNDistinct(label(40), 1, 3, rapid.ID[string]).Draw(t, "names") {
 		svc := drawService(t, name)
 		in.Spec.Services = append(in.Spec.Services, svc)
 		in.Images[name] = "registry.example.com/" + name + testDigest
+	}
+	if in.Environment != "" && rapid.Bool().Draw(t, "service") {
+		in.Ref.Service = in.Spec.Services[0].Name
 	}
 	return in
 }
@@ -174,6 +190,7 @@ func checkRendering(t *rapid.T, in Input, again bool) {
 		}
 	}
 	seen := map[string]bool{}
+	checkParts(t, in, files)
 	for i, f := range files {
 		if i > 0 && files[i-1].Path >= f.Path {
 			t.Fatalf("%s comes before %s", files[i-1].Path, f.Path)
@@ -184,12 +201,27 @@ func checkRendering(t *rapid.T, in Input, again bool) {
 		}
 		object := checkObject(t, in, f, seen)
 		checkPods(t, in, object)
+		checkAnalysis(t, in, object)
 		if again {
 			back, err := marshal(object)
 			if err != nil || !bytes.Equal(back, f.Content) {
 				t.Fatalf("%s reads back as another object, %v:\n%s", f.Path, err, cmp.Diff(string(f.Content), string(back)))
 			}
 		}
+	}
+}
+
+// checkParts holds that what the services of a declared environment share is in one
+// folder and a service's own in another.
+func checkParts(t *rapid.T, in Input, files []gitops.File) {
+	shared := slices.ContainsFunc(files, func(f gitops.File) bool { return strings.HasSuffix(f.Path, "/manifests/namespace.yaml") })
+	own := slices.ContainsFunc(files, func(f gitops.File) bool {
+		return slices.ContainsFunc(in.Spec.Services, func(svc spec.Service) bool {
+			return strings.HasPrefix(strings.TrimPrefix(f.Path, in.Ref.ManifestsDir()+"/"), svc.Name+"-")
+		})
+	})
+	if wantShared, wantOwn := in.Ref.Service == "", in.Environment == "" || in.Ref.Service != ""; shared != wantShared || own != wantOwn {
+		t.Fatalf("%s has the shared part: %v, and a service's: %v", in.Ref, shared, own)
 	}
 }
 
@@ -214,10 +246,10 @@ func checkObject(t *rapid.T, in Input, f gitops.File, seen map[string]bool) any 
 	}
 	m := head.Metadata
 	if kind == "v1/Namespace" {
-		if m.Name != in.Ref.Name() || m.Namespace != "" {
+		if m.Name != in.namespace() || m.Namespace != "" {
 			t.Fatalf("namespace %q", m.Name)
 		}
-	} else if m.Namespace != in.Ref.Name() {
+	} else if m.Namespace != in.namespace() {
 		t.Fatalf("%s is in namespace %q", f.Path, m.Namespace)
 	}
 	if errs := validation.IsDNS1123Label(m.Name); len(errs) > 0 {
@@ -241,6 +273,29 @@ func checkObject(t *rapid.T, in Input, f gitops.File, seen map[string]bool) any 
 	}
 	return object
 }
+
+// checkAnalysis holds that nothing a person typed is part of a query or a condition,
+// and that a rollout refers to what is there.
+func checkAnalysis(t *rapid.T, in Input, object any) {
+	switch o := object.(type) {
+	case *rolloutsv1alpha1.AnalysisTemplate:
+		query := o.Spec.Metrics[0].Provider.Prometheus.Query
+		if query != withArgs(in.Class.ErrorRateQuery) && query != withArgs(platform.DefaultReadyQuery) {
+			t.Fatalf("query %q is not the class's", query)
+		}
+		for _, condition := range []string{o.Spec.Metrics[0].SuccessCondition, o.Spec.Metrics[0].FailureCondition} {
+			if !conditionForm.MatchString(condition) {
+				t.Fatalf("condition %q", condition)
+			}
+		}
+	case *rolloutsv1alpha1.Rollout:
+		if in.Class.PrometheusAddress == "" && strings.Contains(fmt.Sprint(o.Spec.Strategy), "TemplateName") {
+			t.Fatalf("rollout is judged by nothing: %v", o.Spec.Strategy)
+		}
+	}
+}
+
+var conditionForm = regexp.MustCompile(`^len\(result\) > 0 && !isNaN\(result\[0\]\) && !isInf\(result\[0\]\) && result\[0\] (<=|>) 0(\.[0-9]{1,6})?$`)
 
 // checkPods holds what no pod may ever have, and that what was typed arrives.
 func checkPods(t *rapid.T, in Input, object any) {

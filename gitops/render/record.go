@@ -25,23 +25,27 @@ const (
 type Record struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
-	// RepositoryID, Owner, Repo and ID are the EnvironmentRef.
+	// RepositoryID, Owner, Repo, ID and Service are the EnvironmentRef.
 	RepositoryID int64  `json:"repositoryID"`
 	Owner        string `json:"owner"`
 	Repo         string `json:"repo"`
 	ID           string `json:"id"`
+	Service      string `json:"service,omitempty"`
 	// FullName is the repository's name when this was written.
 	FullName string `json:"fullName"`
 	// Environment is the declared environment's name, "" for a preview.
 	Environment string `json:"environment,omitempty"`
 	PullRequest int    `json:"pullRequest,omitempty"`
 	Generation  int64  `json:"generation"`
-	SHA         string `json:"sha"`
-	HeadRef     string `json:"headRef,omitempty"`
-	Author      string `json:"author,omitempty"`
-	Team        string `json:"team,omitempty"`
-	Class       string `json:"class"`
-	// Namespace and Application are both Ref().Name().
+	// SHA is "" where the shared part of a declared environment was made for no
+	// commit in particular.
+	SHA     string `json:"sha,omitempty"`
+	HeadRef string `json:"headRef,omitempty"`
+	Author  string `json:"author,omitempty"`
+	Team    string `json:"team,omitempty"`
+	Class   string `json:"class"`
+	// Namespace is Ref().Namespace(), or of a declared environment what the platform
+	// team's pattern gave. Application is Ref().Name().
 	Namespace   string `json:"namespace"`
 	Application string `json:"application"`
 	// Images and Hosts are by service.
@@ -55,16 +59,16 @@ type Record struct {
 
 // Ref is the environment that the record is about.
 func (r *Record) Ref() gitops.EnvironmentRef {
-	return gitops.EnvironmentRef{RepositoryID: r.RepositoryID, Owner: r.Owner, Repo: r.Repo, ID: r.ID}
+	return gitops.EnvironmentRef{RepositoryID: r.RepositoryID, Owner: r.Owner, Repo: r.Repo, ID: r.ID, Service: r.Service}
 }
 
 func (e *environment) record() ([]byte, error) {
 	r := Record{
 		APIVersion: recordVersion, Kind: recordKind,
-		RepositoryID: e.Ref.RepositoryID, Owner: e.Ref.Owner, Repo: e.Ref.Repo, ID: e.Ref.ID,
+		RepositoryID: e.Ref.RepositoryID, Owner: e.Ref.Owner, Repo: e.Ref.Repo, ID: e.Ref.ID, Service: e.Ref.Service,
 		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation,
 		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, Team: e.team, Class: e.Class.Name,
-		Namespace: e.name, Application: e.name,
+		Namespace: e.namespace, Application: e.Ref.Name(),
 		Images: map[string]string{}, Hosts: e.hosts, Spec: string(e.SpecRaw),
 	}
 	for _, svc := range e.services {
@@ -101,7 +105,7 @@ func (r *Record) check() error {
 		return fmt.Errorf("it is a %q %q, expected %s %s", r.APIVersion, r.Kind, recordVersion, recordKind)
 	case r.RepositoryID <= 0 || r.Generation < 0 || r.PullRequest < 0:
 		return errors.New("repositoryID, generation or pullRequest is out of range")
-	case !shaPattern.MatchString(r.SHA):
+	case !shaPattern.MatchString(r.SHA) && (r.SHA != "" || r.Environment == "" || r.Service != ""):
 		return fmt.Errorf("sha %q is not 40 hexadecimal digits", r.SHA)
 	case !fullName.MatchString(r.FullName):
 		return fmt.Errorf("fullName %q is not owner/name", r.FullName)
@@ -109,8 +113,11 @@ func (r *Record) check() error {
 	if err := checkRef(r.Ref()); err != nil {
 		return err
 	}
-	if name := r.Ref().Name(); r.Namespace != name || r.Application != name {
-		return fmt.Errorf("namespace %q and application %q are not %s", r.Namespace, r.Application, name)
+	if err := checkPart(r.Ref(), r.Environment, r.Namespace, r.PullRequest); err != nil {
+		return err
+	}
+	if name := r.Ref().Name(); r.Application != name {
+		return fmt.Errorf("application %q is not %s", r.Application, name)
 	}
 	for _, svc := range slices.Sorted(maps.Keys(r.Images)) {
 		if r.Images[svc] == "" {

@@ -37,6 +37,26 @@ func TestParseRecordRefuses(t *testing.T) {
 			t.Errorf("%s is taken: %+v", name, got)
 		}
 	}
+	in := staging(t)
+	in.Ref.Service = "web"
+	record = mustRender(t, in)["environment.yaml"]
+	for name, replace := range map[string][2]string{
+		"a service of no environment": {"environment: staging\n", ""},
+		"another environment":         {"environment: staging", "environment: production"},
+		"another service":             {"service: web\n", "service: jobs\n"},
+		"a service with a dot":        {"service: web\n", "service: we.b\n"},
+		"a service without a commit":  {"sha: " + testSHA + "\n", ""},
+		"a namespace of others":       {"namespace: idp-", "namespace: kube-"},
+		"a namespace without hash":    {"namespace: " + in.Ref.Namespace(), "namespace: idp-x"},
+	} {
+		broken := strings.Replace(record, replace[0], replace[1], 1)
+		if broken == record {
+			t.Fatalf("%s: nothing to replace", name)
+		}
+		if got, err := ParseRecord([]byte(broken)); err == nil {
+			t.Errorf("%s is taken: %+v", name, got)
+		}
+	}
 	if _, err := ParseRecord([]byte(strings.Repeat("#", maxRecord+1))); err == nil {
 		t.Error("a record without end is read")
 	}

@@ -31,23 +31,35 @@ type object struct {
 // renderer makes the objects of one kind.
 type renderer struct {
 	apiVersion, kind string
+	part             part
 	render           func(*environment) ([]object, error)
 }
 
+// part is which half of an environment an object belongs to. A preview has both in
+// one folder; a declared environment has a folder for what its services share and
+// one for each service.
+type part int
+
+const (
+	sharedPart part = iota
+	servicePart
+)
+
 // renderers has one row per kind that idp writes.
 var renderers = []renderer{
-	{"v1", "Namespace", namespaces},
-	{"v1", "ResourceQuota", resourceQuotas},
-	{"v1", "LimitRange", limitRanges},
-	{"networking.k8s.io/v1", "NetworkPolicy", networkPolicies},
-	{"v1", "ServiceAccount", serviceAccounts},
-	{"batch/v1", "Job", migrateJobs},
-	{"apps/v1", "Deployment", deployments},
-	{"argoproj.io/v1alpha1", "Rollout", rollouts},
-	{"batch/v1", "CronJob", cronJobs},
-	{"v1", "Service", services},
-	{"gateway.networking.k8s.io/v1", "HTTPRoute", httpRoutes},
-	{"networking.k8s.io/v1", "Ingress", ingresses},
+	{"v1", "Namespace", sharedPart, namespaces},
+	{"v1", "ResourceQuota", sharedPart, resourceQuotas},
+	{"v1", "LimitRange", sharedPart, limitRanges},
+	{"networking.k8s.io/v1", "NetworkPolicy", sharedPart, networkPolicies},
+	{"v1", "ServiceAccount", sharedPart, serviceAccounts},
+	{"batch/v1", "Job", servicePart, migrateJobs},
+	{"apps/v1", "Deployment", servicePart, deployments},
+	{"argoproj.io/v1alpha1", "AnalysisTemplate", servicePart, analysisTemplates},
+	{"argoproj.io/v1alpha1", "Rollout", servicePart, rollouts},
+	{"batch/v1", "CronJob", servicePart, cronJobs},
+	{"v1", "Service", servicePart, services},
+	{"gateway.networking.k8s.io/v1", "HTTPRoute", servicePart, httpRoutes},
+	{"networking.k8s.io/v1", "Ingress", servicePart, ingresses},
 }
 
 // Kinds returns the "apiVersion/kind" of everything that Environment renders, for
@@ -61,9 +73,12 @@ func Kinds() []string {
 }
 
 // Environment renders everything below in.Ref.Dir(), sorted by path: the record
-// environment.yaml and one file per object in manifests/. Its errors carry a
-// fault for whoever wrote the spec where the spec asks for what it may not have,
-// every such fault in one.
+// environment.yaml and one file per object in manifests/. Of a declared environment
+// that is one of its parts: with in.Ref.Service the service of that name, and without
+// it what the services share, the namespace and its limits.
+//
+// Its errors carry a fault for whoever wrote the spec where the spec asks for what it
+// may not have, every such fault in one.
 func Environment(in Input) ([]gitops.File, error) {
 	env, err := newEnvironment(in)
 	if err != nil {
@@ -75,6 +90,9 @@ func Environment(in Input) ([]gitops.File, error) {
 	}
 	files := []gitops.File{{Path: in.Ref.RecordPath(), Content: record}}
 	for _, r := range renderers {
+		if !env.has(r.part) {
+			continue
+		}
 		objects, err := r.render(env)
 		if err != nil {
 			return nil, fmt.Errorf("render %s of %s: %w", r.kind, in.Ref, err)

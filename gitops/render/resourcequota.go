@@ -71,13 +71,24 @@ func (l *limits) exceeds(bound limits) (asked, allowed string) {
 // checkQuota refuses an environment whose pods could never all run: the quota
 // would hold them back without a word in the pull request. Where the pods fit but
 // not those of a new revision beside them, rollouts do without a surge.
+//
+// It sums all services of the spec, for a single one of a declared environment too:
+// they share a namespace, and may well be rolled out together.
 func (e *environment) checkQuota() error {
 	bound, err := quotaOf(e.Class.Quota)
 	if err != nil {
 		return err
 	}
 	var steady, surge limits
-	for _, svc := range e.services {
+	var wholly []string
+	for _, declared := range e.Spec.Services {
+		svc := service{Service: override(declared, e.Environment)}
+		if svc.limits, err = limitsOf(svc.Service, e.Class.Quota); err != nil {
+			return err
+		}
+		if svc.Replicas > 1 && strategyOf(svc, e.Environment) == spec.BlueGreen {
+			wholly = append(wholly, svc.Name)
+		}
 		pods := int64(svc.Replicas)
 		if svc.Kind == spec.Cron {
 			pods = 1
@@ -91,12 +102,16 @@ func (e *environment) checkQuota() error {
 		}
 	}
 	if asked, allowed := steady.exceeds(bound); asked != "" {
-		return fault.Newf(fault.Denied, "%s may have %s in all, and needs %s for %s", e.Ref.ID, allowed, asked, e.serviceNames()).
+		return fault.Newf(fault.Denied, "%s may have %s in all, and needs %s for %s", e.Ref.ID, allowed, asked, serviceNames(e.Spec.Services)).
 			WithHint("lower replicas or resources.limits")
 	}
 	surge.add(steady, 1)
-	excess, _ := surge.exceeds(bound)
-	e.surge = excess == ""
+	asked, allowed := surge.exceeds(bound)
+	e.surge = asked == ""
+	if !e.surge && len(wholly) > 0 {
+		return fault.Newf(fault.Denied, "%s may have %s in all, and needs %s while %s runs twice, the old revision beside the new one",
+			e.Ref.ID, allowed, asked, strings.Join(wholly, ", ")).WithHint("lower replicas or resources.limits, or use strategy canary or rolling")
+	}
 	return nil
 }
 
@@ -108,9 +123,9 @@ func surgePods(svc service, environment string) int64 {
 	return 1
 }
 
-func (e *environment) serviceNames() string {
-	names := make([]string, len(e.services))
-	for i, svc := range e.services {
+func serviceNames(services []spec.Service) string {
+	names := make([]string, len(services))
+	for i, svc := range services {
 		names[i] = svc.Name
 	}
 	return strings.Join(names, ", ")

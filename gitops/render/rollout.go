@@ -31,7 +31,7 @@ func rollouts(e *environment) ([]object, error) {
 				Selector:                &metav1.LabelSelector{MatchLabels: selector(svc.Name, roleApp)},
 				Template:                template,
 				RevisionHistoryLimit:    ptr(int32(keepRevisions)),
-				ProgressDeadlineSeconds: ptr(int32(progressDeadline)),
+				ProgressDeadlineSeconds: ptr(e.progressDeadline()),
 				ProgressDeadlineAbort:   svc.Rollback.Auto,
 				Strategy:                e.rolloutStrategy(svc, strategy),
 			},
@@ -42,14 +42,23 @@ func rollouts(e *environment) ([]object, error) {
 
 func (e *environment) rolloutStrategy(svc service, strategy spec.Strategy) rolloutsv1alpha1.RolloutStrategy {
 	if strategy == spec.BlueGreen {
-		return rolloutsv1alpha1.RolloutStrategy{BlueGreen: &rolloutsv1alpha1.BlueGreenStrategy{
-			ActiveService: svc.Name, AutoPromotionEnabled: ptr(true),
-		}}
+		out := &rolloutsv1alpha1.BlueGreenStrategy{
+			ActiveService: svc.Name, AutoPromotionEnabled: ptr(true), PostPromotionAnalysis: judgedBy(e.analyses(svc)...),
+		}
+		if health, ok := e.healthAnalysis(svc); ok {
+			out.PrePromotionAnalysis = judgedBy(health) // without traffic there is no error rate
+		}
+		return rolloutsv1alpha1.RolloutStrategy{BlueGreen: out}
 	}
 	unavailable, surge := e.rollingBounds()
-	return rolloutsv1alpha1.RolloutStrategy{Canary: &rolloutsv1alpha1.CanaryStrategy{
+	out := &rolloutsv1alpha1.CanaryStrategy{
 		Steps: canarySteps(svc.Deploy.Canary), MaxUnavailable: &unavailable, MaxSurge: &surge,
-	}}
+	}
+	if background := judgedBy(e.analyses(svc)...); background != nil {
+		// From the second step on: there are no pods to judge before the first is done.
+		out.Analysis = &rolloutsv1alpha1.RolloutAnalysisBackground{RolloutAnalysis: *background, StartingStep: ptr(int32(1))}
+	}
+	return rolloutsv1alpha1.RolloutStrategy{Canary: out}
 }
 
 // canarySteps sets each weight and pauses after it where the spec says so.

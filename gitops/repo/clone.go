@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
 )
 
@@ -59,7 +60,7 @@ func (r *Repo) prepare(ctx context.Context) error {
 	}
 	r.lock = lock
 	if err := gitexec.Lock(lock); err != nil {
-		return fmt.Errorf("in use by another process: %w", err)
+		return fault.Wrap(err, fault.Conflict, "in use by another process", "end the other idp serve, or give this one a database and a state_dir of its own")
 	}
 	if r.askpass, err = writeAskpass(r.opts.Dir); err != nil {
 		return err

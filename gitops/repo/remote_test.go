@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
@@ -161,8 +162,9 @@ func TestStateDirectory(t *testing.T) {
 	dir := t.TempDir()
 	in := func(o *Options) { o.Dir = dir }
 	r := open(t, remote, in)
-	if _, err := Open(t.Context(), r.opts); err == nil {
-		t.Error("a state directory was opened twice")
+	_, err := Open(t.Context(), r.opts)
+	if told, ok := errors.AsType[*fault.Error](err); !ok || told.Code != fault.Conflict || told.Hint == "" {
+		t.Errorf("a state directory was opened twice: %v", err)
 	}
 	mustCommit(t, r, deploy("pr-1", "v1"))
 	if err := r.Close(); err != nil {

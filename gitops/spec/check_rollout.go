@@ -113,11 +113,8 @@ func (c *checker) environments(field string, blocks map[string]*environmentBlock
 	out := make(map[string]Override, len(blocks))
 	for _, env := range sortedKeys(blocks) {
 		at := join(field, env)
-		switch {
-		case env == "preview" || previewID.MatchString(env):
-			c.reportKey(at, KindFormat, "environment name %s is taken by previews: choose another; what previews get is in preview", quote(env))
-		case !dnsLabel.MatchString(env) || len(env) > maxName:
-			c.reportKey(at, KindFormat, `environment name %s is not valid: expected at most %d lower-case letters, digits and "-", with a letter or digit at both ends`, quote(env), maxName)
+		if why := CheckEnvironment(env); why != "" {
+			c.reportKey(at, KindFormat, "environment name %s %s", quote(env), why)
 		}
 		b := blocks[env]
 		if b == nil {

@@ -32,7 +32,7 @@ type serviceBlock struct {
 	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=40,pattern=^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
 	// The team that owns the service.
 	Team string `json:"team" jsonschema:"minLength=1,maxLength=63,pattern=^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"`
-	// The folder of the service in the repository, such as "services/api"; all of the repository when left out.
+	// The folder of the service in the repository, such as "services/api". It is for readers alone: what a pull request has to change stands in "preview".
 	Path string `json:"path" jsonschema:"minLength=1,maxLength=512,pattern=^[^/]"`
 	// The container image, with placeholders {sha} {short_sha} {pr} {env} {host} {owner} {repo} {service}; the server's image template when left out.
 	Image string `json:"image" jsonschema:"minLength=1,maxLength=1024,example=ghcr.io/{owner}/{repo}:{sha}"`

@@ -83,10 +83,8 @@ func keysOf(t reflect.Type) string {
 	return strings.Join(names, ", ")
 }
 
-// homes says for each key which block it belongs in, the outermost if several, for
+// findHomes says for each key which block it belongs in, the outermost if several, for
 // keys that are right but in the wrong place.
-var homes = findHomes(reflect.TypeFor[document]())
-
 func findHomes(root reflect.Type) map[string]string {
 	out, visited := map[string]string{}, map[reflect.Type]bool{}
 	var visit func(reflect.Type, string)

@@ -28,14 +28,13 @@ const (
 //
 // Parse keeps nothing of data, needs nothing but data, and never panics.
 func Parse(name string, data []byte) (*Spec, Errors) {
-	src := &source{name: name, outlawed: map[*yaml.Node]bool{}}
+	src := &source{name: name, needs: "service with its name", outlawed: map[*yaml.Node]bool{}}
 	root := src.load(data)
 	if root == nil {
 		return nil, src.errs.sorted()
 	}
-	d := &decoder{source: src, places: map[string]place{"": {value: root}}, bad: map[string]bool{}}
 	var doc document
-	d.decode("", root, reflect.ValueOf(&doc).Elem(), keywords{})
+	d := newDecoder(src, root, reflect.ValueOf(&doc).Elem())
 	out := (&checker{decoder: d}).document(&doc)
 	if len(src.errs) == 0 {
 		src.agree(data, root)

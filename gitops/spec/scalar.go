@@ -145,7 +145,11 @@ func readBool(n *yaml.Node) (bool, *problem) {
 	}
 	p := &problem{KindType, "expected true or false, got " + describe(n), meant}
 	if meant != "" {
-		p.msg += ": did you mean " + meant + " without quotes?"
+		without := ""
+		if !plain(n) {
+			without = " without quotes"
+		}
+		p.msg += ": did you mean " + meant + without + "?"
 	}
 	return false, p
 }

@@ -19,7 +19,9 @@ const (
 
 // source is the text of a file and the mistakes found in it so far.
 type source struct {
-	name  string
+	name string
+	// needs is what the file must have at least, "" where it may be empty.
+	needs string
 	lines []string
 	errs  Errors
 	// outlawed are nodes already reported, which decode leaves alone.
@@ -46,8 +48,9 @@ func (s *source) load(data []byte) *yaml.Node {
 	var doc, second yaml.Node
 	switch err := loader.Load(&doc); {
 	case errors.Is(err, io.EOF), err == nil && empty(&doc):
-		s.add(Error{Line: 1, Column: 1, Kind: KindMissing,
-			Message: "the file is empty: expected at least service with its name"})
+		if s.needs != "" {
+			s.add(Error{Line: 1, Column: 1, Kind: KindMissing, Message: "the file is empty: expected at least " + s.needs})
+		}
 		return nil
 	case err != nil:
 		s.syntax(err)

@@ -44,7 +44,8 @@ const (
 type Service struct {
 	Name string // DNS-1123 label, at most 40 characters
 	Team string // "" when not given
-	// Path is the service's folder in the repository, "" for all of it.
+	// Path is the service's folder in the repository, "" where it is not told. Nothing
+	// follows from it: which changes count is for Preview.Paths.
 	Path string
 	// Image is the image template, "" for the server's.
 	Image string

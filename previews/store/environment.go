@@ -42,7 +42,8 @@ func decodeEnvironment(row interface{ Scan(...any) error }, more ...any) (previe
 	return e, nil
 }
 
-// Environment returns one environment, or previews.ErrNotFound.
+// Environment returns one environment by its key in the repository
+// (gitops.EnvironmentRef.Key), or previews.ErrNotFound.
 func (s *Store) Environment(ctx context.Context, repositoryID int64, id string) (previews.Environment, error) {
 	defer s.metrics.time("environment")()
 	e, err := oneEnvironment(s.read.QueryRowContext, ctx, `repository_id = ? AND env_id = ?`, repositoryID, id)
@@ -205,6 +206,9 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environ
 	}
 	after.RowID, after.Ref, after.Version = before.RowID, before.Ref, before.Version+1
 	after.CreatedAt, after.UpdatedAt = before.CreatedAt, s.now().UTC()
+	if err := insertFinished(ctx, tx, after); err != nil {
+		return err
+	}
 	if after.Diff == "" && after.AppliedCommit == before.AppliedCommit {
 		after.Diff = before.Diff
 	}
@@ -216,15 +220,23 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environ
 		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?,
 		wanted_at = ?, image_check_at = ?, expires_at = ?, report_rank = ?,
 		unreported_since = CASE WHEN version = reported_version THEN ? ELSE unreported_since END,
-		report_not_before = CASE WHEN report_not_before = ? THEN 0 ELSE report_not_before END
-		WHERE id = ?`, append(p, stamp(after.UpdatedAt), givenUp, after.RowID)...)
+		report_not_before = CASE WHEN report_not_before = ? OR report_not_before < 0 AND ? THEN 0 ELSE report_not_before END
+		WHERE id = ?`, append(p, stamp(after.UpdatedAt), givenUp, outpaces(before, after), after.RowID)...)
 	return err
+}
+
+// outpaces says that there is more to say of an environment than how far it has come.
+func outpaces(before previews.Environment, after *previews.Environment) bool {
+	return after.State() != before.State() || after.HeadSHA != before.HeadSHA || after.RecheckAt != before.RecheckAt
 }
 
 // create writes a new row and fills in its RowID and Version.
 func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment) error {
 	now := s.now().UTC()
 	e.RowID, e.Version, e.CreatedAt, e.UpdatedAt = 0, 1, now, now
+	if err := insertFinished(ctx, tx, e); err != nil {
+		return err
+	}
 	p, err := project(e)
 	if err != nil {
 		return err
@@ -233,7 +245,7 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment)
 		version, doc, diff, head_sha, state, present, committed, needs_commit,
 		wanted_at, image_check_at, expires_at, report_rank, unreported_since, repository_id, env_id, name, folder)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-		append(p, stamp(now), e.Ref.RepositoryID, e.Ref.ID, e.Ref.Name(), e.Ref.Owner+"/"+e.Ref.Repo)...).Scan(&e.RowID)
+		append(p, stamp(now), e.Ref.RepositoryID, e.Ref.Key(), e.Ref.Name(), e.Ref.Owner+"/"+e.Ref.Repo)...).Scan(&e.RowID)
 	if !isTaken(err) {
 		return err
 	}
@@ -241,7 +253,7 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment)
 	if err := tx.QueryRowContext(ctx, `SELECT repository_id || '/' || env_id FROM environments WHERE name = ?`, e.Ref.Name()).Scan(&owner); err != nil {
 		return fmt.Errorf("look for the environment that has the name %s: %w", e.Ref.Name(), err)
 	}
-	if owner == fmt.Sprintf("%d/%s", e.Ref.RepositoryID, e.Ref.ID) {
+	if owner == fmt.Sprintf("%d/%s", e.Ref.RepositoryID, e.Ref.Key()) {
 		return previews.ErrStale
 	}
 	return fmt.Errorf("%w: %s, wanted by %s, belongs to environment %s (repository id/environment)", ErrNameTaken, e.Ref.Name(), e.Ref, owner)

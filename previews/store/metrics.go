@@ -30,10 +30,14 @@ type metrics struct {
 	seconds *prometheus.HistogramVec
 
 	depth, oldest, dead, environments, effects, latched *prometheus.Desc
+	releases, provisioning, lead, restore               *prometheus.Desc
 
 	mu      sync.Mutex
 	counted gauges
 	at      time.Time
+	// tally has the releases up to the row tallied.
+	tally   previews.Tally
+	tallied int64
 }
 
 // gauges is what was last counted.
@@ -42,6 +46,7 @@ type gauges struct {
 	oldest               time.Time
 	environments         map[previews.State]int
 	latched              bool
+	measures             []previews.Measures
 }
 
 func newMetrics(s *Store, r prometheus.Registerer) (*metrics, error) {
@@ -61,6 +66,10 @@ func newMetrics(s *Store, r prometheus.Registerer) (*metrics, error) {
 		environments: prometheus.NewDesc("idp_environments", "Environments by state.", []string{"state"}, nil),
 		effects:      prometheus.NewDesc("idp_effects_pending", "Reactions and replies still to be made.", nil, nil),
 		latched:      prometheus.NewDesc("idp_breaker_latched", "1 while inferred removals are held back.", nil, nil),
+		releases:     prometheus.NewDesc("idp_releases_total", "Releases that ended, by environment (preview, or a declared environment's name) and outcome (healthy, failed, superseded, stopped, or back for a return to an older revision).", []string{"environment", "outcome"}, nil),
+		provisioning: prometheus.NewDesc("idp_provisioning_seconds", "Time from asking for a release until it was healthy.", []string{"environment"}, nil),
+		lead:         prometheus.NewDesc("idp_lead_seconds", "Time from a commit until its release was healthy.", []string{"environment"}, nil),
+		restore:      prometheus.NewDesc("idp_restore_seconds", "Time from a failed release until its service was healthy again.", []string{"environment"}, nil),
 	}
 	if r == nil {
 		return m, nil
@@ -95,7 +104,7 @@ func (m *metrics) time(op string) func() {
 
 // Describe names the metrics that are counted in the database.
 func (m *metrics) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.depth, m.oldest, m.dead, m.environments, m.effects, m.latched} {
+	for _, d := range []*prometheus.Desc{m.depth, m.oldest, m.dead, m.environments, m.effects, m.latched, m.releases, m.provisioning, m.lead, m.restore} {
 		c <- d
 	}
 }
@@ -127,6 +136,23 @@ func (m *metrics) Collect(c chan<- prometheus.Metric) {
 	for _, state := range previews.States {
 		gauge(m.environments, float64(g.environments[state]), string(state))
 	}
+	for _, measured := range g.measures {
+		m.collectMeasures(c, measured)
+	}
+}
+
+// collectMeasures tells the measures of one environment. They are counted from the
+// database, so that a restart does not set them back.
+func (m *metrics) collectMeasures(c chan<- prometheus.Metric, of previews.Measures) {
+	for outcome, n := range map[string]int{
+		string(previews.OutcomeHealthy): of.Healthy, string(previews.OutcomeFailed): of.Failed, "back": of.WentBack,
+		string(previews.OutcomeSuperseded): of.Superseded, string(previews.OutcomeStopped): of.Stopped,
+	} {
+		c <- prometheus.MustNewConstMetric(m.releases, prometheus.CounterValue, float64(n), of.Environment, outcome)
+	}
+	for desc, d := range map[*prometheus.Desc]previews.Durations{m.provisioning: of.Provisioning, m.lead: of.Lead, m.restore: of.Restore} {
+		c <- prometheus.MustNewConstSummary(desc, uint64(len(d)), d.Sum().Seconds(), nil, of.Environment)
+	}
 }
 
 func (m *metrics) gauges() (gauges, error) {
@@ -141,8 +167,25 @@ func (m *metrics) gauges() (gauges, error) {
 	if err != nil {
 		return g, err
 	}
+	if err := m.addReleases(ctx); err != nil {
+		return g, err
+	}
+	g.measures = m.tally.Measures()
 	m.counted, m.at = g, time.Now()
 	return g, nil
+}
+
+// addReleases takes in the releases that ended since the last time.
+func (m *metrics) addReleases(ctx context.Context) error {
+	ended, last, err := m.store.releasesAfter(ctx, m.tallied)
+	if err != nil {
+		return err
+	}
+	for _, f := range ended {
+		m.tally.Add(f)
+	}
+	m.tallied = last
+	return nil
 }
 
 func (s *Store) count(ctx context.Context) (gauges, error) {

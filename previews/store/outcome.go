@@ -21,6 +21,9 @@ type Outcome struct {
 	// it is created, else it replaces the row that has that version. Apply fills in
 	// its RowID and new Version.
 	Environment *previews.Environment
+	// Declared are the parts of declared environments that change with it, each as
+	// Environment is.
+	Declared []*previews.Environment
 	// Effects follow in this order.
 	Effects []Effect
 	Audit   []Audit
@@ -60,16 +63,25 @@ var (
 // belongs to another, previews.ErrNotFound that there is no such delivery.
 func (s *Store) Apply(ctx context.Context, o Outcome) error {
 	now := s.now().UTC()
-	var written *previews.Environment
-	err := s.change(ctx, "apply", func(tx *sql.Tx) (err error) {
+	environments := o.Declared
+	if o.Environment != nil {
+		environments = append([]*previews.Environment{o.Environment}, environments...)
+	}
+	var written []*previews.Environment
+	err := s.change(ctx, "apply", func(tx *sql.Tx) error {
+		written = nil
 		if err := claim(ctx, tx, o, now); err != nil {
 			return err
 		}
 		if err := claimOnce(ctx, tx, o.Once, now); err != nil {
 			return err
 		}
-		if written, err = s.applyEnvironment(ctx, tx, o.Environment); err != nil {
-			return err
+		for _, e := range environments {
+			after, err := s.applyEnvironment(ctx, tx, e)
+			if err != nil {
+				return err
+			}
+			written = append(written, after)
 		}
 		if err := insertEffects(ctx, tx, o, now); err != nil {
 			return err
@@ -86,8 +98,8 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 	if err != nil {
 		return fmt.Errorf("apply delivery %s: %w", o.Delivery, err)
 	}
-	if written != nil {
-		*o.Environment = *written
+	for i, after := range written {
+		*environments[i] = *after
 	}
 	return nil
 }
@@ -123,9 +135,6 @@ func claimOnce(ctx context.Context, tx *sql.Tx, key string, now time.Time) error
 // applyEnvironment writes a copy, so that a transaction that fails leaves the
 // caller's row as it was.
 func (s *Store) applyEnvironment(ctx context.Context, tx *sql.Tx, e *previews.Environment) (*previews.Environment, error) {
-	if e == nil {
-		return nil, nil
-	}
 	after := *e
 	if e.Version == 0 && e.RowID == 0 {
 		return &after, s.create(ctx, tx, &after)

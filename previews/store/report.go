@@ -15,9 +15,11 @@ import (
 // Report is what idp has said on GitHub about one environment, and when it may
 // say more.
 type Report struct {
-	// CommentID is the comment that is edited, CommentHash the hash of its content.
+	// CommentID is the comment that is edited, CommentHash the hash of its content, and
+	// CommentPR the pull request that it stands on.
 	CommentID   int64
 	CommentHash string
+	CommentPR   int
 	// CheckRunID is the check run on CheckSHA; CheckDone says that it concluded.
 	CheckRunID          int64
 	CheckSHA, CheckHash string
@@ -28,8 +30,11 @@ type Report struct {
 	DeploymentSHA, DeploymentState string
 	// ReportedVersion is the environment's version that all of this is about.
 	ReportedVersion int64
-	// NotBefore holds the next report back, after a failure or to keep the pace.
+	// NotBefore holds the next report back, after a failure or, where Paced says so, to keep
+	// the pace: that holds back what else there is to say of a rollout under way, and never a
+	// verdict or a newer commit.
 	NotBefore time.Time
+	Paced     bool
 	// Parked holds it back until ResumeReports: the repository is out of reach. GivenUp
 	// holds it back until then or until the environment changes: GitHub refuses it.
 	Parked, GivenUp bool
@@ -46,7 +51,8 @@ type Reportable struct {
 }
 
 // parked and givenUp are the report_not_before of what waits for access, or for
-// something new to say, instead of for a time.
+// something new to say, instead of for a time. A time is negative where it keeps the
+// pace: replace takes it away once there is more to say than progress.
 const (
 	parked  int64 = math.MaxInt64
 	givenUp int64 = parked - 1
@@ -59,7 +65,7 @@ func (s *Store) Unreported(ctx context.Context, now time.Time, limit int) ([]Rep
 	defer s.metrics.time("unreported")()
 	rows, err := s.read.QueryContext(ctx, `SELECT e.id, e.version, e.doc, e.diff, r.doc
 		FROM environments AS e LEFT JOIN reports AS r ON r.environment_id = e.id
-		WHERE e.version <> e.reported_version AND e.report_not_before <= ?
+		WHERE e.version <> e.reported_version AND abs(e.report_not_before) <= ?
 		ORDER BY e.report_rank, e.unreported_since, e.id LIMIT ?`, stamp(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list unreported environments: %w", err)
@@ -90,7 +96,7 @@ func (s *Store) Unreported(ctx context.Context, now time.Time, limit int) ([]Rep
 func (s *Store) NextReport(ctx context.Context) (time.Time, bool, error) {
 	defer s.metrics.time("next_report")()
 	var next sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT min(report_not_before) FROM environments
+	err := s.read.QueryRowContext(ctx, `SELECT min(abs(report_not_before)) FROM environments
 		WHERE version <> reported_version AND report_not_before < ?`, givenUp).Scan(&next)
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("read next report: %w", err)
@@ -135,13 +141,17 @@ func (s *Store) SaveReport(ctx context.Context, rowID int64, r Report) error {
 		notBefore = parked
 	case r.GivenUp:
 		notBefore = givenUp
+	case r.Paced:
+		notBefore = -notBefore
 	}
 	err = s.inTx(ctx, "save_report", func(tx *sql.Tx) error {
 		// What changed meanwhile waits from now on: it has just been heard.
 		found, err := affected(tx.ExecContext(ctx, `UPDATE environments SET
 			unreported_since = CASE WHEN reported_version = ? THEN unreported_since ELSE ? END,
-			reported_version = ?, report_not_before = ? WHERE id = ?`,
-			r.ReportedVersion, stamp(r.UpdatedAt), r.ReportedVersion, notBefore, rowID))
+			reported_version = ?,
+			report_not_before = CASE WHEN ? < 0 AND (state <> ? OR head_sha <> ?) THEN 0 ELSE ? END WHERE id = ?`,
+			r.ReportedVersion, stamp(r.UpdatedAt), r.ReportedVersion,
+			notBefore, string(previews.StateSyncing), r.CheckSHA, notBefore, rowID))
 		if err != nil {
 			return err
 		}

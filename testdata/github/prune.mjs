@@ -10,8 +10,8 @@
 // in package.json. Run in this folder: npm ci --ignore-scripts && npm run prune
 //
 // Changes made to the text, all of them here:
-//   - {path}, {ref} and {branch} become {path:.+} and so on in the paths, since
-//     they may hold slashes, which an OpenAPI path parameter cannot say;
+//   - {path}, {ref}, {branch} and {basehead} become {path:.+} and so on in the
+//     paths, since they may hold slashes, which an OpenAPI path parameter cannot say;
 //   - examples, descriptions and x- extensions are dropped: nothing validates
 //     by them, and they are three quarters of the size;
 //   - the list of installations says that an account is a user and an enterprise
@@ -53,6 +53,7 @@ GET    /repos/{owner}/{repo}/collaborators/{username}/permission
 GET    /repos/{owner}/{repo}/commits/{ref}
 GET    /repos/{owner}/{repo}/commits/{ref}/check-runs
 GET    /repos/{owner}/{repo}/commits/{ref}/check-suites
+GET    /repos/{owner}/{repo}/compare/{basehead}
 GET    /repos/{owner}/{repo}/contents/{path}
 GET    /repos/{owner}/{repo}/deployments
 POST   /repos/{owner}/{repo}/deployments
@@ -72,7 +73,9 @@ DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions/{reaction_id
 GET    /repos/{owner}/{repo}/issues/{issue_number}/reactions
 POST   /repos/{owner}/{repo}/issues/{issue_number}/reactions
 GET    /repos/{owner}/{repo}/pulls
+POST   /repos/{owner}/{repo}/pulls
 GET    /repos/{owner}/{repo}/pulls/{pull_number}
+PATCH  /repos/{owner}/{repo}/pulls/{pull_number}
 GET    /repos/{owner}/{repo}/pulls/{pull_number}/commits
 GET    /repos/{owner}/{repo}/pulls/{pull_number}/files
 `.trim().split("\n").map((line) => line.split(/\s+/));
@@ -136,7 +139,7 @@ function pruneOpenAPI() {
     const operation = source.paths[path]?.[method.toLowerCase()];
     if (!operation) throw new Error(`GitHub describes no ${method} ${path}`);
     delete operation.tags;
-    const renamed = path.replace(/\{(path|ref|branch)\}/g, "{$1:.+}");
+    const renamed = path.replace(/\{(path|ref|branch|basehead)\}/g, "{$1:.+}");
     (target.paths[renamed] ??= {})[method.toLowerCase()] = operation;
   }
   target.paths["/app/installations"].get.responses["200"].content["application/json"].schema.items = { $ref: "#/components/schemas/installation" };

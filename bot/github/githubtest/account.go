@@ -67,9 +67,10 @@ func merged(all ...object) object {
 	return out
 }
 
-// userShape is GitHub's "simple-user".
+// userShape is GitHub's "simple-user"; null for nobody, and for a stranger of whom
+// there is no more than the name in a commit.
 func (s *Server) userShape(a *account) any {
-	if a == nil {
+	if a == nil || a.id == 0 {
 		return nil
 	}
 	api := s.api("/users/" + a.login)

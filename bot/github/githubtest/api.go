@@ -51,6 +51,12 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
+	if mirrored := s.mirroredAt(r); mirrored != nil {
+		if err := mirrored.catchUp(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+	}
 	out := s.answer(r, body)
 	if out.fault != nil {
 		out.fault.wait(r.Context())

@@ -137,15 +137,19 @@ type InstallOptions struct {
 func (a *App) Install(owner string, opts InstallOptions) *Installation {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
+	return a.install(a.s.owner(owner), opts)
+}
+
+func (a *App) install(owner *account, opts InstallOptions) *Installation {
 	granted := opts.Permissions
 	if granted == nil {
 		granted = a.permissions
 	}
-	i := &Installation{app: a, id: a.s.nextID(), account: a.s.owner(owner), permissions: maps.Clone(granted), created: a.s.now()}
+	i := &Installation{app: a, id: a.s.nextID(), account: owner, permissions: maps.Clone(granted), created: a.s.now()}
 	if opts.Repositories != nil {
 		i.selected = map[int64]bool{}
 		for _, name := range opts.Repositories {
-			if r := a.s.find(owner, name); r != nil {
+			if r := a.s.find(owner.login, name); r != nil {
 				i.selected[r.id] = true
 			}
 		}

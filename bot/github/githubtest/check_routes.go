@@ -141,7 +141,7 @@ func createCheckRun(c *call) reply {
 	}
 	run := &checkRun{suite: c.repo.suite(c.asApp(), *want.HeadSHA), id: c.s.nextID(), name: *want.Name, status: "queued", started: c.s.now()}
 	c.repo.runs = append(c.repo.runs, run)
-	c.apply(run, want, "created")
+	c.s.applyRun(run, c.actor(), want, "created")
 	return created(c.s.runShape(run))
 }
 
@@ -161,13 +161,13 @@ func updateCheckRun(c *call) reply {
 	if problems := want.problems(false); len(problems) > 0 {
 		return *invalid(problems...)
 	}
-	c.apply(run, want, "")
+	c.s.applyRun(run, c.actor(), want, "")
 	return ok(c.s.runShape(run))
 }
 
-// apply lays the request over the run and emits what happened: the action given,
-// and "completed" where it became so.
-func (c *call) apply(run *checkRun, want checkRequest, action string) {
+// applyRun lays the request over the run and emits what happened: the action
+// given, and "completed" where it became so.
+func (s *Server) applyRun(run *checkRun, by *account, want checkRequest, action string) {
 	was := run.status
 	set(&run.name, want.Name)
 	set(&run.detailsURL, want.DetailsURL)
@@ -184,7 +184,7 @@ func (c *call) apply(run *checkRun, want checkRequest, action string) {
 	case run.status != "completed":
 		run.completed = time.Time{}
 	case run.completed.IsZero():
-		run.completed = c.s.now()
+		run.completed = s.now()
 	}
 	if o := want.Output; o != nil {
 		set(&run.title, o.Title)
@@ -195,12 +195,12 @@ func (c *call) apply(run *checkRun, want checkRequest, action string) {
 	if want.Actions != nil {
 		run.actions = want.Actions
 	}
-	run.suite.updated = c.s.now()
+	run.suite.updated = s.now()
 	if action != "" {
-		c.s.emitCheckRun(run, c.actor(), action, nil)
+		s.emitCheckRun(run, by, action, nil)
 	}
 	if run.status == "completed" && was != "completed" {
-		c.s.emitCheckRun(run, c.actor(), "completed", nil)
+		s.emitCheckRun(run, by, "completed", nil)
 	}
 }
 

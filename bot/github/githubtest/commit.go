@@ -23,6 +23,7 @@ type commit struct {
 
 // commit stores a commit with that tree.
 func (r *Repository) commit(author *account, message string, tree map[string]string, parents ...string) *commit {
+	r.notMirrored()
 	s := r.s
 	c := &commit{network: r.network(), parents: parents, author: author, message: message, at: s.now(), tree: maps.Clone(tree)}
 	if c.tree == nil {
@@ -73,6 +74,7 @@ func (r *Repository) Commit(branch string, files map[string]string) string {
 func (r *Repository) PushAs(by, branch, message string, files map[string]string) string {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
+	r.notMirrored()
 	author := r.owner
 	if by != "" {
 		author = r.s.account(by)
@@ -92,6 +94,7 @@ func (r *Repository) PushAs(by, branch, message string, files map[string]string)
 func (r *Repository) ForcePush(by, branch string, files map[string]string) string {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
+	r.notMirrored()
 	author := r.s.account(by)
 	base := r.branches[r.defaultBranch]
 	if branch == r.defaultBranch {
@@ -113,6 +116,7 @@ func (r *Repository) root(sha string) string {
 func (r *Repository) Reset(by, branch, sha string) error {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
+	r.notMirrored()
 	if c := r.s.commits[sha]; c == nil || c.network != r.network() {
 		return fmt.Errorf("reset %s of %s: no commit %s", branch, r.fullName(), sha)
 	}
@@ -124,10 +128,15 @@ func (r *Repository) Reset(by, branch, sha string) error {
 func (r *Repository) DeleteBranch(by, branch string) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	before, actor := r.branches[branch], r.s.account(by)
-	if before == "" {
-		return
+	r.notMirrored()
+	if r.branches[branch] != "" {
+		r.dropBranch(r.s.account(by), branch)
 	}
+}
+
+// dropBranch forgets a branch and tells everyone.
+func (r *Repository) dropBranch(actor *account, branch string) {
+	before := r.branches[branch]
 	delete(r.branches, branch)
 	r.s.emitPush(r, actor, branch, before, "", false)
 	for _, pr := range r.s.headedBy(r, branch) {
@@ -152,6 +161,7 @@ func (r *Repository) moveBranch(by *account, branch, sha string, forced bool) {
 
 // Branch returns the SHA of a branch; empty where there is none.
 func (r *Repository) Branch(name string) string {
+	r.mustCatchUp()
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	return r.branches[name]
@@ -167,7 +177,7 @@ func listPaths(files map[string]string) string {
 }
 
 // resolve finds the commit of a branch, full or short ref, pull request ref or
-// SHA (7 digits at least), as GitHub does; nil where there is none.
+// SHA (7 digits at least), as GitHub does; nil where there is none, or several.
 func (r *Repository) resolve(ref string) *commit {
 	if sha := r.refSHA(ref); sha != "" {
 		return r.s.commits[sha]
@@ -181,12 +191,16 @@ func (r *Repository) resolve(ref string) *commit {
 	if len(ref) < 7 {
 		return nil
 	}
+	var found *commit
 	for sha, c := range r.s.commits {
 		if strings.HasPrefix(sha, ref) && c.network == r.network() {
-			return c
+			if found != nil {
+				return nil
+			}
+			found = c
 		}
 	}
-	return nil
+	return found
 }
 
 // refSHA resolves "heads/x" and "pull/1/head", with or without "refs/".

@@ -14,19 +14,20 @@ const (
 
 // listed answers with the page of items that was asked for.
 func listed[T any](c *call, items []T, shape func(T) any) reply {
-	page, header := paged(c, items, shape)
+	page, header := paged(c, items, defaultPerPage, maxPerPage, shape)
 	return reply{status: http.StatusOK, body: page, header: header}
 }
 
 // counted answers with the page of items under key, beside "total_count".
 func counted[T any](c *call, key string, items []T, shape func(T) any) reply {
-	page, header := paged(c, items, shape)
+	page, header := paged(c, items, defaultPerPage, maxPerPage, shape)
 	return reply{status: http.StatusOK, body: object{"total_count": len(items), key: page}, header: header}
 }
 
-func paged[T any](c *call, items []T, shape func(T) any) ([]any, http.Header) {
-	size := positive(c.query.Get("per_page"), defaultPerPage)
-	size = min(size, maxPerPage)
+// paged returns a page of so many items as were asked for, otherwise unless told,
+// and never more than most.
+func paged[T any](c *call, items []T, otherwise, most int, shape func(T) any) ([]any, http.Header) {
+	size := min(positive(c.query.Get("per_page"), otherwise), most)
 	page := positive(c.query.Get("page"), 1)
 	last := max(1, (len(items)+size-1)/size)
 	out := []any{}

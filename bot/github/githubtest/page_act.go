@@ -41,6 +41,8 @@ func (pr *PullRequest) press(form url.Values) error {
 		by = pr.author.login
 	}
 	switch do := form.Get("do"); {
+	case (do == "push" || do == "edit") && pr.headRepo.mirrored():
+		return fmt.Errorf("the commits of %s are in git: push there", pr.headRepo.FullName())
 	case do == "comment":
 		_, err := pr.Comment(by, strings.ReplaceAll(form.Get("body"), "\r\n", "\n"))
 		return err

@@ -28,6 +28,10 @@ func (s *Server) pages() http.Handler {
 	mux := http.NewServeMux()
 	show := func(pattern, name string, view func(*http.Request) any) {
 		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := s.catchUp(r.Context()); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
 			s.mu.Lock()
 			data := view(r)
 			s.mu.Unlock()

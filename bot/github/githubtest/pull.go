@@ -41,19 +41,24 @@ type PullRequestOptions struct {
 // returns an error where GitHub refuses: no such branch, nothing to merge, or one
 // open already for the same branches.
 func (r *Repository) OpenPullRequest(opts PullRequestOptions) (*PullRequest, error) {
+	r.mustCatchUp()
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
+	if opts.HeadRepository == nil {
+		opts.HeadRepository = r
+	}
+	if opts.Base == "" {
+		opts.Base = r.defaultBranch
+	}
+	if refusal := r.mayOpen(opts.HeadRepository, opts.Head, opts.Base); refusal != nil {
+		return nil, fmt.Errorf("open a pull request in %s: %s", r.fullName(), refusal)
+	}
+	return r.openPull(r.s.account(opts.Author), opts), nil
+}
+
+// openPull opens what mayOpen let pass.
+func (r *Repository) openPull(author *account, opts PullRequestOptions) *PullRequest {
 	head, base := opts.HeadRepository, opts.Base
-	if head == nil {
-		head = r
-	}
-	if base == "" {
-		base = r.defaultBranch
-	}
-	if err := r.mayOpen(head, opts.Head, base); err != nil {
-		return nil, fmt.Errorf("open a pull request in %s: %w", r.fullName(), err)
-	}
-	author := r.s.account(opts.Author)
 	pr := &PullRequest{
 		issue: r.newIssue(author, opts.Title, opts.Body), draft: opts.Draft,
 		headRepo: head, headRef: opts.Head, headSHA: head.branches[opts.Head], baseRef: base,
@@ -64,21 +69,22 @@ func (r *Repository) OpenPullRequest(opts PullRequestOptions) (*PullRequest, err
 	for _, name := range pr.labels {
 		r.s.emitPull(pr, author, "labeled", object{"label": r.label(name)})
 	}
-	return pr, nil
+	return pr
 }
 
-func (r *Repository) mayOpen(head *Repository, ref, base string) error {
+// mayOpen says in GitHub's words why a pull request cannot be; nil where it can.
+func (r *Repository) mayOpen(head *Repository, ref, base string) *fieldError {
 	switch {
 	case head.branches[ref] == "":
-		return fmt.Errorf("no branch %s in %s", ref, head.fullName())
+		return &fieldError{Resource: "PullRequest", Field: "head", Code: "invalid"}
 	case r.branches[base] == "":
-		return fmt.Errorf("no branch %s", base)
+		return &fieldError{Resource: "PullRequest", Field: "base", Code: "invalid"}
 	case len(r.s.between(r.branches[base], head.branches[ref])) == 0:
-		return fmt.Errorf("no commits between %s and %s", base, ref)
+		return &fieldError{Resource: "PullRequest", Code: "custom", Message: "No commits between " + base + " and " + ref}
 	}
 	for _, pr := range r.s.headedBy(head, ref) {
 		if pr.repo == r && pr.baseRef == base {
-			return fmt.Errorf("#%d is open for %s already", pr.number, ref)
+			return &fieldError{Resource: "PullRequest", Code: "custom", Message: "A pull request already exists for " + pr.headLabel() + "."}
 		}
 	}
 	return nil
@@ -124,6 +130,17 @@ func (pr *PullRequest) Close(by string) {
 // Merge merges it by a merge commit, which pushes the base branch. It returns an
 // error for a conflict and for one that is closed.
 func (pr *PullRequest) Merge(by string) error {
+	return pr.merges(by, true)
+}
+
+// Squash is Merge by a commit that holds the whole change and has no parent but
+// the base: the head is then no ancestor of the base branch.
+func (pr *PullRequest) Squash(by string) error {
+	return pr.merges(by, false)
+}
+
+func (pr *PullRequest) merges(by string, keepsHead bool) error {
+	pr.repo.mustCatchUp()
 	pr.repo.s.mu.Lock()
 	defer pr.repo.s.mu.Unlock()
 	s, r := pr.repo.s, pr.repo
@@ -132,8 +149,15 @@ func (pr *PullRequest) Merge(by string) error {
 		return fmt.Errorf("merge %s#%d: not mergeable", r.fullName(), pr.number)
 	}
 	actor := s.account(by)
-	message := fmt.Sprintf("Merge pull request #%d from %s", pr.number, pr.headLabel())
-	c := r.commit(actor, message, tree, r.branches[pr.baseRef], pr.headSHA)
+	message, parents := fmt.Sprintf("%s (#%d)", pr.title, pr.number), []string{r.branches[pr.baseRef]}
+	if keepsHead {
+		message = fmt.Sprintf("Merge pull request #%d from %s", pr.number, pr.headLabel())
+		parents = append(parents, pr.headSHA)
+	}
+	c, err := r.mergeCommit(actor, pr.baseRef, message, tree, parents)
+	if err != nil {
+		return fmt.Errorf("merge %s#%d: %w", r.fullName(), pr.number, err)
+	}
 	pr.close(actor, c)
 	r.moveBranch(actor, pr.baseRef, c.sha, false)
 	return nil
@@ -155,14 +179,16 @@ func (pr *PullRequest) close(actor *account, by *commit) {
 
 // Reopen opens it again, unless it is merged or its head branch is gone.
 func (pr *PullRequest) Reopen(by string) {
-	pr.act(by, func(actor *account) {
-		if pr.state == "open" || pr.merged || pr.headRepo.branches[pr.headRef] == "" {
-			return
-		}
-		pr.state, pr.closed, pr.updated = "open", time.Time{}, pr.repo.s.now()
-		pr.headSHA = pr.headRepo.branches[pr.headRef]
-		pr.repo.s.emitPull(pr, actor, "reopened", nil)
-	})
+	pr.act(by, func(actor *account) { pr.reopen(actor) })
+}
+
+func (pr *PullRequest) reopen(actor *account) {
+	if pr.state == "open" || pr.merged || pr.headRepo.branches[pr.headRef] == "" {
+		return
+	}
+	pr.state, pr.closed, pr.updated = "open", time.Time{}, pr.repo.s.now()
+	pr.headSHA = pr.headRepo.branches[pr.headRef]
+	pr.repo.s.emitPull(pr, actor, "reopened", nil)
 }
 
 // Label adds a label.
@@ -206,17 +232,19 @@ func (pr *PullRequest) setDraft(by string, draft bool, action string) {
 
 // Edit changes title and body and emits "pull_request edited".
 func (pr *PullRequest) Edit(by, title, body string) {
-	pr.act(by, func(actor *account) {
-		was := object{}
-		if title != pr.title {
-			was["title"] = object{"from": pr.title}
-		}
-		if body != pr.body {
-			was["body"] = object{"from": pr.body}
-		}
-		pr.title, pr.body, pr.updated = title, body, pr.repo.s.now()
-		pr.repo.s.emitPull(pr, actor, "edited", object{"changes": was})
-	})
+	pr.act(by, func(actor *account) { pr.edit(actor, title, body) })
+}
+
+func (pr *PullRequest) edit(actor *account, title, body string) {
+	was := object{}
+	if title != pr.title {
+		was["title"] = object{"from": pr.title}
+	}
+	if body != pr.body {
+		was["body"] = object{"from": pr.body}
+	}
+	pr.title, pr.body, pr.updated = title, body, pr.repo.s.now()
+	pr.repo.s.emitPull(pr, actor, "edited", object{"changes": was})
 }
 
 // Retarget changes the base branch and emits "pull_request edited".
@@ -226,17 +254,53 @@ func (pr *PullRequest) Retarget(by, base string) error {
 	if pr.repo.branches[base] == "" {
 		return fmt.Errorf("retarget %s#%d: no branch %s", pr.repo.fullName(), pr.number, base)
 	}
+	pr.retarget(pr.repo.s.account(by), base)
+	return nil
+}
+
+func (pr *PullRequest) retarget(actor *account, base string) {
 	was := object{"ref": object{"from": pr.baseRef}, "sha": object{"from": pr.base()}}
 	pr.baseRef, pr.updated = base, pr.repo.s.now()
-	pr.repo.s.emitPull(pr, pr.repo.s.account(by), "edited", object{"changes": object{"base": was}})
-	return nil
+	pr.repo.s.emitPull(pr, actor, "edited", object{"changes": object{"base": was}})
+}
+
+// MergeSHA returns the commit that it was merged by; "" unless it is merged.
+func (pr *PullRequest) MergeSHA() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.merge
 }
 
 // HeadSHA returns the head commit.
 func (pr *PullRequest) HeadSHA() string {
+	pr.headRepo.mustCatchUp()
 	pr.repo.s.mu.Lock()
 	defer pr.repo.s.mu.Unlock()
 	return pr.headSHA
+}
+
+// Title returns its title.
+func (pr *PullRequest) Title() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.title
+}
+
+// Body returns its text, in Markdown.
+func (pr *PullRequest) Body() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.body
+}
+
+// Head returns the branch that is to be merged.
+func (pr *PullRequest) Head() string { return pr.headRef }
+
+// Base returns the branch that it is to be merged into.
+func (pr *PullRequest) Base() string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return pr.baseRef
 }
 
 // State returns "open", "closed" or "merged".

@@ -27,6 +27,14 @@ type fieldError struct {
 	Message  string `json:"message,omitempty"`
 }
 
+// String is the error in a line.
+func (e *fieldError) String() string {
+	if e.Message != "" {
+		return e.Message
+	}
+	return e.Field + " is " + e.Code
+}
+
 // invalid is GitHub's 422 "Validation Failed".
 func invalid(errs ...fieldError) *reply {
 	return &reply{status: http.StatusUnprocessableEntity, body: object{

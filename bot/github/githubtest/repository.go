@@ -21,6 +21,7 @@ type Repository struct {
 	pushed        time.Time
 	deleted       bool
 
+	git           *mirror           // of a repository that a git server serves
 	branches      map[string]string // name → SHA
 	collaborators map[string]string // lower-cased login → permission
 	labels        map[string]int64  // name → id
@@ -109,6 +110,9 @@ func (r *Repository) FullName() string {
 }
 
 func (r *Repository) fullName() string { return r.owner.login + "/" + r.name }
+
+// DefaultBranch returns the name of the default branch.
+func (r *Repository) DefaultBranch() string { return r.defaultBranch }
 
 // Grant gives a user a permission: "read", "triage", "write", "maintain",
 // "admin", or "none" to take it away.

@@ -56,14 +56,15 @@ func getCommit(c *call) reply {
 	if len(one.parents) > 0 {
 		from = c.s.commits[one.parents[0]].tree
 	}
-	files, stats := []any{}, object{}
+	changed := changes(from, one.tree)
 	additions, deletions := 0, 0
-	for _, f := range changes(from, one.tree) {
-		files = append(files, c.repo.fileShape(f, one.sha))
+	for _, f := range changed {
 		additions, deletions = additions+f.additions, deletions+f.deletions
 	}
-	stats["additions"], stats["deletions"], stats["total"] = additions, deletions, additions+deletions
-	return ok(merged(c.repo.commitShape(one), object{"files": files, "stats": stats}))
+	files, header := paged(c, changed, maxDiffFiles, maxDiffFiles, func(f fileChange) any { return c.repo.fileShape(f, one.sha) })
+	return reply{status: http.StatusOK, header: header, body: merged(c.repo.commitShape(one), object{
+		"files": files, "stats": object{"additions": additions, "deletions": deletions, "total": additions + deletions},
+	})}
 }
 
 // getPermission answers with the legacy permission and the role name

@@ -71,11 +71,14 @@ var routes = []route{
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/check-runs", read("checks"), listCommitCheckRuns},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/check-suites", read("checks"), listCommitCheckSuites},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}", read("contents"), getCommit},
+	{"GET", "/repos/{owner}/{repo}/compare/{basehead:.+}", read("contents"), compareCommits},
 	{"GET", "/repos/{owner}/{repo}/contents/{path:.+}", read("contents"), getContents},
 	{"GET", "/repos/{owner}/{repo}/git/ref/{ref:.+}", read("contents"), getRef},
 
 	{"GET", "/repos/{owner}/{repo}/pulls", read("pull_requests"), listPulls},
+	{"POST", "/repos/{owner}/{repo}/pulls", write("pull_requests"), createPull},
 	{"GET", "/repos/{owner}/{repo}/pulls/{pull_number}", read("pull_requests"), getPull},
+	{"PATCH", "/repos/{owner}/{repo}/pulls/{pull_number}", write("pull_requests"), updatePull},
 	{"GET", "/repos/{owner}/{repo}/pulls/{pull_number}/commits", read("pull_requests"), listPullCommits},
 	{"GET", "/repos/{owner}/{repo}/pulls/{pull_number}/files", read("pull_requests"), listPullFiles},
 

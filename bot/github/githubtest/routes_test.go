@@ -19,6 +19,8 @@ func TestEveryRoute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.repo.Commit("release", map[string]string{"release.txt": "1"})
+	w.repo.Commit("main", map[string]string{"main.txt": "1"})
 	app, token := w.jwt(nil), w.token("")
 	repo, sha := "/repos/acme/web", pr.HeadSHA()
 	var run, deployment, heart struct{ ID int64 }
@@ -58,11 +60,15 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", repo + "/collaborators/alice/permission", token, "", 200},
 		{"GET", repo + "/commits/feature", token, "", 200},
 		{"GET", repo + "/commits/heads/feature/check-runs", token, "", 200},
+		{"GET", repo + "/compare/main...heads/feature", token, "", 200},
 		{"GET", repo + "/contents/.idp/deploy.yaml?ref=" + sha, token, "", 200},
 		{"GET", repo + "/contents/src", token, "", 200},
 		{"GET", repo + "/git/ref/heads/feature", token, "", 200},
 		{"GET", repo + "/pulls?state=all&head=acme:feature", token, "", 200},
 		{"GET", repo + "/pulls/1", token, "", 200},
+		{"POST", repo + "/pulls", token, `{"title":"Back","head":"main","base":"release","body":"b","draft":true}`, 201},
+		{"POST", repo + "/pulls", token, `{"title":"Back","head":"main","base":"release"}`, 422},
+		{"PATCH", repo + "/pulls/2", token, `{"title":"Forth","state":"closed"}`, 200},
 		{"GET", repo + "/pulls/1/files", token, "", 200},
 		{"GET", repo + "/pulls/1/commits", token, "", 200},
 		{"GET", repo + "/issues/1/comments", token, "", 200},

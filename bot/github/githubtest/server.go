@@ -17,7 +17,8 @@
 // and no network call happens under it.
 //
 // It never reaches beyond loopback, never persists anything, and does not serve
-// git itself: see Server.TokenAllows for a git server beside it.
+// git itself: see Server.TokenAllows for a git server beside it, and
+// Repository.Mirror for a repository whose commits are there.
 package githubtest
 
 import (

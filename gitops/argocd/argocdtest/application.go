@@ -26,6 +26,8 @@ type application struct {
 	synced string
 	// listed are the folders of the Applications that the root makes, by name.
 	listed map[string]string
+	// live is what the cluster has of it.
+	live cluster
 	// finalizers keep objects from being deleted, by "Kind name".
 	finalizers map[string]string
 }
@@ -169,24 +171,33 @@ func (s *Server) sync(ctx context.Context, app *application, failure string) err
 // apply makes of the files what they say: Applications of ApplicationSets, objects
 // of anything else.
 func (s *Server) apply(ctx context.Context, app *application, tip, files string) error {
-	app.Status.Resources, app.listed = nil, map[string]string{}
+	app.Status.Resources, app.listed, app.live = nil, map[string]string{}, cluster{}
 	for line := range strings.Lines(files) {
 		content, err := s.options.Repository.Content(ctx, tip, strings.SplitN(strings.TrimSpace(line), " ", 3)[2])
 		if err != nil {
 			return err
 		}
-		var object metav1.PartialObjectMetadata
-		if err := yaml.Unmarshal([]byte(content), &object); err != nil {
-			return fmt.Errorf("read %s: %w", line, err)
-		}
-		app.Status.Resources = append(app.Status.Resources, v1alpha1.ResourceStatus{
-			Kind: object.Kind, Name: object.Name, Namespace: object.Namespace, Status: v1alpha1.SyncStatusCodeSynced,
-		})
-		if object.Kind == "ApplicationSet" {
-			if err := elements(content, app.listed); err != nil {
+		for document := range strings.SplitSeq(content, "\n---\n") {
+			if err := app.have(document); err != nil {
 				return fmt.Errorf("read %s: %w", line, err)
 			}
 		}
+	}
+	return nil
+}
+
+// have gives an Application one object more.
+func (app *application) have(document string) error {
+	var object metav1.PartialObjectMetadata
+	if err := yaml.Unmarshal([]byte(document), &object); err != nil || object.Kind == "" {
+		return err // a document may be a comment alone
+	}
+	gvk := object.GroupVersionKind()
+	app.Status.Resources = append(app.Status.Resources, v1alpha1.ResourceStatus{
+		Group: gvk.Group, Version: gvk.Version, Kind: object.Kind, Name: object.Name, Namespace: object.Namespace, Status: v1alpha1.SyncStatusCodeSynced,
+	})
+	if object.Kind == "ApplicationSet" {
+		return elements(document, app.listed)
 	}
 	return nil
 }

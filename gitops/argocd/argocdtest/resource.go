@@ -18,6 +18,15 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
+	if object := app.live.objects[q.Get("kind")+" "+q.Get("resourceName")]; object != nil && app.DeletionTimestamp == nil {
+		manifest, err := json.Marshal(object.Object)
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, 13, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, map[string]string{"manifest": string(manifest)})
+		return
+	}
 	for _, resource := range app.Status.Resources {
 		if resource.Kind != q.Get("kind") || resource.Name != q.Get("resourceName") || resource.Namespace != q.Get("namespace") {
 			continue

@@ -57,6 +57,8 @@ type Server struct {
 	apps      map[string]*application
 	refreshed map[string]bool
 	away      bool
+	// logsDenied says that the token may not read logs.
+	logsDenied bool
 	// gone is closed when it goes away, for the connections that are open.
 	gone chan struct{}
 
@@ -86,6 +88,9 @@ func Start(o Options) (*Server, error) {
 	mux.HandleFunc("GET /api/v1/applications", s.authorized(s.list))
 	mux.HandleFunc("GET /api/v1/applications/{name}", s.authorized(s.get))
 	mux.HandleFunc("GET /api/v1/applications/{name}/resource", s.authorized(s.resource))
+	mux.HandleFunc("GET /api/v1/applications/{name}/resource-tree", s.about(s.tree))
+	mux.HandleFunc("GET /api/v1/applications/{name}/events", s.about(s.events))
+	mux.HandleFunc("GET /api/v1/applications/{name}/pods/{pod}/logs", s.about(s.logs))
 	mux.HandleFunc("GET /api/v1/stream/applications", s.authorized(s.stream))
 	s.http = &http.Server{Handler: s.reachable(mux), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = s.http.Serve(listener) }() // it ends with Close
@@ -123,6 +128,7 @@ func (s *Server) TakeRefreshed() []string {
 	return names
 }
 
+// reachable breaks the connection while the server is away.
 func (s *Server) reachable(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
@@ -79,25 +80,39 @@ type Edit struct {
 	Remove  []string // files and folders
 	// Links are symbolic links, from path to target.
 	Links map[string]string
-	// Author is "somebody else" when empty.
+	// Author is "somebody else" when empty, At a moment long ago when zero.
 	Author string
+	At     time.Time
+	// Merges is a second parent, Onto what the branch's tip has to be; "" for none
+	// and for any.
+	Merges, Onto string
 }
 
-// Commit makes e a child of the branch's tip, or its first commit.
+// Commit makes e a child of the branch's tip, or its first commit. It is an error
+// where the branch moves meanwhile.
 func (r *Repository) Commit(ctx context.Context, branch string, e Edit) (string, error) {
 	tip, err := r.Tip(ctx, branch)
 	if err != nil {
 		return "", err
+	}
+	if e.Onto != "" && e.Onto != tip {
+		return "", fmt.Errorf("commit on the server: %s is at %s, not at %s", branch, tip, e.Onto)
+	}
+	if e.At.IsZero() {
+		e.At = time.Unix(1700000000, 0)
 	}
 	if e.Author == "" {
 		e.Author = "somebody else"
 	}
 	var s strings.Builder
 	data := func(b string) { fmt.Fprintf(&s, "data %d\n%s\n", len(b), b) }
-	fmt.Fprintf(&s, "commit refs/heads/%s\ncommitter %s <else@example.com> 1700000000 +0000\n", branch, e.Author)
+	fmt.Fprintf(&s, "commit refs/heads/%s\ncommitter %s <else@example.com> %d +0000\n", branch, e.Author, e.At.Unix())
 	data(e.Message)
 	if tip != "" {
 		fmt.Fprintf(&s, "from %s\n", tip)
+	}
+	if e.Merges != "" {
+		fmt.Fprintf(&s, "merge %s\n", e.Merges)
 	}
 	for _, path := range e.Remove {
 		fmt.Fprintf(&s, "D %s\n", path)
@@ -174,5 +189,11 @@ func lines(out []byte) []string {
 // Delete deletes a branch.
 func (r *Repository) Delete(ctx context.Context, branch string) error {
 	_, err := r.git.Run(ctx, gitexec.Command{Args: []string{"update-ref", "-d", "refs/heads/" + branch}})
+	return err
+}
+
+// Point makes a branch stand at a commit, wherever it was.
+func (r *Repository) Point(ctx context.Context, branch, commit string) error {
+	_, err := r.git.Run(ctx, gitexec.Command{Args: []string{"update-ref", "refs/heads/" + branch, commit}})
 	return err
 }

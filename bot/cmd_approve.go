@@ -1,0 +1,62 @@
+package bot
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/previews"
+)
+
+// approve lets a commit go that waits for somebody's approval. It takes the full SHA:
+// what is approved is that commit and no other, whatever is pushed meanwhile.
+func approve(r *run) answer {
+	if len(r.args) != 1 || !fullSHA.MatchString(strings.ToLower(r.args[0])) {
+		return r.misused("takes the full commit, all 40 digits of it")
+	}
+	sha := strings.ToLower(r.args[0])
+	var answers []answer
+	for _, env := range r.Platform.Environments {
+		for _, part := range r.servicesOf(env.Name) {
+			if waits(part, sha) {
+				answers = append(answers, r.approveOne(env, part, sha))
+			}
+		}
+	}
+	if len(answers) == 0 {
+		return sorry("nothing waits for it", "Nothing of "+report.Code(shortSHA(sha))+" waits for an approval here.")
+	}
+	return merged(answers)
+}
+
+func waits(part *previews.Environment, sha string) bool {
+	for _, release := range part.Deployed.Queue {
+		if release.SHA == sha && release.NeedsApproval && release.ApprovedBy == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) approveOne(env platform.Environment, part *previews.Environment, sha string) answer {
+	if _, a, ok := r.declared(env.Name); !ok {
+		return a
+	}
+	rev, a, ok := r.revision(sha)
+	if !ok {
+		return a
+	}
+	if why := r.fit(env, rev); why != "" {
+		return sorry(why, capitalised(report.Text(why))+". It was not approved.")
+	}
+	if !part.Approve(sha, r.event.Actor.Login, r.event.Actor.ID, r.Now) {
+		return sorry("it is one's own", fmt.Sprintf("%s, you asked for %s in %s or wrote it; somebody else has to approve it.",
+			mention(r.event.Actor), report.Code(shortSHA(sha)), report.Code(env.Name)))
+	}
+	if shared := r.part(env, ""); part.Deployed.Current.SHA == sha && shared.SHA != sha {
+		shared.Share(part.Deployed.Current, r.Now)
+	}
+	r.auditOf(part.Ref, "approve "+env.Name, sha, true, "by somebody else than who asked")
+	return done("approved " + shortSHA(sha) + " for " + env.Name)
+}

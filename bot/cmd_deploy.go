@@ -1,0 +1,142 @@
+package bot
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/previews"
+)
+
+// force is the word that lets a quarantined revision be deployed again.
+const force = "--force"
+
+// deploy asks for a revision of some services, or all, in a declared environment.
+func deploy(r *run) answer {
+	words, forced := withoutForce(r.args)
+	if len(words) == 0 {
+		return r.misused("takes the name of an environment, such as staging")
+	}
+	env, a, ok := r.declared(words[0])
+	if !ok {
+		return a
+	}
+	named, names, a, ok := r.deployable(words[1:])
+	if !ok {
+		return a
+	}
+	rev, a, ok := r.revision(named)
+	if !ok {
+		return a
+	}
+	services, a, ok := r.picked(rev.Spec.Spec, names)
+	if !ok {
+		return a
+	}
+	return r.release(env, rev, services, previews.ReleaseDeploy, forced, func(string) previews.Release {
+		return r.deciding.release(env, rev, previews.ReleaseDeploy)
+	})
+}
+
+func withoutForce(args []string) (words []string, forced bool) {
+	words = slices.DeleteFunc(slices.Clone(args), func(word string) bool { return word == force })
+	return words, len(words) < len(args)
+}
+
+// deployable tells the commit among a command's words from the services.
+func (r *run) deployable(words []string) (commit string, services []string, a answer, ok bool) {
+	for _, word := range words {
+		switch {
+		case !commitArgument.MatchString(word):
+			services = append(services, word)
+		case commit != "":
+			return "", nil, r.misused("takes one commit"), false
+		default:
+			commit = word
+		}
+	}
+	return commit, services, answer{}, true
+}
+
+// release checks a revision against what the environment demands, and asks for it.
+func (r *run) release(env platform.Environment, rev Revision, services []string, kind previews.ReleaseKind, forced bool, of func(service string) previews.Release) answer {
+	if a, ok := r.unlocked(env); !ok {
+		return a
+	}
+	if why := r.fit(env, rev); why != "" {
+		return sorry(why, capitalised(report.Text(why))+". Nothing was deployed.")
+	}
+	if a, ok := r.sound(env, rev.SHA, services, forced); !ok {
+		return a
+	}
+	return r.told(env, rev.SHA, services, of)
+}
+
+// sound refuses a revision that failed here before, unless somebody insists.
+func (r *run) sound(env platform.Environment, sha string, services []string, forced bool) (answer, bool) {
+	for _, service := range services {
+		part := r.part(env, service)
+		why := part.QuarantinedFor(sha)
+		if why == "" {
+			continue
+		}
+		if !forced {
+			return sorry("it is quarantined", fmt.Sprintf("%s failed in %s and was rolled back: %s. Fix and push; to deploy the same commit again, comment %s.",
+				report.Code(shortSHA(sha)), report.Code(env.Name), report.Text(why), report.Code("/idp deploy "+env.Name+" "+shortSHA(sha)+" "+force))), false
+		}
+		part.Admit(sha)
+	}
+	return answer{}, true
+}
+
+// told asks for the release and says what a reader cannot see elsewhere: that it
+// waits, or that it is there already.
+func (r *run) told(env platform.Environment, sha string, services []string, of func(service string) previews.Release) answer {
+	waiting := map[string]string{}
+	for _, service := range services {
+		waiting[service] = r.ahead(env, service)
+	}
+	started, queued, running := r.deploy(env, services, of)
+	what := fmt.Sprintf("%s to %s", shortSHA(sha), env.Name)
+	var texts []string
+	if len(queued) > 0 {
+		if env.Approval {
+			texts = append(texts, fmt.Sprintf("%s of %s waits for an approval: somebody else than %s with %s permission or more comments %s.",
+				report.Code(shortSHA(sha)), codes(queued), report.Code(r.event.Actor.Login), orWrite(env), report.Code("/idp approve "+sha)))
+		} else {
+			texts = append(texts, fmt.Sprintf("%s of %s waits in the queue of %s: %s.", report.Code(shortSHA(sha)), codes(queued), report.Code(env.Name), waiting[queued[0]]))
+		}
+	}
+	if len(running) > 0 {
+		texts = append(texts, fmt.Sprintf("%s runs %s of %s already, or is about to.", report.Code(env.Name), report.Code(shortSHA(sha)), codes(running)))
+	}
+	switch {
+	case len(started) == 0 && len(queued) == 0:
+		return said("nothing to do: it runs already", strings.Join(texts, "\n\n"))
+	case len(texts) == 0:
+		return done("deploys " + what)
+	default:
+		return said("deploys "+what+fmt.Sprintf(", %d of %d services at once", len(started), len(services)), strings.Join(texts, "\n\n"))
+	}
+}
+
+// ahead says what a release of a service has to wait for.
+func (r *run) ahead(env platform.Environment, service string) string {
+	part, ok := r.existing(r.refOf(env.Name).Of(service))
+	if !ok {
+		return "nothing is under way"
+	}
+	current := part.Deployed.Current
+	text := report.Code(shortSHA(current.SHA)) + " is under way"
+	if current.PR != 0 {
+		text += fmt.Sprintf(" for pull request %d", current.PR)
+	}
+	if n := len(part.Deployed.Queue); n > 0 {
+		text += fmt.Sprintf(", and %s before it", counted(n, "other waits"))
+	}
+	return text
+}
+
+func orWrite(env platform.Environment) string { return or(env.Permission, "write") }

@@ -1,0 +1,300 @@
+package bot
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+// commitArgument tells a commit from the name of an environment or a service.
+var commitArgument = regexp.MustCompile(`^[0-9a-fA-F]{7,40}$`)
+
+// fullSHA is a commit that nothing can come to stand in the place of.
+var fullSHA = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+// part returns the working copy of one part of a declared environment, its shared
+// one for service ""; made where there is none yet.
+func (d *deciding) part(env platform.Environment, service string) *previews.Environment {
+	ref := d.refOf(env.Name).Of(service)
+	if e, ok := d.existing(ref); ok {
+		e.RolloutTimeout = env.RolloutTimeout
+		return e
+	}
+	repo := d.PR.Repository
+	e := &previews.Environment{
+		Ref: ref, Owner: repo.Owner, Repo: repo.Name, Private: repo.Private, InstallationID: d.PR.InstallationID,
+		Wanted: previews.Absent, Class: env.Class, Namespace: env.NamespaceOf(ref), RolloutTimeout: env.RolloutTimeout, Deployed: &previews.Deployed{},
+	}
+	if shared, ok := d.existing(ref.Shared()); ok {
+		e.Deployed.Lock = shared.Deployed.Lock
+	}
+	d.parts[ref.Key()] = e
+	return e
+}
+
+// existing returns the working copy of a part that there is.
+func (d *deciding) existing(ref gitops.EnvironmentRef) (*previews.Environment, bool) {
+	if e, ok := d.parts[ref.Key()]; ok {
+		return e, true
+	}
+	for _, row := range d.Declared {
+		if row.Ref.Key() == ref.Key() {
+			row.Owner, row.Repo, row.Private = d.PR.Repository.Owner, d.PR.Repository.Name, d.PR.Repository.Private
+			d.parts[ref.Key()] = &row
+			return &row, true
+		}
+	}
+	return nil, false
+}
+
+// partsOf returns the parts that there are of an environment: the shared one first,
+// then its services by name.
+func (d *deciding) partsOf(name string) []*previews.Environment {
+	var out []*previews.Environment
+	for _, row := range d.Declared {
+		if row.Ref.ID == name {
+			e, _ := d.existing(row.Ref)
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b *previews.Environment) int { return cmp.Compare(a.Ref.Service, b.Ref.Service) })
+	return out
+}
+
+// servicesOf is partsOf without the shared part.
+func (d *deciding) servicesOf(name string) []*previews.Environment {
+	return slices.DeleteFunc(d.partsOf(name), func(e *previews.Environment) bool { return e.Shared() })
+}
+
+// changedParts are the parts that are not what they were, in order.
+func (d *deciding) changedParts() []*previews.Environment {
+	before := map[string]previews.Environment{}
+	for _, row := range d.Declared {
+		before[row.Ref.Key()] = row
+	}
+	var out []*previews.Environment
+	for _, key := range slices.Sorted(maps.Keys(d.parts)) {
+		if old, was := before[key]; !was || !reflect.DeepEqual(old, *d.parts[key]) {
+			out = append(out, d.parts[key])
+		}
+	}
+	return out
+}
+
+// declared returns the environment of a name that the actor may change, or why not.
+func (r *run) declared(name string) (platform.Environment, answer, bool) {
+	env, a, ok := r.known(name)
+	if !ok {
+		return env, a, false
+	}
+	verdict := access.Authorize(access.Request{
+		ActorID: r.event.Actor.ID, Login: r.event.Actor.Login, Bot: r.event.Actor.Bot,
+		Permission: r.Permission, PermissionErr: r.PermissionErr, Action: "/idp " + r.command.Name + " " + env.Name,
+		Needed: access.Permission(cmp.Or(env.Permission, string(access.Write))), Only: env.Users,
+	})
+	if !verdict.Allowed {
+		return env, refused(r.event.Actor, r.command.Name+" "+env.Name, verdict), false
+	}
+	return env, answer{}, true
+}
+
+// known returns the environment of a name, or says which there are.
+func (r *run) known(name string) (platform.Environment, answer, bool) {
+	if r.PlatformErr != "" {
+		return platform.Environment{}, sorry("the platform's declarations cannot be read",
+			"It is not known which environments there are: "+report.Text(r.PlatformErr)+". The platform team has to mend that."), false
+	}
+	var names []string
+	for _, env := range r.Platform.Environments {
+		if env.Name == strings.ToLower(name) {
+			return env, answer{}, true
+		}
+		names = append(names, report.Code(env.Name))
+	}
+	text := "There is no environment " + report.Code(name) + ". "
+	if len(names) == 0 {
+		text += "The platform team has declared none yet, in " + report.Code("platform/environments.yaml") + " of the GitOps repository."
+	} else {
+		text += "Declared are " + strings.Join(names, ", ") + "."
+	}
+	return platform.Environment{}, sorry("unknown environment", text), false
+}
+
+// unlocked refuses to change an environment that somebody locked.
+func (r *run) unlocked(env platform.Environment) (answer, bool) {
+	shared, ok := r.existing(r.refOf(env.Name))
+	if !ok || shared.Deployed.Lock == nil {
+		return answer{}, true
+	}
+	lock := shared.Deployed.Lock
+	text := fmt.Sprintf("%s is locked by %s since %s", report.Code(env.Name), report.Code(lock.By), report.Text(report.Instant(lock.At, r.Now)))
+	if lock.Reason != "" {
+		text += ": " + report.Text(lock.Reason)
+	}
+	return sorry("it is locked", text+". "+report.Code("/idp unlock "+env.Name)+" gives it free."), false
+}
+
+// revision returns the commit that a command names, "" for the pull request's head,
+// where it is one that this repository stands for and that has a valid spec.
+func (r *run) revision(named string) (Revision, answer, bool) {
+	key, shown := cmp.Or(strings.ToLower(named), r.PR.HeadSHA), report.Code(shortSHA(cmp.Or(named, r.PR.HeadSHA)))
+	rev, found := r.Revisions[key]
+	switch {
+	case !found:
+		return rev, sorry("unknown commit", "There is no commit "+shown+" in this repository, or more than one begins like that."), false
+	case r.PR.Fork && !rev.OnDefault:
+		return rev, sorry("code of a fork", "This pull request comes from a fork, and the code of forks is not deployed."), false
+	case !rev.InPull && !rev.OnDefault:
+		return rev, sorry("foreign commit", "Commit "+shown+" is neither on the default branch nor part of this pull request, so it is not deployed."), false
+	case !rev.Spec.Found:
+		return rev, sorry("no spec", "There is no "+report.Code(spec.Path)+" at "+shown+", so there is nothing to deploy."), false
+	case rev.Spec.Spec == nil:
+		return rev, sorry("the spec has errors", fmt.Sprintf("%s at %s has %s. Nothing was deployed. %s lists them.",
+			report.Code(spec.Path), shown, counted(len(rev.Spec.Errors), "error"), report.Code("idp validate"))), false
+	}
+	return rev, answer{}, true
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// picked are the services that a command names, all where it names none.
+func (r *run) picked(s *spec.Spec, names []string) ([]string, answer, bool) {
+	var all []string
+	for _, service := range s.Services {
+		all = append(all, service.Name)
+	}
+	if len(names) == 0 {
+		return all, answer{}, true
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return nil, sorry("unknown service", fmt.Sprintf("There is no service %s here. There are %s.", report.Code(name), codes(all))), false
+		}
+	}
+	return names, answer{}, true
+}
+
+func codes(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = report.Code(name)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// fit says why a revision may not go into an environment; "" where it may.
+func (d *deciding) fit(env platform.Environment, rev Revision) string {
+	if env.Protected && !rev.OnDefault {
+		return fmt.Sprintf("%s takes only commits of the default branch", env.Name)
+	}
+	if !env.Protected && len(env.Checks) == 0 {
+		return ""
+	}
+	if rev.ChecksErr != "" {
+		return "the checks of the commit could not be read: " + rev.ChecksErr
+	}
+	return d.checksOf(env, rev)
+}
+
+// checksOf says which check keeps a revision out. A protected environment wants every
+// check of the commit green, any the ones that it names; idp's own do not count.
+func (d *deciding) checksOf(env platform.Environment, rev Revision) string {
+	seen := map[string]CheckState{}
+	for _, check := range rev.Checks {
+		if check.AppID == d.AppID {
+			continue
+		}
+		if old, twice := seen[check.Name]; !twice || green(old) {
+			seen[check.Name] = check // of two Apps' checks of one name the worse counts
+		}
+	}
+	wanted := env.Checks
+	if env.Protected {
+		wanted = slices.Concat(wanted, slices.Sorted(maps.Keys(seen)))
+	}
+	for _, name := range wanted {
+		check, there := seen[name]
+		switch {
+		case !there:
+			return fmt.Sprintf("%s needs check %q, and the commit does not have it yet", env.Name, name)
+		case check.Status != "completed":
+			return fmt.Sprintf("%s needs check %q, and that is not done yet", env.Name, name)
+		case !green(check):
+			return fmt.Sprintf("%s needs check %q to be green, and it is %s", env.Name, name, strings.ReplaceAll(check.Conclusion, "_", " "))
+		}
+	}
+	return ""
+}
+
+func green(c CheckState) bool {
+	return c.Status == "completed" && slices.Contains([]string{"success", "neutral", "skipped"}, c.Conclusion)
+}
+
+// release is a release of a revision that this event asks for.
+func (d *deciding) release(env platform.Environment, rev Revision, kind previews.ReleaseKind) previews.Release {
+	r := previews.Release{
+		Kind: kind, SHA: rev.SHA, Ref: d.PR.HeadRef, Spec: rev.Spec.Raw, PR: d.PR.Number, Author: d.PR.Author.Login,
+		By: d.event.Actor.Login, ByID: d.event.Actor.ID, At: d.arrived(), CommittedAt: rev.CommittedAt, NeedsApproval: env.Approval,
+	}
+	if rev.Spec.Spec != nil {
+		r.Team = team(rev.Spec.Spec)
+	}
+	if rev.OnDefault && !rev.InPull || kind == previews.ReleaseMerge {
+		r.Ref = d.PR.BaseRef
+	}
+	return r
+}
+
+// arrived is when the event did.
+func (d *deciding) arrived() time.Time {
+	if d.event.ReceivedAt.IsZero() {
+		return d.Now
+	}
+	return d.event.ReceivedAt
+}
+
+// deploy asks for a release of some services, and of what they share, and says of
+// each service what became of it.
+func (d *deciding) deploy(env platform.Environment, services []string, release func(service string) previews.Release) (started, queued, running []string) {
+	for _, service := range services {
+		part, r := d.part(env, service), release(service)
+		switch {
+		case runs(part, r):
+			running = append(running, service)
+		case part.Deploy(r, d.Now):
+			started = append(started, service)
+		default:
+			queued = append(queued, service)
+		}
+		if shared := d.part(env, ""); slices.Contains(started, service) && shared.SHA != r.SHA {
+			shared.Share(r, d.Now)
+		}
+		d.auditOf(part.Ref, string(r.Kind)+" "+env.Name, r.SHA, true, "asked for")
+	}
+	return started, queued, running
+}
+
+// runs says that a part has, or is about to have, a release already.
+func runs(part *previews.Environment, r previews.Release) bool {
+	if part.Deployed.Current.SHA != r.SHA || part.Generation == 0 {
+		return false
+	}
+	return part.Moving() || part.State() == previews.StateReady || part.State() == previews.StateCommitted
+}

@@ -1,0 +1,174 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// Revisions reads what has to be known of a commit before it is deployed.
+type Revisions interface {
+	// Commit returns the commit that a branch or a full or short SHA names.
+	Commit(ctx context.Context, repo RepositoryRef, ref string) (Commit, error)
+	DefaultBranch(ctx context.Context, repo RepositoryRef) (string, error)
+	// Contains says that a commit is tip, a branch or a commit, or comes before it.
+	Contains(ctx context.Context, repo RepositoryRef, tip, sha string) (bool, error)
+	Checks(ctx context.Context, repo RepositoryRef, sha string) ([]CheckState, error)
+}
+
+// declaredCommands are the commands that need the facts about declared environments.
+var declaredCommands = []string{"deploy", "promote", "rollback", "abort", "retry", "approve", "lock", "unlock", "status"}
+
+// deployFacts reads what decisions about declared environments are taken from, where
+// one may have to be.
+func (h *Handler) deployFacts(ctx context.Context, gh Handling, event Event, s *Snapshot) error {
+	merge := event.Kind == EventPullRequest && s.PR.Merged && s.PR.BaseIsDefault && s.PR.MergeSHA != ""
+	named := commandsNaming(event)
+	if !merge && len(named) == 0 {
+		return nil
+	}
+	var err error
+	if s.Platform, err = h.Platform(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.PlatformErr = err.Error()
+		h.Log.Error("the platform's declarations cannot be read", "error", err)
+		return nil
+	}
+	if len(s.Platform.Environments) == 0 {
+		return nil
+	}
+	rows, err := h.Store.Environments(ctx, store.Filter{RepositoryID: s.PR.Repository.ID})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Declared() {
+			s.Declared = append(s.Declared, row)
+		}
+	}
+	return h.revisions(ctx, gh, s, refsOf(named, *s, merge))
+}
+
+// commandsNaming returns the commands of a comment that are about declared
+// environments.
+func commandsNaming(event Event) []Invocation {
+	if event.Kind != EventComment || event.Comment == nil {
+		return nil
+	}
+	return slices.DeleteFunc(Parse(event.Comment.Body), func(i Invocation) bool { return !slices.Contains(declaredCommands, i.Name) })
+}
+
+// refsOf lists the commits that the commands may come to deploy.
+func refsOf(named []Invocation, s Snapshot, merge bool) []string {
+	var refs []string
+	add := func(ref string) {
+		if ref = strings.ToLower(ref); ref != "" && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	if merge {
+		add(s.PR.MergeSHA)
+	}
+	for _, i := range named {
+		switch i.Name {
+		case "deploy":
+			add(s.PR.HeadSHA)
+			for _, word := range i.Args {
+				if commitArgument.MatchString(word) {
+					add(word)
+				}
+			}
+		case "approve":
+			for _, word := range i.Args {
+				if fullSHA.MatchString(strings.ToLower(word)) {
+					add(word)
+				}
+			}
+		case "promote":
+			for _, row := range s.Declared {
+				if len(i.Args) > 0 && strings.EqualFold(row.Ref.ID, i.Args[0]) && row.Ref.Service != "" {
+					add(row.Deployed.Current.SHA)
+				}
+			}
+		}
+	}
+	return refs[:min(len(refs), maxRevisions)]
+}
+
+// maxRevisions bounds how many commits one comment has looked up.
+const maxRevisions = 20
+
+func (h *Handler) revisions(ctx context.Context, gh Handling, s *Snapshot, refs []string) error {
+	s.Revisions = map[string]Revision{}
+	if len(refs) == 0 {
+		return nil
+	}
+	branch, err := gh.DefaultBranch(ctx, s.PR.Repository)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		rev, err := h.revision(ctx, gh, *s, branch, ref)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read commit %s: %w", ref, err)
+		}
+		s.Revisions[ref], s.Revisions[rev.SHA] = rev, rev
+	}
+	return nil
+}
+
+// revision reads everything about one commit. That its checks cannot be read is a
+// fact as well: whoever needs them says so.
+func (h *Handler) revision(ctx context.Context, gh Handling, s Snapshot, branch, ref string) (rev Revision, err error) {
+	if rev.Commit, err = gh.Commit(ctx, s.PR.Repository, ref); err != nil {
+		return rev, err
+	}
+	if rev.OnDefault, err = onTip(ctx, gh, s.PR.Repository, branch, rev.SHA); err != nil {
+		return rev, err
+	}
+	if rev.InPull = rev.SHA == s.PR.HeadSHA; !rev.InPull && !s.PR.Fork {
+		if rev.InPull, err = onTip(ctx, gh, s.PR.Repository, s.PR.HeadSHA, rev.SHA); err != nil {
+			return rev, err
+		}
+	}
+	if rev.Spec, err = readSpec(ctx, gh, s.PR.Repository, rev.SHA); err != nil {
+		return rev, err
+	}
+	if rev.Checks, err = gh.Checks(ctx, s.PR.Repository, rev.SHA); err != nil {
+		var later interface{ RetryAt() time.Time }
+		if errors.As(err, &later) || ctx.Err() != nil {
+			return rev, err
+		}
+		rev.ChecksErr = err.Error()
+	}
+	return rev, nil
+}
+
+// onTip is false where there is no such tip any more.
+func onTip(ctx context.Context, gh Handling, repo RepositoryRef, tip, sha string) (bool, error) {
+	has, err := gh.Contains(ctx, repo, tip, sha)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return has, err
+}
+
+// classOf is the class that a part of a declared environment belongs to.
+func (s Snapshot) classOf(e previews.Environment) platform.Class {
+	if class, ok := s.Platform.Class(e.Class); ok {
+		return class
+	}
+	return s.Class
+}

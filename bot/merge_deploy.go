@@ -1,0 +1,48 @@
+package bot
+
+import (
+	"slices"
+
+	"github.com/idp-bot/idp/previews"
+)
+
+// merged deploys what a pull request came to when it was merged into the default
+// branch, where the platform team wants that. It happens once for each pull request,
+// whatever comes to be known of it later, and never takes the place of what was
+// merged after it.
+func (d *deciding) merged() {
+	if !d.PR.Merged || !d.PR.BaseIsDefault || d.PR.MergeSHA == "" {
+		return
+	}
+	for _, env := range d.Platform.Environments {
+		if !env.AutoDeploy {
+			continue
+		}
+		rev, found := d.Revisions[d.PR.MergeSHA]
+		if !found || rev.Spec.Spec == nil || !rev.OnDefault {
+			d.because("nothing of %s is deployed to %s: it has no valid spec on the default branch", shortSHA(d.PR.MergeSHA), env.Name)
+			continue
+		}
+		shared := d.part(env, "")
+		if slices.Contains(shared.Deployed.Merges, d.PR.Number) {
+			d.because("the merge was deployed to %s before", env.Name)
+			continue
+		}
+		if why := d.fit(env, rev); why != "" {
+			d.because("the merge is not deployed: %s", why)
+			d.auditOf(shared.Ref, "merge", rev.SHA, false, why)
+			continue
+		}
+		shared.NoteMerge(d.PR.Number)
+		var services []string
+		for _, service := range rev.Spec.Spec.Services {
+			if part := d.part(env, service.Name); part.Deployed.Current.Kind != previews.ReleaseMerge || !part.Deployed.Current.CommittedAt.After(rev.CommittedAt) {
+				services = append(services, service.Name)
+			}
+		}
+		started, queued, _ := d.deploy(env, services, func(string) previews.Release {
+			return d.release(env, rev, previews.ReleaseMerge)
+		})
+		d.because("the merge is deployed to %s: %d services start, %d wait", env.Name, len(started), len(queued))
+	}
+}

@@ -1,0 +1,23 @@
+package bot
+
+import "time"
+
+// Commit is a commit of a repository.
+type Commit struct {
+	// SHA is all 40 digits of it.
+	SHA string
+	// CommittedAt is when it was committed, in UTC, by the committer's own clock.
+	CommittedAt time.Time
+	// Author is the account that GitHub knows the author's email address by; zero
+	// where it knows none. Whoever commits may write any address: it is no proof.
+	Author Actor
+}
+
+// CheckState is the newest check run of one name and App at a commit.
+type CheckState struct {
+	Name  string
+	AppID int64
+	// Status is GitHub's, such as "queued", "in_progress" or "completed", and
+	// Conclusion what a completed run came to, such as "success"; else "".
+	Status, Conclusion string
+}

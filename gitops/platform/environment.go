@@ -1,0 +1,77 @@
+package platform
+
+import (
+	"strings"
+	"time"
+
+	"github.com/idp-bot/idp/gitops"
+)
+
+// Environment is a long-lived environment that the platform team declares, such as
+// staging: for every repository that deploys to it the same rules, and a namespace
+// of the repository's own.
+type Environment struct {
+	// Name is the id of its EnvironmentRefs.
+	Name string
+	// Class is the name of a class of the same Platform.
+	Class string
+	// Namespace is a pattern of {repo} {owner} {env} {hash}, "" for the name of the
+	// shared part; see NamespaceOf.
+	Namespace string
+	// Permission is the least permission at GitHub of who may deploy.
+	Permission string
+	// Users, when there are any, are the only logins that may, beside the permission.
+	Users []string
+	// Checks are the names of check runs and statuses that must be green at the commit.
+	Checks []string
+	// Protected takes only commits of the default branch whose checks are green.
+	Protected bool
+	// Approval asks for the word of somebody else than who asked and the author.
+	Approval bool
+	// AutoDeploy deploys what is merged to the default branch.
+	AutoDeploy bool
+	// Logs says who sees log lines, the class's where the environment says nothing.
+	Logs LogMode
+	// RolloutTimeout is how long a deployment may take to become healthy, 0 for the
+	// server's.
+	RolloutTimeout time.Duration
+}
+
+// The permissions that Environment.Permission takes; PermissionWrite is the default.
+const (
+	PermissionWrite    = "write"
+	PermissionMaintain = "maintain"
+	PermissionAdmin    = "admin"
+)
+
+const (
+	// namespacePrefix begins every namespace of idp: policies match it.
+	namespacePrefix = "idp-"
+	// maxNamespace is the length of a DNS-1123 label.
+	maxNamespace = 63
+	// minSlug is what a pattern must leave of an owner's and a repository's name.
+	minSlug = 6
+)
+
+// NamespaceOf returns the namespace of a repository's environment: the pattern filled
+// in, a valid name of at most 63 characters in which the names of owner and
+// repository are cut as much as it takes, and never the hash.
+func (e Environment) NamespaceOf(ref gitops.EnvironmentRef) string {
+	if e.Namespace == "" {
+		return ref.Namespace()
+	}
+	var name string
+	for most := maxNamespace; most > 0; most-- {
+		if name = expandNamespace(e.Namespace, ref.Shared(), most); len(name) <= maxNamespace {
+			break
+		}
+	}
+	return name
+}
+
+func expandNamespace(pattern string, ref gitops.EnvironmentRef, most int) string {
+	return strings.NewReplacer(
+		"{repo}", gitops.Slug(ref.Repo, most), "{owner}", gitops.Slug(ref.Owner, most),
+		"{env}", gitops.Slug(ref.ID, 24), "{hash}", ref.Hash(),
+	).Replace(pattern)
+}

@@ -1,0 +1,126 @@
+package platform
+
+import "github.com/idp-bot/idp/gitops/spec"
+
+// The types of this file are the files of the platform folder as they are written.
+// Their comments are the descriptions of the JSON Schemas, so they speak to the
+// platform team; their tags are both the schemas' keywords and what Load holds the
+// files to.
+
+// environmentsFile is platform/environments.yaml: the long-lived environments that repositories deploy to.
+type environmentsFile struct {
+	// The environments by name, such as staging: lower-case letters, digits and "-", at most 40. Each repository that deploys to one gets a namespace of its own.
+	Environments map[string]*environmentBlock `json:"environments"`
+}
+
+// environmentBlock is one environment: where it is, and who may deploy to it what.
+type environmentBlock struct {
+	// The class it has, a file of platform/classes without ".yaml"; the server's own configuration when left out.
+	Class string `json:"class" jsonschema:"minLength=1,maxLength=40,example=durable"`
+	// The name of a repository's namespace, of {repo} {owner} {env} {hash}. It begins with "idp-" and has {hash} in it.
+	Namespace string `json:"namespace" jsonschema:"minLength=1,maxLength=63,pattern=^idp-.*\\{hash\\},default=idp-{repo}-{env}-{hash}"`
+	// The least permission for the repository at GitHub that deploying takes.
+	Permission string `json:"permission" jsonschema:"enum=write,enum=maintain,enum=admin,default=write"`
+	// The only people who may deploy, by their login at GitHub, beside the permission; everybody who has it when left out.
+	Users []string `json:"users" jsonschema:"minLength=1,maxLength=100,minItems=1,maxItems=200"`
+	// The check runs and commit statuses, by name, that have to be green at the commit.
+	Checks []string `json:"checks" jsonschema:"minLength=1,maxLength=200,minItems=1,maxItems=50"`
+	// Take only commits of the default branch, with every required check green.
+	Protected bool `json:"protected" jsonschema:"default=false"`
+	// Deploy only after somebody else than who asked and who wrote it has approved the commit.
+	Approval bool `json:"approval" jsonschema:"default=false"`
+	// Deploy what is merged to the default branch without being asked.
+	AutoDeploy bool `json:"auto_deploy" jsonschema:"default=false"`
+	// Whether log lines are shown: where the repository is private, always or never; the class's when left out.
+	Logs string `json:"logs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
+	// How long a deployment may take until it is healthy; the server's rollout_timeout when left out.
+	RolloutTimeout *spec.Span `json:"rollout_timeout" jsonschema:"example=30m"`
+}
+
+// classFile is a file of platform/classes: what differs for the environments of a class from the server's configuration, whose keys these are, without preview_ in front.
+type classFile struct {
+	// The GitOps repository that environments are committed to: an http, https, ssh or file URL without credentials.
+	GitOpsURL string `json:"gitops_url" jsonschema:"minLength=1,maxLength=1024,example=https://github.com/acme/gitops-durable.git"`
+	// The same repository's URL as Argo CD reads it; gitops_url when left out.
+	GitOpsReadURL string `json:"gitops_read_url" jsonschema:"minLength=1,maxLength=1024"`
+	// The branch that is committed to.
+	GitOpsBranch string `json:"gitops_branch" jsonschema:"minLength=1,maxLength=200"`
+	// Whether a change is pushed to the branch or proposed as a pull request against it.
+	GitOpsMode string `json:"gitops_mode" jsonschema:"enum=push,enum=pull_request,default=push"`
+	// The namespace that ApplicationSets live in.
+	ArgoCDNamespace string `json:"argocd_namespace" jsonschema:"minLength=1,maxLength=63"`
+	// The Application that syncs the applicationsets folder of gitops_url: each GitOps repository has one of its own.
+	ArgoCDRoot string `json:"argocd_root" jsonschema:"minLength=1,maxLength=253"`
+	// The AppProject of the environments' Applications.
+	ArgoCDProject string `json:"argocd_project" jsonschema:"minLength=1,maxLength=253"`
+	// The API server of the cluster that the environments run on, as Argo CD knows it.
+	ArgoCDDestination string `json:"argocd_destination" jsonschema:"minLength=1,maxLength=1024"`
+	// The DNS zone of hosts.
+	Domain string `json:"domain" jsonschema:"minLength=1,maxLength=253"`
+	// The template of a service's host, of {service} {env} {hash} {repo} {owner} {zone}; {hash} has to be in it.
+	Host string `json:"host" jsonschema:"minLength=1,maxLength=253"`
+	// The template of the image of a service that names none, of {owner} {repo} {service} {sha} {short_sha} {pr} {env}.
+	Image string `json:"image" jsonschema:"minLength=1,maxLength=1024"`
+	// How long a preview lives after the last push.
+	TTL *spec.Span `json:"ttl"`
+	// How far from now /idp extend may move a preview's end.
+	MaxTTL *spec.Span `json:"max_ttl"`
+	// How long ahead of its end a preview's pull request is told.
+	WarnBefore *spec.Span `json:"warn_before"`
+	// When the pull request's comment is written.
+	Comment string `json:"comment" jsonschema:"enum=sticky,enum=on-failure,enum=off"`
+	// What a bot's pull request needs for a preview: the label, or nothing more than a person's.
+	Bots string `json:"bots" jsonschema:"enum=label,enum=auto"`
+	// The API that publishes a service at its host.
+	Routing string `json:"routing" jsonschema:"enum=HTTPRoute,enum=Ingress"`
+	// The Gateway that an HTTPRoute attaches to.
+	GatewayName string `json:"gateway_name" jsonschema:"minLength=1,maxLength=63"`
+	// The Gateway's namespace.
+	GatewayNamespace string `json:"gateway_namespace" jsonschema:"minLength=1,maxLength=63"`
+	// The Gateway's listener.
+	GatewaySection string `json:"gateway_section" jsonschema:"minLength=1,maxLength=253"`
+	// The address that traffic for hosts is sent to when idp looks whether a service serves, as HOST:PORT; not looked when there is none.
+	GatewayAddress string `json:"gateway_address" jsonschema:"minLength=1,maxLength=260,example=gateway.internal:443"`
+	// The class of an Ingress.
+	IngressClass string `json:"ingress_class" jsonschema:"minLength=1,maxLength=253"`
+	// The Secret, in every namespace, with the zone's wildcard certificate.
+	TLSSecret string `json:"tls_secret" jsonschema:"minLength=1,maxLength=253"`
+	// The namespace that traffic enters from, which network policies let in.
+	RoutingNamespace string `json:"routing_namespace" jsonschema:"minLength=1,maxLength=63"`
+	// The Secret that the platform puts into every namespace to pull images with.
+	ImagePullSecret string `json:"image_pull_secret" jsonschema:"minLength=1,maxLength=253"`
+	// The Pod Security Standard that is enforced.
+	PodSecurity string `json:"pod_security" jsonschema:"enum=restricted,enum=baseline,enum=privileged"`
+	// The destinations that pods may reach beside DNS and their own namespace; private ranges within them stay denied unless listed themselves.
+	EgressCIDRs []string `json:"egress_cidrs" jsonschema:"minLength=1,maxLength=64,maxItems=200"`
+	// Denied even within egress_cidrs.
+	EgressDeniedCIDRs []string `json:"egress_denied_cidrs" jsonschema:"minLength=1,maxLength=64,maxItems=200"`
+	// The sum of the CPU limits of an environment's containers, of all its services.
+	QuotaCPU spec.Quantity `json:"quota_cpu"`
+	// The sum of the memory limits of an environment's containers.
+	QuotaMemory spec.Quantity `json:"quota_memory"`
+	// The sum of the scratch space limits of an environment's containers.
+	QuotaEphemeralStorage spec.Quantity `json:"quota_ephemeral_storage"`
+	// The most pods that an environment may have.
+	QuotaPods *int32 `json:"quota_pods" jsonschema:"minimum=1,maximum=100000"`
+	// The most replicas that one service may have.
+	QuotaMaxReplicas *int32 `json:"quota_max_replicas" jsonschema:"minimum=1,maximum=1000"`
+	// The CPU request of a container that names none.
+	QuotaDefaultCPURequest spec.Quantity `json:"quota_default_cpu_request"`
+	// The CPU limit of a container that names none.
+	QuotaDefaultCPU spec.Quantity `json:"quota_default_cpu"`
+	// The memory request of a container that names none.
+	QuotaDefaultMemoryRequest spec.Quantity `json:"quota_default_memory_request"`
+	// The memory limit of a container that names none.
+	QuotaDefaultMemory spec.Quantity `json:"quota_default_memory"`
+	// The limit of scratch space of a container that names none.
+	QuotaDefaultEphemeralStorage spec.Quantity `json:"quota_default_ephemeral_storage"`
+	// The Prometheus that rollouts are judged by, as Argo Rollouts reaches it; without one nothing judges them but their probes.
+	PrometheusAddress string `json:"prometheus_address" jsonschema:"minLength=1,maxLength=1024,example=http://prometheus.monitoring:9090"`
+	// The query for the share of failed requests, 0 to 1, of the pods with a new revision, of {service} {namespace} {canary_hash}. It gives a vector; an empty one means that nothing is known.
+	ErrorRateQuery spec.Word `json:"error_rate_query"`
+	// The query for whether a pod with a new revision is ready, 1 or 0, of {service} {namespace} {canary_hash}; from kube-state-metrics when left out.
+	ReadyQuery spec.Word `json:"ready_query"`
+	// Whether log lines are shown: where the repository is private, always or never.
+	Logs string `json:"logs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
+}

@@ -1,0 +1,103 @@
+package platform
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/spec"
+)
+
+const (
+	// Dir is the folder of the GitOps repository that is the platform team's.
+	Dir = "platform"
+	// EnvironmentsPath declares the environments beside previews, and ClassesDir has a
+	// file "<name>.yaml" for each class.
+	EnvironmentsPath = Dir + "/environments.yaml"
+	ClassesDir       = Dir + "/classes"
+)
+
+// Platform is what the platform team declares. The zero value declares nothing.
+type Platform struct {
+	// Classes are by name. Load always has the server's own among them, which is that
+	// of previews and of environments that name none.
+	Classes map[string]Class
+	// Environments are sorted by name.
+	Environments []Environment
+}
+
+// Environment returns the declared environment of that name.
+func (p Platform) Environment(name string) (Environment, bool) {
+	i := slices.IndexFunc(p.Environments, func(e Environment) bool { return e.Name == name })
+	if i < 0 {
+		return Environment{}, false
+	}
+	return p.Environments[i], true
+}
+
+// Names returns the names of the declared environments, sorted.
+func (p Platform) Names() []string {
+	names := make([]string, len(p.Environments))
+	for i, e := range p.Environments {
+		names[i] = e.Name
+	}
+	return names
+}
+
+// Class returns the class of that name.
+func (p Platform) Class(name string) (Class, bool) {
+	c, ok := p.Classes[name]
+	return c, ok
+}
+
+// ClassOf returns the class of a declared environment; of a Platform that Load
+// returned there always is one.
+func (p Platform) ClassOf(environment string) (Class, bool) {
+	e, ok := p.Environment(environment)
+	if !ok {
+		return Class{}, false
+	}
+	return p.Class(e.Class)
+}
+
+// Load reads the platform folder from files of the GitOps repository, of which it
+// looks at no others; with none of them it declares nothing. A class file says
+// what differs from base, the class of the server's configuration, and one that is
+// called like base changes the class of previews. It returns either a platform or
+// errors, by file and position, with every mistake of every file.
+//
+// Load is pure and keeps nothing of files.
+func Load(files []gitops.File, base Class) (Platform, spec.Errors) {
+	files = slices.Clone(files)
+	slices.SortFunc(files, func(a, b gitops.File) int { return strings.Compare(a.Path, b.Path) })
+	out := Platform{Classes: map[string]Class{base.Name: base}}
+	var errs spec.Errors
+	for _, f := range files {
+		if path.Dir(f.Path) != ClassesDir || strings.HasPrefix(path.Base(f.Path), ".") {
+			continue
+		}
+		class, wrong := loadClass(f, base)
+		errs = append(errs, wrong...)
+		out.Classes[class.Name] = class // a wrong one too, so that its environments are no mistake
+	}
+	for _, f := range files {
+		switch f.Path {
+		case EnvironmentsPath:
+			environments, wrong := loadEnvironments(f, out.Classes, base.Name)
+			out.Environments, errs = environments, append(errs, wrong...)
+		case Dir + "/environments.yml":
+			errs = append(errs, misnamed(f.Path, EnvironmentsPath))
+		}
+	}
+	if len(errs) > 0 {
+		return Platform{}, errs
+	}
+	return out, nil
+}
+
+// misnamed is the error of a file that nobody would read.
+func misnamed(path, meant string) spec.Error {
+	return spec.Error{Path: path, Line: 1, Column: 1, EndLine: 1, Kind: spec.KindUnknownKey, Suggestion: meant,
+		Message: "a file of this name is not read: rename it to " + meant}
+}

@@ -1,0 +1,22 @@
+package platform
+
+import (
+	_ "embed"
+	"slices"
+)
+
+//go:generate go test -run TestSchemasAreGenerated . -update
+
+var (
+	//go:embed environments.schema.json
+	environmentsSchema []byte
+	//go:embed class.schema.json
+	classSchema []byte
+)
+
+// EnvironmentsSchema returns the JSON Schema (draft-07) of
+// platform/environments.yaml, generated from the types that Load decodes into.
+func EnvironmentsSchema() []byte { return slices.Clone(environmentsSchema) }
+
+// ClassSchema returns the JSON Schema (draft-07) of a file of platform/classes.
+func ClassSchema() []byte { return slices.Clone(classSchema) }

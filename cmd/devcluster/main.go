@@ -93,7 +93,7 @@ func up(ctx context.Context, o clustertest.Options, stdout io.Writer) (err error
                export KUBECONFIG=%s
   Argo CD %-4s %s
                admin's password %s
-  Git          %s, with what "idp bootstrap --impersonate" prints for it applied
+  Git          %s, with what "idp bootstrap --impersonate --logs" prints for it applied
                export IDP_ARGOCD_URL=%s IDP_ARGOCD_TOKEN=%s IDP_GITOPS_URL=%s
   Prometheus   %s
   logs         %s

@@ -176,7 +176,7 @@ func (s *stage) bootstrap(t *testing.T) {
 	for key, value := range s.env {
 		env = append(env, key+"="+value)
 	}
-	if status := run(t.Context(), []string{"bootstrap", "--impersonate"}, nil, &stdout, &stderr, env); status != exitOK {
+	if status := run(t.Context(), []string{"bootstrap", "--impersonate", "--logs"}, nil, &stdout, &stderr, env); status != exitOK {
 		t.Fatalf("idp bootstrap ended with %d: %s", status, stderr.String())
 	}
 	if err := s.cluster.ApplyAs(t.Context(), "idp-bootstrap", []byte(stdout.String())); err != nil {

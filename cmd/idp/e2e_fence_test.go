@@ -198,7 +198,7 @@ func treeStaysWithin(s *scene) {
 	api.ready()
 	// Each in an Application of its own, since Argo CD tries for half a minute.
 	for _, evil := range []struct {
-		*change
+		*proposal
 		content string
 		why     []string
 	}{
@@ -250,7 +250,7 @@ func treeStaysWithin(s *scene) {
 	if err := s.absent(schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "AppProject"}, "argocd", "evil"); err != nil {
 		s.Error(err)
 	}
-	for _, c := range []*change{project, api} {
+	for _, c := range []*proposal{project, api} {
 		c.pr.Close("alice")
 		c.gone("Preview removed")
 	}

@@ -18,9 +18,9 @@ import (
 	"github.com/idp-bot/idp/previews"
 )
 
-// change is a pull request, with what has to be so of it on the cluster, in Git and on
+// proposal is a pull request, with what has to be so of it on the cluster, in Git and on
 // GitHub.
-type change struct {
+type proposal struct {
 	*scene
 	repo *githubtest.Repository
 	pr   *githubtest.PullRequest
@@ -47,24 +47,24 @@ func (s *scene) newRepo(name, image string, spec ...string) *githubtest.Reposito
 }
 
 // open opens a pull request whose image is built.
-func (s *scene) open(r *githubtest.Repository, image string) *change {
+func (s *scene) open(r *githubtest.Repository, image string) *proposal {
 	s.Helper()
 	branch := fmt.Sprintf("feature-%d", len(r.PullRequests())+1)
 	sha := r.PushAs("alice", branch, "Change", map[string]string{branch + ".go": "package web\n"})
 	s.must(s.pushImage(s.ctx, image, sha))
 	pr, err := r.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Change", Head: branch})
 	s.must(err)
-	return &change{scene: s, repo: r, pr: pr, image: image}
+	return &proposal{scene: s, repo: r, pr: pr, image: image}
 }
 
 // opened is a pull request of a new repository.
-func (s *scene) opened(name string) *change {
+func (s *scene) opened(name string) *proposal {
 	s.Helper()
 	return s.open(s.newRepo(name, "acme/"+name), "acme/"+name)
 }
 
 // push pushes a commit on top of the pull request and its image; files may change the spec.
-func (c *change) push(move func(by string, files map[string]string) string, files map[string]string) {
+func (c *proposal) push(move func(by string, files map[string]string) string, files map[string]string) {
 	c.Helper()
 	c.pushes++
 	changed := map[string]string{fmt.Sprintf("push-%d.go", c.pushes): "package web\n"}
@@ -79,12 +79,12 @@ func (c *change) push(move func(by string, files map[string]string) string, file
 }
 
 // row is what the bot knows of the preview.
-func (c *change) row() (previews.Environment, error) {
+func (c *proposal) row() (previews.Environment, error) {
 	return c.main.store.Environment(c.ctx, c.repo.ID(), gitops.PreviewID(c.pr.Number()))
 }
 
 // name is that of its namespace and its Application.
-func (c *change) name() string {
+func (c *proposal) name() string {
 	c.Helper()
 	var name string
 	c.await("the preview is known", func() error {
@@ -96,7 +96,7 @@ func (c *change) name() string {
 }
 
 // check is idp's newest check on the head.
-func (c *change) check() githubtest.CheckRun {
+func (c *proposal) check() githubtest.CheckRun {
 	var found githubtest.CheckRun
 	for _, run := range c.pr.CheckRuns() {
 		if run.HeadSHA == c.pr.HeadSHA() && run.App == "idp" {
@@ -107,7 +107,7 @@ func (c *change) check() githubtest.CheckRun {
 }
 
 // comment is idp's comment, "" where there is none.
-func (c *change) comment() string {
+func (c *proposal) comment() string {
 	for _, comment := range c.pr.Comments() {
 		if comment.App == "idp" && strings.HasPrefix(comment.Body, report.Marker) {
 			return comment.Body
@@ -117,7 +117,7 @@ func (c *change) comment() string {
 }
 
 // deployed is the state of the newest GitHub deployment of the head.
-func (c *change) deployed() string {
+func (c *proposal) deployed() string {
 	state := ""
 	for _, d := range c.repo.Deployments() {
 		if d.SHA == c.pr.HeadSHA() {
@@ -129,7 +129,7 @@ func (c *change) deployed() string {
 
 // says wants GitHub's side to be: the check's conclusion ("" while it is in progress),
 // something in the comment, and the deployment's state.
-func (c *change) says(conclusion, words, deployment string) error {
+func (c *proposal) says(conclusion, words, deployment string) error {
 	check := c.check()
 	if check.Conclusion != conclusion || check.ID == 0 {
 		return fmt.Errorf("the check is %s %s: %s", check.Status, check.Conclusion, check.Title)
@@ -144,7 +144,7 @@ func (c *change) says(conclusion, words, deployment string) error {
 }
 
 // files lists the preview's files in the GitOps repository.
-func (c *change) files() ([]string, error) {
+func (c *proposal) files() ([]string, error) {
 	tip, err := c.gitops.Tip(c.ctx, branch)
 	if err != nil || tip == "" {
 		return nil, err
@@ -158,7 +158,7 @@ func (c *change) files() ([]string, error) {
 }
 
 // built is the image of the head, by its digest in the registry.
-func (c *change) built() string {
+func (c *proposal) built() string {
 	c.Helper()
 	repository := c.registryAddr + "/" + c.image
 	ref, err := name.ParseReference(repository+":"+c.pr.HeadSHA(), name.Insecure)
@@ -169,7 +169,7 @@ func (c *change) built() string {
 }
 
 // runs wants the head's image to run on the cluster, in all its pods.
-func (c *change) runs(namespace string) error {
+func (c *proposal) runs(namespace string) error {
 	var web appsv1.Deployment
 	if err := c.get(deployments, namespace, "web", &web); err != nil {
 		return err
@@ -184,7 +184,7 @@ func (c *change) runs(namespace string) error {
 }
 
 // ready waits until the head serves, and is said to.
-func (c *change) ready() {
+func (c *proposal) ready() {
 	c.Helper()
 	name := c.name()
 	c.await("the preview is said to be ready", func() error { return c.says("success", "Preview is ready", "success") })
@@ -199,7 +199,7 @@ func (c *change) ready() {
 }
 
 // gone waits until nothing is left, and that is said.
-func (c *change) gone(words string) {
+func (c *proposal) gone(words string) {
 	c.Helper()
 	name := c.name()
 	c.await("the preview is said to be gone", func() error {
@@ -220,18 +220,6 @@ func (c *change) gone(words string) {
 	if len(files) > 0 {
 		c.Errorf("of its files in Git %q are left", files)
 	}
-}
-
-// state waits until the bot has the preview in a state.
-func (c *change) state(want previews.State) {
-	c.Helper()
-	c.await("the preview is "+string(want), func() error {
-		row, err := c.row()
-		if err == nil && row.State() != want {
-			err = fmt.Errorf("it is %s", row.State())
-		}
-		return err
-	})
 }
 
 // previewLives is the story of every preview: it comes, follows the pull request, and

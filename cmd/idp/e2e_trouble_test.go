@@ -25,21 +25,21 @@ func (s *scene) outrun() {
 	s.main.wake.all()
 }
 
-// fails waits until the check of the head has failed and names the service, with the
-// pods never having run.
-func (c *change) fails() {
+// fails waits until the check of the head has failed and the comment names the cause.
+func (c *proposal) fails(cause string) {
 	c.Helper()
 	c.await("the check has failed", func() error {
 		check := c.check()
 		if check.Conclusion != "failure" && check.Conclusion != "timed_out" {
 			return fmt.Errorf("the check is %s %s: %s", check.Status, check.Conclusion, check.Title)
 		}
-		return c.says(check.Conclusion, "Deployment web", "failure")
+		return c.says(check.Conclusion, cause, "failure")
 	})
+	c.Logf("it is told so:\n%s", c.comment())
 }
 
 // podWaits waits until a pod's container waits for a reason.
-func (c *change) podWaits(reason string) {
+func (c *proposal) podWaits(reason string) {
 	c.Helper()
 	name := c.name()
 	c.await("a pod waits: "+reason, func() error {
@@ -58,9 +58,8 @@ func (c *change) podWaits(reason string) {
 func broken(s *scene, image, reason string) {
 	c := s.open(s.newRepo(strings.TrimPrefix(image, "acme/"), image), image)
 	c.podWaits(reason)
-	c.state(previews.StateSyncing)
 	s.outrun()
-	c.fails()
+	c.fails(reason)
 	// The next push takes another image.
 	c.image = image + "-mended"
 	c.push(c.pr.Push, map[string]string{".idp/deploy.yaml": fmt.Sprintf(simple, s.registryAddr, c.image)})
@@ -115,7 +114,7 @@ func quotaExceeded(s *scene) {
 		return fmt.Errorf("its conditions are %v", web.Status.Conditions)
 	})
 	s.outrun()
-	c.fails()
+	c.fails("exceeded quota")
 	c.pr.Close("alice")
 	c.gone("Preview removed")
 }
@@ -138,7 +137,7 @@ func handEditOnCluster(s *scene) {
 
 // rollingOut opens a pull request whose pods do not come up until start is called:
 // there is no kubelet.
-func (s *scene) rollingOut(name string) (c *change, start func()) {
+func (s *scene) rollingOut(name string) (c *proposal, start func()) {
 	s.Helper()
 	start = s.stopPart(clustertest.Kwok)
 	c = s.opened(name)
@@ -147,7 +146,7 @@ func (s *scene) rollingOut(name string) (c *change, start func()) {
 }
 
 // synced waits until the head's pods are on the cluster, and says nothing of how they are.
-func (c *change) synced() {
+func (c *proposal) synced() {
 	c.Helper()
 	name := c.name()
 	c.await("the cluster has the head's pods", func() error {
@@ -299,7 +298,7 @@ func stuckOnFinalizer(s *scene) {
 func expiredTogether(s *scene) {
 	const many = 20
 	r := s.newRepo("many", "acme/many", "preview:\n  ttl: 2h\n")
-	changes := make([]*change, many)
+	changes := make([]*proposal, many)
 	for i := range changes {
 		changes[i] = s.open(r, "acme/many")
 	}

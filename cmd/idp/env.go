@@ -100,6 +100,9 @@ func (f envFilter) matches(e previews.Environment) bool {
 	if f.repo != "" && !strings.EqualFold(f.repo, e.Owner+"/"+e.Repo) {
 		return false
 	}
+	if e.Shared() {
+		return f.all // it follows the services, and they tell
+	}
 	return f.all || f.state != "" || e.State() != previews.StateGone
 }
 
@@ -131,7 +134,7 @@ func (p *program) listEnvironments(ctx context.Context, config *configFlags, fil
 	}
 	rows = slices.DeleteFunc(rows, func(e previews.Environment) bool { return !filter.matches(e) })
 	slices.SortFunc(rows, func(a, b previews.Environment) int {
-		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.PR, b.PR), cmp.Compare(a.Ref.ID, b.Ref.ID))
+		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Repo, b.Repo), cmp.Compare(previewOf(a), previewOf(b)), cmp.Compare(a.Ref.Key(), b.Ref.Key()))
 	})
 	return rows, nil
 }
@@ -153,8 +156,8 @@ type environmentFacts struct {
 
 func factsOf(e previews.Environment, now time.Time) environmentFacts {
 	f := environmentFacts{
-		Name: e.Ref.ID, Repository: e.Owner + "/" + e.Repo, PR: e.PR, State: string(e.State()),
-		SHA: cmp.Or(e.SHA, e.HeadSHA), Namespace: e.Ref.Name(), Pinned: e.Pinned, Owner: e.Team, Note: note(e, now),
+		Name: e.Ref.Key(), Repository: e.Owner + "/" + e.Repo, PR: e.PR, State: string(e.State()),
+		SHA: cmp.Or(e.SHA, e.HeadSHA), Namespace: e.NamespaceName(), Pinned: e.Pinned, Owner: e.Team, Note: note(e, now),
 	}
 	if !e.ExpiresAt.IsZero() {
 		expires := e.ExpiresAt
@@ -170,15 +173,54 @@ func note(e previews.Environment, now time.Time) string {
 		return strings.SplitN(e.Problem.Message, "\n", 2)[0]
 	case e.Leaving() && e.Observed.Message != "":
 		return "blocked: " + e.Observed.Message
+	case e.Declared() && e.Generation == 0:
+		return deployedNote(e)
 	case e.Wanted == previews.Absent && e.Removal.By != "":
 		return fmt.Sprintf("%s by %s", e.Removal.Reason, e.Removal.By)
 	case e.Wanted == previews.Absent:
 		return string(e.Removal.Reason)
+	case e.State() == previews.StateWaiting && e.Declared():
+		return joined("image missing "+shortSpan(now.Sub(e.WantedAt)), deployedNote(e))
+	case e.Declared():
+		return deployedNote(e)
 	case e.State() == previews.StateWaiting:
 		return "image missing " + shortSpan(now.Sub(e.WantedAt))
 	default:
 		return ""
 	}
+}
+
+// deployedNote says what there is to know of a part of a declared environment beside
+// its state: how far its rollout is, why it is older than it was, who locked it, and
+// how many wait.
+func deployedNote(e previews.Environment) string {
+	var notes []string
+	if o := e.Observed; o != nil && o.Progress != nil && o.Progress.Canary && e.State() == previews.StateSyncing {
+		notes = append(notes, fmt.Sprintf("%d%%, step %d of %d", o.Progress.Weight, o.Progress.Step, o.Progress.Steps))
+	}
+	d := e.Deployed
+	if d.Fallback != nil {
+		notes = append(notes, "back: "+strings.SplitN(d.Fallback.Reason, "\n", 2)[0])
+	}
+	if d.Lock != nil {
+		notes = append(notes, "locked by "+d.Lock.By)
+	}
+	if n := len(d.Queue); n > 0 {
+		notes = append(notes, fmt.Sprintf("%d waiting", n))
+	}
+	return joined(notes...)
+}
+
+func joined(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(note string) bool { return note == "" }), "; ")
+}
+
+// previewOf sorts previews by their pull request, behind declared environments.
+func previewOf(e previews.Environment) int {
+	if e.Declared() {
+		return 0
+	}
+	return e.PR
 }
 
 func (f environmentFacts) cells(now time.Time) []string {

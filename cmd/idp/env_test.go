@@ -89,6 +89,69 @@ func TestEnvList(t *testing.T) {
 	}
 }
 
+// Declared environments are listed service by service, before the previews, with what
+// waits, who locked them and how far a rollout is.
+func TestEnvListDeclared(t *testing.T) {
+	t.Parallel()
+	s := newServed(t)
+	now := time.Now().UTC()
+	web := storetest.Preview(1, 41, now)
+	web.Ref.ID, web.Ref.Service, web.Deployed, web.Wanted = "staging", "web", &previews.Deployed{}, previews.Absent
+	r := previews.Release{Kind: previews.ReleaseDeploy, SHA: strings.Repeat("a", 40), Spec: []byte("service: {name: web}"), PR: 41, Images: []previews.Image{{Service: "web"}}}
+	web.ExpiresAt = time.Time{}
+	web.Deploy(r, now)
+	web.Commit(previews.Applied{Generation: web.Generation, SHA: r.SHA, Commit: "c", Tree: "t", Watched: true, At: now})
+	web.Observe(&previews.Observation{
+		Generation: web.Generation, Sync: "Synced", Health: "Suspended", Progress: &previews.Progress{Canary: true, Step: 1, Steps: 3, Weight: 10},
+	}, now)
+	r.PR = 42
+	web.Deploy(r, now)
+	web.SetLock(&previews.Lock{By: "carol"}, now)
+	shared := storetest.Preview(1, 40, now)
+	shared.Ref.ID, shared.Deployed = "staging", &previews.Deployed{}
+	for _, e := range []previews.Environment{storetest.Preview(1, 7, now), web, shared} {
+		storetest.Add(t, s.Store, e)
+	}
+	status, stdout, stderr := s.idp(t, "env", "list")
+	want := "NAME          REPOSITORY    STATE     SHA       EXPIRES   OWNER   NOTE\n" +
+		"staging.web   acme/repo-1   syncing   aaaaaaa   –         –       10%, step 1 of 3; locked by carol; 1 waiting\n" +
+		"pr-7          acme/repo-1   waiting   0000000   in 2d     –       image missing 0s\n"
+	if diff := cmp.Diff(want, stdout); status != exitOK || diff != "" {
+		t.Errorf("status %d, stderr %q (-want +got):\n%s", status, stderr, diff)
+	}
+}
+
+// The measures are added up from what ended, and told to people and scripts.
+func TestMeasures(t *testing.T) {
+	t.Parallel()
+	s := newServed(t)
+	now := time.Now().UTC()
+	e := storetest.Preview(1, 7, now)
+	ended := func(minutes int, outcome previews.Outcome) previews.Finished {
+		at := now.Add(time.Duration(minutes) * time.Minute)
+		return previews.Finished{
+			Ref: "acme/repo-1/staging.web", Environment: "staging", Service: "web", Outcome: outcome,
+			CommittedAt: at.Add(-time.Hour), AskedAt: at.Add(-2 * time.Minute), EndedAt: at,
+		}
+	}
+	e.Finished = []previews.Finished{ended(-100*24*60, previews.OutcomeFailed), ended(-30, previews.OutcomeHealthy), ended(-20, previews.OutcomeFailed), ended(-10, previews.OutcomeHealthy)}
+	storetest.Add(t, s.Store, e)
+	status, stdout, stderr := s.idp(t, "measures", "--since", "10d")
+	want := "ENVIRONMENT   DEPLOYED   PER DAY   WAITED p50   p90   LEAD p50   p90   FAILED   RATE   RESTORED p50\n" +
+		"staging       2          0.2       2m           2m    1h         1h    1        33%    10m\n"
+	if diff := cmp.Diff(want, stdout); status != exitOK || diff != "" {
+		t.Errorf("status %d, stderr %q (-want +got):\n%s", status, stderr, diff)
+	}
+	var facts []map[string]any
+	_, stdout, _ = s.idp(t, "measures", "-o", "json")
+	if err := json.Unmarshal([]byte(stdout), &facts); err != nil || len(facts) != 1 || facts[0]["restoreSecondsP50"] != 600.0 || facts[0]["changeFailureRate"] != 1.0/3 {
+		t.Errorf("as JSON: %v\n%s", err, stdout)
+	}
+	if status, _, stderr := s.idp(t, "measures", "--since", "soon"); status != exitUsage || !strings.Contains(stderr, "expected a duration such as 24h or 30d") {
+		t.Errorf("a mistake: status %d, stderr %q", status, stderr)
+	}
+}
+
 func TestEnvListMistakes(t *testing.T) {
 	t.Parallel()
 	s := newServed(t)

@@ -24,6 +24,7 @@ func commands() []func(*program) *cobra.Command {
 		newReplay,
 		newEnv,
 		newReap,
+		newMeasures,
 		newHealthcheck,
 		newVersion,
 	}

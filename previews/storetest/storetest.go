@@ -96,7 +96,7 @@ func Preview(repositoryID int64, pr int, now time.Time) previews.Environment {
 // was stored.
 func Add(t testing.TB, s *store.Store, e previews.Environment) previews.Environment {
 	t.Helper()
-	guid := fmt.Sprintf("add-%d-%s", e.Ref.RepositoryID, e.Ref.ID)
+	guid := fmt.Sprintf("add-%d-%s", e.Ref.RepositoryID, e.Ref.Key())
 	Deliver(t, s, store.Delivery{GUID: guid, RepositoryID: e.Ref.RepositoryID, PR: e.PR})
 	if err := s.Apply(t.Context(), store.Outcome{Delivery: guid, Environment: &e}); err != nil {
 		t.Fatal(err)

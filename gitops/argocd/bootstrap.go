@@ -166,6 +166,9 @@ func rootApplication(o BootstrapOptions, r root) any {
 				// An empty folder is the state before the first preview.
 				Automated:   &v1alpha1.SyncPolicyAutomated{Prune: true, SelfHeal: true, AllowEmpty: true},
 				SyncOptions: v1alpha1.SyncOptions{"ApplyOutOfSyncOnly=true"},
+				// Argo CD looks at no newer commit while it tries a bad one again, by default for
+				// minutes: nobody's preview would come or go.
+				Retry: &v1alpha1.RetryStrategy{Limit: 2, Backoff: &v1alpha1.Backoff{Duration: "2s", Factor: ptr(int64(2)), MaxDuration: "10s"}},
 			},
 		},
 	}

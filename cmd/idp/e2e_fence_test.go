@@ -37,7 +37,7 @@ func fence(s *scene) {
 func accountOnlyReads(s *scene) {
 	s.await("idp sees the root", func() error { return s.askArgoCD("/api/v1/applications/"+s.cfg.ArgoCDRoot, nil) })
 	root := "/api/v1/applications/" + s.cfg.ArgoCDRoot
-	resource := root + "/resource?namespace=kube-system&resourceName=x&version=v1&kind=ConfigMap"
+	resource := root + "/resource?namespace=kube-system&resourceName=x&version=v1&kind=ConfigMap&patchType=application%2Fmerge-patch%2Bjson"
 	for _, ask := range []struct {
 		method, path string
 		body         any

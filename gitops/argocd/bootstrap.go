@@ -166,9 +166,19 @@ func rootApplication(o BootstrapOptions, r root) any {
 				// An empty folder is the state before the first preview.
 				Automated:   &v1alpha1.SyncPolicyAutomated{Prune: true, SelfHeal: true, AllowEmpty: true},
 				SyncOptions: v1alpha1.SyncOptions{"ApplyOutOfSyncOnly=true"},
+				// Argo CD looks at no newer commit while it tries a bad one again, by default for
+				// minutes: nobody's preview would come or go.
+				Retry: &v1alpha1.RetryStrategy{Limit: 2, Backoff: &v1alpha1.Backoff{Duration: "2s", Factor: ptr(int64(2)), MaxDuration: "10s"}},
 			},
 		},
 	}
+}
+
+// shown are the kinds that come of what idp renders. Argo CD shows of an Application only
+// what its project lets in: without them nobody sees which pod fails. The service account
+// that it syncs as cannot write them.
+var shown = []metav1.GroupKind{
+	{Group: "apps", Kind: "ReplicaSet"}, {Kind: "Pod"}, {Group: v1alpha1.SchemeGroupVersion.Group, Kind: "AnalysisRun"},
 }
 
 func project(o BootstrapOptions, f fence, namespaced, cluster []metav1.GroupKind) any {
@@ -179,7 +189,7 @@ func project(o BootstrapOptions, f fence, namespaced, cluster []metav1.GroupKind
 			SourceRepos:                []string{f.repoURL},
 			Destinations:               []v1alpha1.ApplicationDestination{{Server: f.server, Namespace: namespacePrefix + "*"}},
 			ClusterResourceWhitelist:   cluster,
-			NamespaceResourceWhitelist: namespaced,
+			NamespaceResourceWhitelist: append(slices.Clone(namespaced), shown...),
 			DestinationServiceAccounts: []v1alpha1.ApplicationDestinationServiceAccount{{
 				Server: f.server, Namespace: namespacePrefix + "*", DefaultServiceAccount: o.Class.ArgoCDNamespace + ":" + SyncAccount,
 			}},

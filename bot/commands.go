@@ -42,6 +42,7 @@ func Commands() []Command {
 		{"approve", "/idp approve <full commit>", "let a commit go that waits for somebody else's approval", access.Write, approve},
 		{"lock", "/idp lock <environment> [reason]", "keep an environment as it is", access.Write, lock},
 		{"unlock", "/idp unlock <environment>", "give a locked environment free", access.Write, unlock},
+		{"logs", "/idp logs [environment] [service]", "show the last lines that a service wrote, where policy allows, and where all of it is", access.Write, logs},
 		{"status", "/idp status [environment]", "say how the preview is, or an environment", access.Write, status},
 		{"help", "/idp help", "list the commands", access.Write, help},
 	}

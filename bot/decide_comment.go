@@ -62,6 +62,9 @@ func (d *deciding) invoke(i Invocation) answer {
 	})
 	var a answer
 	switch {
+	case !verdict.Allowed && !known:
+		a = sorry(verdict.Reason, fmt.Sprintf("%s, %s was not run: %s, and there is no such command.",
+			mention(d.event.Actor), report.Code("/idp "+i.Name), report.Text(verdict.Reason)))
 	case !verdict.Allowed:
 		a = refused(d.event.Actor, i.Name, verdict)
 	case !known:

@@ -39,6 +39,8 @@ type Snapshot struct {
 	// Revisions are the commits that may come to be deployed, by what names them: a full
 	// SHA or what a command gave of it. One that is not there is not among them.
 	Revisions map[string]Revision
+	// Logs are what the services wrote that commands ask about, by "<key>/<service>".
+	Logs map[string]Logs
 	// Paths names the repository as the environments do that it already has: they
 	// keep the names of the first day, and so do new ones beside them. Empty when it
 	// has none.

@@ -72,7 +72,10 @@ type Handler struct {
 	Class  platform.Class
 	// Platform reads what the platform team declares now.
 	Platform func(context.Context) (platform.Platform, error)
-	AppID    int64
+	// Logs, when set, reads the last lines that a service of an environment wrote, where
+	// policy lets people see them.
+	Logs  func(ctx context.Context, env previews.Environment, service string) Logs
+	AppID int64
 	// Decided is called after each stored decision, to wake who acts on it.
 	Decided func()
 	Now     func() time.Time
@@ -264,7 +267,13 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 			return s, err
 		}
 	}
-	return s, h.deployFacts(ctx, gh, event, &s)
+	if err := h.deployFacts(ctx, gh, event, &s); err != nil {
+		return s, err
+	}
+	if s.Permission.Covers(access.Write) {
+		h.readLogs(ctx, event, &s)
+	}
+	return s, nil
 }
 
 // readSpec reads .idp/deploy.yaml at a commit. What stands there and cannot be a

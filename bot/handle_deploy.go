@@ -24,7 +24,7 @@ type Revisions interface {
 }
 
 // declaredCommands are the commands that need the facts about declared environments.
-var declaredCommands = []string{"deploy", "promote", "rollback", "abort", "retry", "approve", "lock", "unlock", "status"}
+var declaredCommands = []string{"deploy", "promote", "rollback", "abort", "retry", "approve", "lock", "unlock", "status", "logs"}
 
 // deployFacts reads what decisions about declared environments are taken from, where
 // one may have to be.

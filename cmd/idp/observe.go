@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
@@ -144,6 +146,28 @@ func faultOf(f *argocd.Fault) *previews.Fault {
 	for _, e := range f.Events {
 		out.Events = append(out.Events, previews.Event{At: e.At, Reason: e.Reason, Message: e.Message, Count: e.Count})
 	}
+	return out
+}
+
+// logs reads the last lines that a service wrote, where its class shows them.
+func (m *Main) logs(ctx context.Context, env previews.Environment, service string) bot.Logs {
+	application := env.Ref.Name()
+	out := bot.Logs{URL: strings.TrimRight(m.cfg.ArgoCDURL, "/") + "/applications/" + url.PathEscape(m.cfg.ArgoCDNamespace) + "/" + application}
+	if !m.declared.reporting(env).ShowsLogs(env.Private) {
+		out.Missing = "what it writes is not shown here, since everybody can read this repository, or the platform team wants it so"
+		return out
+	}
+	lines, err := m.argocd.Logs(ctx, application, service)
+	switch {
+	case errors.Is(err, argocd.ErrLogsNotPermitted):
+		out.Missing = "logs are not shown here, since idp may not read them in Argo CD; the platform team can let it, with what idp bootstrap --logs prints"
+	case errors.Is(err, argocd.ErrNotFound):
+		out.Missing = "no pod of it runs"
+	case err != nil:
+		m.log.Warn("logs could not be read", "env", env.Ref.String(), "error", err)
+		out.Missing = "Argo CD does not answer with them now"
+	}
+	out.Lines = lines
 	return out
 }
 

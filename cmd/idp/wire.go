@@ -122,6 +122,7 @@ func (m *Main) wire() {
 		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, TimeoutOf: func(e previews.Environment) time.Duration { return e.RolloutTimeout }, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	if m.argocd != nil {
+		m.handler.Logs = m.logs
 		m.observer.Look = m.looking()
 		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
 		m.watch = m.argocd.Watch(told.add, m.log)

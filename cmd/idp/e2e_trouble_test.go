@@ -25,6 +25,17 @@ func (s *scene) outrun() {
 	s.main.wake.all()
 }
 
+// names waits until the comment names a cause, while there is no verdict yet.
+func (c *proposal) names(cause string) {
+	c.Helper()
+	c.await("the comment says: "+cause, func() error {
+		if comment := c.comment(); !strings.Contains(comment, cause) {
+			return fmt.Errorf("it says:\n%s", comment)
+		}
+		return nil
+	})
+}
+
 // fails waits until the check of the head has failed and the comment names the cause.
 func (c *proposal) fails(cause string) {
 	c.Helper()
@@ -58,6 +69,7 @@ func (c *proposal) podWaits(reason string) {
 func broken(s *scene, image, reason string) {
 	c := s.open(s.newRepo(strings.TrimPrefix(image, "acme/"), image), image)
 	c.podWaits(reason)
+	c.names(reason)
 	s.outrun()
 	c.fails(reason)
 	// The next push takes another image.
@@ -113,6 +125,7 @@ func quotaExceeded(s *scene) {
 		}
 		return fmt.Errorf("its conditions are %v", web.Status.Conditions)
 	})
+	c.names("exceeded quota")
 	s.outrun()
 	c.fails("exceeded quota")
 	c.pr.Close("alice")

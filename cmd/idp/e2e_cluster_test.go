@@ -225,7 +225,6 @@ func (s *scene) must(err error) {
 // The kinds that tests look at.
 var (
 	namespaces  = corev1.SchemeGroupVersion.WithKind("Namespace")
-	configMaps  = corev1.SchemeGroupVersion.WithKind("ConfigMap")
 	pods        = corev1.SchemeGroupVersion.WithKind("Pod")
 	deployments = appsv1.SchemeGroupVersion.WithKind("Deployment")
 )

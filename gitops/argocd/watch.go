@@ -95,7 +95,11 @@ func (w *Watch) Run(ctx context.Context) {
 		if time.Since(began) > maxReconnect {
 			pause = minReconnect
 		}
-		w.log.Info("the watch on Argo CD ended and begins again", "error", err, "pause", pause)
+		level := slog.LevelDebug // said once, not with every try
+		if pause == minReconnect {
+			level = slog.LevelInfo
+		}
+		w.log.Log(ctx, level, "the watch on Argo CD ended and begins again", "error", err, "pause", pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -187,17 +187,17 @@ func (s *Server) apply(ctx context.Context, app *application, tip, files string)
 }
 
 // have gives an Application one object more.
-func (app *application) have(document string) error {
+func (a *application) have(document string) error {
 	var object metav1.PartialObjectMetadata
 	if err := yaml.Unmarshal([]byte(document), &object); err != nil || object.Kind == "" {
 		return err // a document may be a comment alone
 	}
 	gvk := object.GroupVersionKind()
-	app.Status.Resources = append(app.Status.Resources, v1alpha1.ResourceStatus{
+	a.Status.Resources = append(a.Status.Resources, v1alpha1.ResourceStatus{
 		Group: gvk.Group, Version: gvk.Version, Kind: object.Kind, Name: object.Name, Namespace: object.Namespace, Status: v1alpha1.SyncStatusCodeSynced,
 	})
 	if object.Kind == "ApplicationSet" {
-		return elements(document, app.listed)
+		return elements(document, a.listed)
 	}
 	return nil
 }

@@ -195,8 +195,16 @@ func (c *Cluster) nodeReady(ctx context.Context) error {
 }
 
 // knowsCRDs says that the kinds of Argo CD, Argo Rollouts and the Gateway API are
-// served.
+// served and described: the description comes later, and kwok ends without it.
 func (c *Cluster) knowsCRDs(context.Context) error {
+	asking, err := discovery.NewDiscoveryClientForConfig(c.restConfig(""))
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	described, err := asking.OpenAPIV3().Paths()
+	if err != nil {
+		return fmt.Errorf("list what is described: %w", err)
+	}
 	for _, kind := range []schema.GroupVersionKind{
 		{Group: "argoproj.io", Version: "v1alpha1", Kind: "Application"},
 		{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"},
@@ -204,6 +212,9 @@ func (c *Cluster) knowsCRDs(context.Context) error {
 	} {
 		if _, err := c.Resource(kind, ""); err != nil {
 			return err
+		}
+		if _, ok := described["apis/"+kind.GroupVersion().String()]; !ok {
+			return fmt.Errorf("%s is not described yet", kind.GroupVersion())
 		}
 	}
 	return nil

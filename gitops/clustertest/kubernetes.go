@@ -116,7 +116,10 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 	for _, p := range []part{
 		{
 			name: ControllerManager, program: c.binaries["kube-controller-manager"],
-			args: append(slices.Clone(leader), "--service-account-private-key-file", c.path("service-accounts.pem")),
+			args: append(slices.Clone(leader), "--service-account-private-key-file", c.path("service-accounts.pem"),
+				// A busy machine has kwok late for the node's heartbeat, and pods that were made
+				// unready for that stay so.
+				"--node-monitor-grace-period=24h"),
 		},
 		{name: Scheduler, program: c.binaries["kube-scheduler"], args: leader},
 		{

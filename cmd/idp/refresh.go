@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,10 @@ const (
 	refreshIdle = 5 * time.Second
 	// refreshTries is how often: for as long as Argo CD takes to find out by itself.
 	refreshTries = 60
+	// overdueAfter is how long Argo CD may take to sync a commit that it was told of before
+	// it is told again, and how often it is: it may have been busy with an older commit,
+	// or without the part that reads repositories.
+	overdueAfter = 15 * time.Second
 )
 
 // refresher asks Argo CD to look again at what commits changed, beside the work
@@ -75,6 +80,26 @@ func (r *refresher) take() map[string]int {
 	taken := r.waiting
 	r.waiting = map[string]int{}
 	return taken
+}
+
+// overdue has refreshed again what Argo CD was told of a while ago and has not synced.
+func (r *refresher) overdue(rows []previews.Environment, now time.Time) {
+	r.changed(slices.DeleteFunc(slices.Clone(rows), func(row previews.Environment) bool {
+		o := row.Observed
+		synced := o != nil && o.Generation == row.AppliedGeneration && (o.Sync == "Synced" || row.Leaving() && o.Message != "")
+		return synced || now.Sub(row.AppliedAt) < overdueAfter || row.State() != previews.StateSyncing && !row.Leaving()
+	}))
+}
+
+// overdueLoop looks for what is overdue among the environments that are moving.
+func (r *refresher) overdueLoop(moving func(context.Context) ([]previews.Environment, error), now func() time.Time) previews.Loop {
+	return previews.Loop{Name: "overdue refreshes", Idle: overdueAfter, Log: r.log, Step: func(ctx context.Context) (bool, error) {
+		rows, err := moving(ctx)
+		if err == nil {
+			r.overdue(rows, now())
+		}
+		return false, err
+	}}
 }
 
 // again has an Application asked for once more, unless it was often enough or has

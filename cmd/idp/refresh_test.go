@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -144,6 +145,37 @@ func TestRefresherAsksAgain(t *testing.T) {
 	}
 	if asked := w.run(t.Context(), t); len(asked) > 0 {
 		t.Errorf("asked for ever for %v", asked)
+	}
+}
+
+// Fault: what Argo CD was told of while it was busy with an older commit, or could not
+// read, waited for minutes until it looked by itself.
+func TestRefresherOverdue(t *testing.T) {
+	t.Parallel()
+	now := noon
+	row := func(pr int, change func(*previews.Environment)) previews.Environment {
+		e := preview(pr, true)
+		e.SHA, e.AppliedSHA, e.HeadSHA = noSHA, noSHA, noSHA
+		e.Generation, e.AppliedGeneration, e.AppliedAt = 1, 1, now.Add(-time.Minute)
+		e.Observed = &previews.Observation{Generation: 1, Sync: "OutOfSync", Health: "Progressing"}
+		change(&e)
+		return e
+	}
+	late := row(1, func(*previews.Environment) {})
+	w := newRefreshing()
+	w.overdue([]previews.Environment{
+		late,
+		row(2, func(e *previews.Environment) { e.AppliedAt = now.Add(-time.Second) }),
+		row(3, func(e *previews.Environment) { e.Observed.Sync = "Synced" }),
+		row(4, func(e *previews.Environment) { e.Observed.Health = "Degraded" }),
+	}, now)
+	if asked := w.run(t.Context(), t); !slices.Equal(asked, []string{late.Ref.Name()}) {
+		t.Errorf("asked for %v", asked)
+	}
+	leaving := row(5, func(e *previews.Environment) { e.Wanted, e.Observed.Sync, e.Observed.Health = previews.Absent, "", "" })
+	w.overdue([]previews.Environment{leaving}, now)
+	if asked := w.run(t.Context(), t); !slices.Equal(asked, []string{"root"}) {
+		t.Errorf("asked for %v, state %s", asked, leaving.State())
 	}
 }
 

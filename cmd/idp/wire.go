@@ -127,7 +127,7 @@ func (m *Main) wire() {
 		m.watch = m.argocd.Watch(told.add, m.log)
 		committer.Watched, m.observer.See, m.observer.Moved, m.observer.Blockers = true, m.see, told.take, m.blockers
 		m.refreshes = newRefresher(m.cfg.ArgoCDRoot, m.argocd.Refresh, m.failed("refresh"), m.log)
-		m.loops = append(m.loops, m.refreshes.loop())
+		m.loops = append(m.loops, m.refreshes.loop(), m.refreshes.overdueLoop(m.store.Syncing, m.now))
 	}
 	m.loops = append(m.loops, m.observer.Loop(m.wake.observations))
 	for i := range m.loops {

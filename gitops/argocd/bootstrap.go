@@ -171,6 +171,13 @@ func rootApplication(o BootstrapOptions, r root) any {
 	}
 }
 
+// shown are the kinds that come of what idp renders. Argo CD shows of an Application only
+// what its project lets in: without them nobody sees which pod fails. The service account
+// that it syncs as cannot write them.
+var shown = []metav1.GroupKind{
+	{Group: "apps", Kind: "ReplicaSet"}, {Kind: "Pod"}, {Group: v1alpha1.SchemeGroupVersion.Group, Kind: "AnalysisRun"},
+}
+
 func project(o BootstrapOptions, f fence, namespaced, cluster []metav1.GroupKind) any {
 	return v1alpha1.AppProject{
 		TypeMeta: argoType("AppProject"), ObjectMeta: meta(o.Class.ArgoCDNamespace, f.name),
@@ -179,7 +186,7 @@ func project(o BootstrapOptions, f fence, namespaced, cluster []metav1.GroupKind
 			SourceRepos:                []string{f.repoURL},
 			Destinations:               []v1alpha1.ApplicationDestination{{Server: f.server, Namespace: namespacePrefix + "*"}},
 			ClusterResourceWhitelist:   cluster,
-			NamespaceResourceWhitelist: namespaced,
+			NamespaceResourceWhitelist: append(slices.Clone(namespaced), shown...),
 			DestinationServiceAccounts: []v1alpha1.ApplicationDestinationServiceAccount{{
 				Server: f.server, Namespace: namespacePrefix + "*", DefaultServiceAccount: o.Class.ArgoCDNamespace + ":" + SyncAccount,
 			}},

@@ -156,7 +156,7 @@ func TestRefresherOverdue(t *testing.T) {
 	row := func(pr int, change func(*previews.Environment)) previews.Environment {
 		e := preview(pr, true)
 		e.SHA, e.AppliedSHA, e.HeadSHA = noSHA, noSHA, noSHA
-		e.Generation, e.AppliedGeneration, e.AppliedAt = 1, 1, now.Add(-time.Minute)
+		e.Generation, e.ResolvedGeneration, e.AppliedGeneration, e.AppliedAt = 1, 1, 1, now.Add(-time.Minute)
 		e.Observed = &previews.Observation{Generation: 1, Sync: "OutOfSync", Health: "Progressing"}
 		change(&e)
 		return e

@@ -58,11 +58,6 @@ func TestEndToEnd(t *testing.T) {
 		{"deploy by canary", deploysByCanary},
 		{"deploy that errs", errorsRollBack},
 		{"deploy rolled back", rolledBack},
-		{"deploy aborted", abortedMidCanary},
-		{"deploy of one of two", oneOfTwoPaused},
-		{"deploy over a restart", restartedMidCanary},
-		{"deploy without figures", nothingMeasured},
-		{"deploy promoted", promoted},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.play(s.scene(t)) })
 	}

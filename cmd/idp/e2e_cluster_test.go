@@ -57,7 +57,6 @@ func TestEndToEnd(t *testing.T) {
 		{"expired together", expiredTogether},
 		{"deploy by canary", deploysByCanary},
 		{"deploy that errs", errorsRollBack},
-		{"deploy rolled back", rolledBack},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.play(s.scene(t)) })
 	}

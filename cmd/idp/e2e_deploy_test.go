@@ -405,7 +405,7 @@ func rolledBack(s *scene) {
 		if state := d.deployed(second); state != "inactive" {
 			return fmt.Errorf("the second's deployment is %q", state)
 		}
-		return d.says(first, "success", "", "is back at `"+abbreviated(first)+"`", "success")
+		return d.says(first, "success", "", "is back at "+abbreviated(first), "success")
 	})
 }
 
@@ -425,7 +425,7 @@ func abortedMidCanary(s *scene) {
 		if check := d.check(second); check.Conclusion == "" || check.Conclusion == "success" {
 			return fmt.Errorf("the check of what was stopped is %s %s: %s", check.Status, check.Conclusion, check.Title)
 		}
-		return d.says(first, "success", "", "is back at `"+abbreviated(first)+"`", "success")
+		return d.says(first, "success", "", "is back at "+abbreviated(first), "success")
 	})
 	d.Logf("the check of what was stopped is %s: %s", d.check(second).Conclusion, d.check(second).Title)
 }

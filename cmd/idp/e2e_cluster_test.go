@@ -55,6 +55,8 @@ func TestEndToEnd(t *testing.T) {
 		{"repo server down", repoServerDown},
 		{"stuck on a finalizer", stuckOnFinalizer},
 		{"expired together", expiredTogether},
+		{"deploy by canary", deploysByCanary},
+		{"deploy that errs", errorsRollBack},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.play(s.scene(t)) })
 	}

@@ -57,6 +57,12 @@ func TestEndToEnd(t *testing.T) {
 		{"expired together", expiredTogether},
 		{"deploy by canary", deploysByCanary},
 		{"deploy that errs", errorsRollBack},
+		{"deploy and roll back", rolledBack},
+		{"deploy and abort", abortedMidCanary},
+		{"deploy of two", oneOfTwoPaused},
+		{"deploy through a restart", restartedMidCanary},
+		{"deploy without data", nothingMeasured},
+		{"deploy and promote", promoted},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.play(s.scene(t)) })
 	}

@@ -445,7 +445,11 @@ func oneOfTwoPaused(s *scene) {
 	api.stepping(10, 1)
 	api.say("/idp deploy staging web")
 	web.healthy()
-	api.stepping(10, 1)
+	live, err := api.rollout()
+	api.must(err)
+	if s := live.Status; s.StableRS == s.CurrentPodHash || s.CurrentStepIndex == nil {
+		api.Errorf("the other's Rollout goes on by itself: %s %s", s.Phase, s.Message)
+	}
 	api.say("/idp abort staging")
 	api.await("the paused one is back", func() error { return api.runs(old) })
 	if err := web.runs(api.built()); err != nil {
@@ -485,8 +489,7 @@ func restartedMidCanary(s *scene) {
 	d.healthy()
 }
 
-// nothingMeasured: Prometheus without data, and one that is away, are no fault of a
-// revision's.
+// nothingMeasured: Prometheus without data is no fault of a revision's.
 func nothingMeasured(s *scene) {
 	s.must(s.cluster.Scrape())
 	d := s.proposed("unmeasured", "6s", "web")

@@ -65,13 +65,14 @@ func (c *proposal) podWaits(reason string) {
 	})
 }
 
-// broken is a preview whose pods do not come up until a push mends them.
-func broken(s *scene, image, reason string) {
+// broken is a preview whose pods do not come up until a push mends them: Kubernetes
+// gives a reason, and idp tells it in words.
+func broken(s *scene, image, reason, words string) {
 	c := s.open(s.newRepo(strings.TrimPrefix(image, "acme/"), image), image)
 	c.podWaits(reason)
-	c.names(reason)
+	c.names(words)
 	s.outrun()
-	c.fails(reason)
+	c.fails(words)
 	// The next push takes another image.
 	c.image = image + "-mended"
 	c.push(c.pr.Push, map[string]string{".idp/deploy.yaml": fmt.Sprintf(simple, s.registryAddr, c.image)})
@@ -81,10 +82,12 @@ func broken(s *scene, image, reason string) {
 }
 
 func imageCannotBePulled(s *scene) {
-	broken(s, "acme/pulled"+clustertest.Unpullable, "ImagePullBackOff")
+	broken(s, "acme/pulled"+clustertest.Unpullable, "ImagePullBackOff", "ImagePullBackOff")
 }
 
-func podCrashes(s *scene) { broken(s, "acme/started"+clustertest.Crashes, "CrashLoopBackOff") }
+func podCrashes(s *scene) {
+	broken(s, "acme/started"+clustertest.Crashes, "CrashLoopBackOff", "its process crashes")
+}
 
 // hog is a pod of somebody else's in a preview's namespace, which takes nearly all that
 // the namespace may use.

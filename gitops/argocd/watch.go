@@ -151,7 +151,8 @@ func (w *Watch) take(s *stream, relist <-chan time.Time) error {
 	}
 }
 
-// list makes what is known what Argo CD lists now.
+// list makes what is known what Argo CD lists now, but for what an event has told
+// that is newer: of several API servers, the one that lists may lag behind.
 func (w *Watch) list(ctx context.Context) error {
 	var answer struct {
 		Metadata struct {
@@ -169,6 +170,11 @@ func (w *Watch) list(ctx context.Context) error {
 	}
 	w.mu.Lock()
 	before := w.apps
+	for name, known := range before {
+		if app, ok := listed[name]; ok && app.version != 0 && app.version < known.version {
+			listed[name] = known
+		}
+	}
 	w.live, w.apps = true, listed
 	w.newest = max(w.newest, counted(answer.Metadata.ResourceVersion))
 	for _, app := range listed {

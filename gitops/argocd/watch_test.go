@@ -156,30 +156,37 @@ func TestWatchOddStreams(t *testing.T) {
 	for name, test := range map[string]struct {
 		lines []string
 		want  string // health, or "absent"
+		early bool   // sent at once, so that what is listed then is older
 	}{
-		"an older event":     {[]string{app("MODIFIED", "4", "Degraded")}, "Healthy"},
-		"the same again":     {[]string{app("ADDED", "5", "Healthy")}, "Healthy"},
-		"a newer event":      {[]string{app("MODIFIED", "6", "Degraded")}, "Degraded"},
-		"an older end":       {[]string{app("DELETED", "4", "Healthy")}, "Healthy"},
-		"an end":             {[]string{app("DELETED", "7", "Healthy")}, "absent"},
-		"an empty line":      {[]string{`{}`, app("MODIFIED", "6", "Degraded")}, "Degraded"},
-		"unknown fields":     {[]string{`{"result":{"type":"BOOKMARK","application":{"metadata":{"name":"x"},"spec":{"a":[1]}}}}`, app("MODIFIED", "6", "Degraded")}, "Degraded"},
-		"an error, and back": {[]string{`{"error":{"message":"too slow"}}`}, "Healthy"},
-		"no JSON, and back":  {[]string{`<html>`}, "Healthy"},
+		"an older event":                      {[]string{app("MODIFIED", "4", "Degraded")}, "Healthy", false},
+		"the same again":                      {[]string{app("ADDED", "5", "Healthy")}, "Healthy", false},
+		"a newer event":                       {[]string{app("MODIFIED", "6", "Degraded")}, "Degraded", false},
+		"a newer event, and a list that lags": {[]string{app("MODIFIED", "6", "Degraded")}, "Degraded", true},
+		"an older end":                        {[]string{app("DELETED", "4", "Healthy")}, "Healthy", false},
+		"an end":                              {[]string{app("DELETED", "7", "Healthy")}, "absent", false},
+		"an empty line":                       {[]string{`{}`, app("MODIFIED", "6", "Degraded")}, "Degraded", false},
+		"unknown fields":                      {[]string{`{"result":{"type":"BOOKMARK","application":{"metadata":{"name":"x"},"spec":{"a":[1]}}}}`, app("MODIFIED", "6", "Degraded")}, "Degraded", false},
+		"an error, and back":                  {[]string{`{"error":{"message":"too slow"}}`}, "Healthy", false},
+		"no JSON, and back":                   {[]string{`<html>`}, "Healthy", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var streams atomic.Int64
+			var streams, lists atomic.Int64
+			listed := make(chan struct{}) // for the second time, as it is once the stream answers
 			mux := http.NewServeMux()
 			mux.HandleFunc("GET /api/v1/applications", func(rw http.ResponseWriter, _ *http.Request) {
+				if lists.Add(1) == 2 {
+					defer close(listed)
+				}
 				_, _ = fmt.Fprint(rw, `{"metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":"web","resourceVersion":"5"},"status":{"health":{"status":"Healthy"}}}]}`)
 			})
-			listed := make(chan struct{})
 			mux.HandleFunc("GET /api/v1/stream/applications", func(rw http.ResponseWriter, r *http.Request) {
 				if streams.Add(1) == 1 {
 					rw.WriteHeader(http.StatusOK)
 					rw.(http.Flusher).Flush()
-					<-listed
+					if !test.early {
+						<-listed
+					}
 					for _, line := range append(test.lines, `{"result":{"type":"ADDED","application":{"metadata":{"name":"last"}}}}`) {
 						_, _ = fmt.Fprintln(rw, line)
 					}
@@ -198,10 +205,8 @@ func TestWatchOddStreams(t *testing.T) {
 			ended := make(chan struct{})
 			go func() { defer close(ended); w.watch.Run(ctx) }()
 			t.Cleanup(func() { stop(); <-ended })
-			w.until("web", health("Healthy"))
-			close(listed)
 			w.until("last", func(_ argocd.Application, live bool, err error) bool {
-				return live && (err == nil || streams.Load() > 1) // all is read, or the stream is another
+				return live && lists.Load() > 1 && (test.early || err == nil || streams.Load() > 1) // all is read, or the stream is another
 			})
 			if test.want == "absent" {
 				w.until("web", absent)

@@ -46,14 +46,16 @@ func issueComment(m message) bot.EventKind {
 	return bot.EventIgnored
 }
 
-// checkRun: GitHub sends "rerequested" only to the App whose check run it is,
-// and "completed" of everybody's, idp's own among them.
+// checkRun: GitHub sends "rerequested" and "requested_action" only to the App whose
+// check run it is, and "completed" of everybody's, idp's own among them.
 func checkRun(m message) bot.EventKind {
 	switch {
 	case m.CheckRun == nil:
 		return bot.EventIgnored
 	case m.Action == "rerequested":
 		return bot.EventRerequest
+	case m.Action == "requested_action" && m.RequestedAction != nil:
+		return bot.EventButton
 	case m.Action == "completed" && !strings.HasPrefix(m.CheckRun.Name, report.CheckPrefix):
 		return bot.EventBuild
 	}
@@ -160,7 +162,9 @@ func complete(e bot.Event) error {
 		return fmt.Errorf("%s.%s names no pull request", e.Name, e.Action)
 	case e.Kind == bot.EventComment && (e.Comment.ID <= 0 || e.Actor.Login == ""):
 		return fmt.Errorf("%s.%s names no comment or author", e.Name, e.Action)
-	case (e.Kind == bot.EventBuild || e.Kind == bot.EventRerequest) && e.HeadSHA == "":
+	case e.Kind == bot.EventButton && (e.Button.Check <= 0 || e.Actor.Login == ""):
+		return fmt.Errorf("%s.%s names no check or who pressed its button", e.Name, e.Action)
+	case (e.Kind == bot.EventBuild || e.Kind == bot.EventRerequest || e.Kind == bot.EventButton) && e.HeadSHA == "":
 		return fmt.Errorf("%s.%s names no commit", e.Name, e.Action)
 	}
 	return nil

@@ -92,6 +92,9 @@ func describe(e bot.Event) string {
 	if e.Comment != nil {
 		text += fmt.Sprintf(", comment %d", e.Comment.ID)
 	}
+	if e.Button != nil {
+		text += fmt.Sprintf(", %s of check %d of %s", e.Button.Identifier, e.Button.Check, e.CheckOf)
+	}
 	return text + " by " + e.Actor.Login
 }
 
@@ -129,6 +132,8 @@ func TestDecode(t *testing.T) {
 		"re-run":                  {"check_run", `{"action":"rerequested","check_run":{"name":"idp / preview","head_sha":"abcdef0123","pull_requests":[{"number":3}]},` + repo + `}`, "check_run.rerequested is rerequest of acme/web#3 at abcdef0 by ann"},
 		"re-run of a fork's":      {"check_run", `{"action":"rerequested","check_run":{"name":"idp / preview","head_sha":"abcdef0123","pull_requests":[]},` + repo + `}`, "check_run.rerequested is rerequest of acme/web at abcdef0 by ann"},
 		"re-run of two":           {"check_suite", `{"action":"rerequested","check_suite":{"head_sha":"abcdef0123","pull_requests":[{"number":3},{"number":4}]},` + repo + `}`, "check_suite.rerequested is rerequest of acme/web at abcdef0 by ann"},
+		"a button":                {"check_run", `{"action":"requested_action","requested_action":{"identifier":"approve"},"check_run":{"id":8,"name":"idp / preview","head_sha":"abcdef0123","external_id":"idp-web-pr-3@2","pull_requests":[]},` + repo + `}`, "check_run.requested_action is button of acme/web at abcdef0, approve of check 8 of idp-web-pr-3 by ann"},
+		"no button":               {"check_run", `{"action":"requested_action","check_run":{"id":8,"head_sha":"abcdef0123"},` + repo + `}`, "check_run.requested_action is ignored"},
 		"a build":                 {"check_run", `{"action":"completed","check_run":{"name":"build","head_sha":"abcdef0123"},` + repo + `}`, "check_run.completed is build of acme/web at abcdef0 by ann"},
 		"our own check":           {"check_run", `{"action":"completed","check_run":{"name":"idp / preview","head_sha":"abcdef0123"},` + repo + `}`, "check_run.completed is ignored"},
 		"a workflow":              {"workflow_run", `{"action":"completed","workflow_run":{"name":"CI","head_sha":"abcdef0123"},` + repo + `}`, "workflow_run.completed is build of acme/web at abcdef0 by ann"},
@@ -145,6 +150,7 @@ func TestDecode(t *testing.T) {
 		"no repository":   {"pull_request", `{"action":"opened","number":3}`},
 		"no number":       {"pull_request", `{"action":"opened",` + repo + `}`},
 		"no commit":       {"workflow_run", `{"action":"completed","workflow_run":{},` + repo + `}`},
+		"no check":        {"check_run", `{"action":"requested_action","requested_action":{"identifier":"approve"},"check_run":{"head_sha":"abcdef0123"},` + repo + `}`},
 		"no author":       {"issue_comment", `{"action":"created","issue":{"number":3,"pull_request":{}},"comment":{"id":5},` + repo + `}`},
 		"odd type":        {"workflow_run", `{"action":"completed","workflow_run":{"head_sha":7},` + repo + `}`},
 		"not JSON":        {"pull_request", `{`},

@@ -9,12 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/secret"
 	"github.com/idp-bot/idp/previews/store"
 )
-
-// forgeries is how many mutated requests the counted run sends.
-const forgeries = 100_000
 
 // mutations take a good request's body and signature and spoil one of them.
 var mutations = []func(*rand.Rand, []byte, string) ([]byte, string){
@@ -56,6 +54,7 @@ var mutations = []func(*rand.Rand, []byte, string) ([]byte, string){
 func TestForgedAreRefused(t *testing.T) {
 	t.Parallel()
 	h, rows := setup(t, Options{})
+	forgeries := figure.Scaled(t, 100_000)
 	random := rand.New(rand.NewPCG(1, 2))
 	good := sign(newSecret, opened)
 	r := delivery("pull_request", someGUID, opened)
@@ -70,7 +69,7 @@ func TestForgedAreRefused(t *testing.T) {
 	if len(rows.rows) != 0 {
 		t.Fatalf("%d rows after %d forgeries", len(rows.rows), forgeries)
 	}
-	t.Logf("%d forged requests: 0 accepted, 0 rows", forgeries)
+	figure.Tell(t, "%d forged requests: 0 accepted, 0 stored, 0 panics", forgeries)
 }
 
 // FuzzSignature sends arbitrary bodies under arbitrary signatures: only what was

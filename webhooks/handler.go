@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,8 @@ type Options struct {
 	// Secrets are the live webhook secrets, of MinSecret bytes at least.
 	Secrets []secret.String
 	Inbox   Inbox
+	// TrustedProxies are believed about whom they forward for, in X-Forwarded-For.
+	TrustedProxies []netip.Prefix
 	// MaxBody is the largest payload in bytes; default MaxBody.
 	MaxBody int64
 	// Now is the clock; default time.Now.
@@ -42,11 +45,13 @@ type Handler struct {
 	inbox    Inbox
 	maxBody  int64
 	bodies   *bodies
+	sources  *sources
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
-	// forged lets one line a minute through: anybody can send what is not signed.
-	forged rate.Sometimes
+	// forged and flooded let one line a minute through: anybody can send what is not
+	// signed, and who sends too much sends often.
+	forged, flooded rate.Sometimes
 }
 
 // New returns the endpoint. Without a secret, or with one that is too short, it
@@ -72,9 +77,13 @@ func New(opts Options) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	sources, err := newSources(opts.TrustedProxies, opts.Now)
+	if err != nil {
+		return nil, err
+	}
 	return &Handler{
-		verifier: verifier, inbox: opts.Inbox, maxBody: opts.MaxBody, bodies: newBodies(), now: opts.Now, log: opts.Log,
-		metrics: metrics, forged: rate.Sometimes{First: 1, Interval: time.Minute},
+		verifier: verifier, inbox: opts.Inbox, maxBody: opts.MaxBody, bodies: newBodies(), sources: sources, now: opts.Now, log: opts.Log,
+		metrics: metrics, forged: rate.Sometimes{First: 1, Interval: time.Minute}, flooded: rate.Sometimes{First: 1, Interval: time.Minute},
 	}, nil
 }
 
@@ -89,8 +98,9 @@ type answer struct {
 }
 
 // ServeHTTP answers 202 when the delivery is stored or was before; 401 without a
-// good signature; 400, 405, 413, 415 for what GitHub never sends; 503 when it
-// could not be stored.
+// good signature; 429 to an address that sent many without one, and for an
+// installation beyond its limit; 400, 405, 413, 415 for what GitHub never sends; 503
+// when it could not be stored.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := h.now()
 	a := h.take(w, r)
@@ -100,7 +110,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch a.status {
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", http.MethodPost)
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", retryAfter)
 	}
 	w.WriteHeader(a.status)
@@ -115,9 +125,13 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) answer {
 	if r.Method != http.MethodPost {
 		return answer{status: http.StatusMethodNotAllowed, result: "malformed", text: "send deliveries with POST"}
 	}
+	source := h.sources.of(r)
+	if source.IsValid() && h.sources.exhausted(source) {
+		return answer{status: http.StatusTooManyRequests, result: "limited_source", text: "too many requests without a good signature from here"}
+	}
 	mac, ok := parseSignature(r.Header.Get("X-Hub-Signature-256"))
 	if !ok {
-		return h.refuseForged("no X-Hub-Signature-256")
+		return h.refuseForged(source, "no X-Hub-Signature-256")
 	}
 	if refusal, ok := contentType(r.Header.Get("Content-Type")); !ok {
 		return refusal
@@ -128,8 +142,9 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) answer {
 		return h.unread(err)
 	}
 	if !h.verifier.verify(body, mac) {
-		return h.refuseForged("the signature matches no secret")
+		return h.refuseForged(source, "the signature matches no secret")
 	}
+	h.sources.noteSigned(source)
 	return h.keep(r.Context(), r.Header, body)
 }
 
@@ -143,6 +158,13 @@ func (h *Handler) keep(ctx context.Context, header http.Header, body []byte) ans
 	if err != nil {
 		h.log.Warn("signed delivery is not JSON", "delivery", guid, "event", event, "error", err)
 		return answer{status: http.StatusBadRequest, result: "malformed", text: "the payload is not a JSON object", event: label(event)}
+	}
+	if !h.sources.admits(e.Installation.ID) {
+		h.flooded.Do(func() {
+			h.log.Error("an installation sends more than is taken of one; GitHub keeps the rest for redelivery (told once a minute at most)",
+				"installation", e.Installation.ID, "burst", installationBurst, "per_second", installationRate)
+		})
+		return answer{status: http.StatusTooManyRequests, result: "limited_installation", text: "too many deliveries of this installation", event: label(event)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -160,7 +182,8 @@ func (h *Handler) keep(ctx context.Context, header http.Header, body []byte) ans
 	return answer{status: http.StatusAccepted, result: "stored", text: "stored", event: label(event)}
 }
 
-func (h *Handler) refuseForged(why string) answer {
+func (h *Handler) refuseForged(source netip.Addr, why string) answer {
+	h.sources.noteForged(source)
 	h.forged.Do(func() {
 		h.log.Warn("webhook refused; is the secret the one in the App's settings? (told once a minute at most)", "reason", why)
 	})

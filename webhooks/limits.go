@@ -37,8 +37,23 @@ const (
 	// storeTimeout and the 5 s that the database may wait for a lock, which nothing
 	// interrupts, end before GitHub's 10 s do.
 	storeTimeout = 4 * time.Second
-	// retryAfter is what a 503 asks for, in seconds.
+	// retryAfter is what a 429 and a 503 ask for, in seconds.
 	retryAfter = "30"
+
+	// forgedBurst is how many unsigned requests an address may send at once, and
+	// forgedRate how many a second after that; more are refused before they are read.
+	// signedFor is how long an address that sent something signed is not held to it.
+	forgedBurst = 100
+	forgedRate  = 1
+	signedFor   = 24 * time.Hour
+	// installationBurst is how many deliveries one installation may have stored at
+	// once, and installationRate how many a second after that. Ten thousand pull
+	// requests opened at a time are about thirty thousand deliveries.
+	installationBurst = 50_000
+	installationRate  = 50
+	// maxSources is how many addresses, and installations, are remembered: those that
+	// sent last.
+	maxSources = 4096
 )
 
 // Listen listens on a TCP address such as ":8080" or "127.0.0.1:0", for so many

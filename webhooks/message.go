@@ -34,7 +34,14 @@ type message struct {
 	RepositoriesAdded   []briefRepository `json:"repositories_added"`
 	RepositoriesRemoved []briefRepository `json:"repositories_removed"`
 
-	CheckRun    *commitWork `json:"check_run"`
+	CheckRun *struct {
+		commitWork
+		ID int64 `json:"id"`
+	} `json:"check_run"`
+	// RequestedAction is the button of a check run that was pressed.
+	RequestedAction *struct {
+		Identifier string `json:"identifier"`
+	} `json:"requested_action"`
 	CheckSuite  *commitWork `json:"check_suite"`
 	WorkflowRun *commitWork `json:"workflow_run"`
 }
@@ -86,7 +93,14 @@ func (m message) fill(e *bot.Event) {
 		owner, name, _ := strings.Cut(r.FullName, "/")
 		e.Repositories = append(e.Repositories, bot.RepositoryRef{ID: r.ID, Owner: owner, Name: name, Private: r.Private})
 	}
-	for _, work := range []*commitWork{m.CheckRun, m.CheckSuite, m.WorkflowRun} {
+	var run *commitWork
+	if m.CheckRun != nil {
+		run = &m.CheckRun.commitWork
+		if pressed := m.RequestedAction; pressed != nil {
+			e.Button = &bot.Button{Check: m.CheckRun.ID, ExternalID: m.CheckRun.ExternalID, Identifier: pressed.Identifier}
+		}
+	}
+	for _, work := range []*commitWork{run, m.CheckSuite, m.WorkflowRun} {
 		if work == nil {
 			continue
 		}

@@ -68,9 +68,10 @@ func sign(key string, body []byte) string {
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// delivery is a request as GitHub sends it.
+// delivery is a request as GitHub sends it, through a proxy.
 func delivery(event, guid string, body []byte) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/webhooks/github", bytes.NewReader(body))
+	r.RemoteAddr = "10.0.0.1:1234"
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-GitHub-Event", event)
 	r.Header.Set("X-GitHub-Delivery", guid)

@@ -2,8 +2,8 @@ package bot
 
 import (
 	"fmt"
-	"strings"
 
+	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews"
@@ -12,10 +12,10 @@ import (
 // approve lets a commit go that waits for somebody's approval. It takes the full SHA:
 // what is approved is that commit and no other, whatever is pushed meanwhile.
 func approve(r *run) answer {
-	if len(r.args) != 1 || !fullSHA.MatchString(strings.ToLower(r.args[0])) {
+	sha := validApproval(r.args)
+	if sha == "" {
 		return r.misused("takes the full commit, all 40 digits of it")
 	}
-	sha := strings.ToLower(r.args[0])
 	var answers []answer
 	for _, env := range r.Platform.Environments {
 		for _, part := range r.servicesOf(env.Name) {
@@ -24,6 +24,9 @@ func approve(r *run) answer {
 			}
 		}
 	}
+	if len(answers) == 0 && r.PR.Fork {
+		return r.approveFork(sha)
+	}
 	if len(answers) == 0 {
 		return sorry("nothing waits for it", "Nothing of "+report.Code(shortSHA(sha))+" waits for an approval here.")
 	}
@@ -31,17 +34,22 @@ func approve(r *run) answer {
 }
 
 func waits(part *previews.Environment, sha string) bool {
-	for _, release := range part.Deployed.Queue {
-		if release.SHA == sha && release.NeedsApproval && release.ApprovedBy == "" {
-			return true
+	return len(part.Waiting(sha)) > 0
+}
+
+// mayApprove says whether the actor may approve one of the releases that wait.
+func (r *run) mayApprove(env platform.Environment, part *previews.Environment, sha string) (v access.Verdict) {
+	for _, release := range part.Waiting(sha) {
+		if v = r.may(r.command.Name, env, release.Parties()...); v.Allowed {
+			break
 		}
 	}
-	return false
+	return v
 }
 
 func (r *run) approveOne(env platform.Environment, part *previews.Environment, sha string) answer {
-	if _, a, ok := r.declared(env.Name); !ok {
-		return a
+	if v := r.mayApprove(env, part, sha); !v.Allowed {
+		return refused(r.event.Actor, r.command.Name+" "+env.Name, v)
 	}
 	rev, a, ok := r.revision(sha)
 	if !ok {

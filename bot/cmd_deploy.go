@@ -15,29 +15,44 @@ const force = "--force"
 
 // deploy asks for a revision of some services, or all, in a declared environment.
 func deploy(r *run) answer {
-	words, forced := withoutForce(r.args)
-	if len(words) == 0 {
-		return r.misused("takes the name of an environment, such as staging")
-	}
-	env, a, ok := r.declared(words[0])
+	o, a, ok := r.order(r.declared)
 	if !ok {
 		return a
+	}
+	return r.release(o.env, o.rev, o.services, previews.ReleaseDeploy, o.forced, func(string) previews.Release {
+		return r.deciding.release(o.env, o.rev, previews.ReleaseDeploy)
+	})
+}
+
+// order is what the words after "/idp deploy" ask for.
+type order struct {
+	env      platform.Environment
+	rev      Revision
+	services []string
+	// forced says that a quarantined revision is meant to be deployed again.
+	forced bool
+}
+
+// order reads the command's words. environment returns what the first of them names, or
+// why not.
+func (r *run) order(environment func(name string) (platform.Environment, answer, bool)) (o order, a answer, ok bool) {
+	words, forced := withoutForce(r.args)
+	if len(words) == 0 {
+		return o, r.misused("takes the name of an environment, such as staging"), false
+	}
+	o.forced = forced
+	if o.env, a, ok = environment(words[0]); !ok {
+		return o, a, false
 	}
 	named, names, a, ok := r.deployable(words[1:])
 	if !ok {
-		return a
+		return o, a, false
 	}
-	rev, a, ok := r.revision(named)
-	if !ok {
-		return a
+	if o.rev, a, ok = r.revision(named); !ok {
+		return o, a, false
 	}
-	services, a, ok := r.picked(rev.Spec.Spec, names)
-	if !ok {
-		return a
-	}
-	return r.release(env, rev, services, previews.ReleaseDeploy, forced, func(string) previews.Release {
-		return r.deciding.release(env, rev, previews.ReleaseDeploy)
-	})
+	o.services, a, ok = r.picked(o.rev.Spec.Spec, names)
+	return o, a, ok
 }
 
 func withoutForce(args []string) (words []string, forced bool) {
@@ -68,11 +83,24 @@ func (r *run) release(env platform.Environment, rev Revision, services []string,
 	if why := r.fit(env, rev); why != "" {
 		return sorry(why, capitalised(report.Text(why))+". Nothing was deployed.")
 	}
+	if a, ok := r.permitted(kind, env, rev, services); !ok {
+		return a
+	}
 	if a, ok := r.sound(env, rev.SHA, services, forced); !ok {
 		return a
 	}
-	return r.told(env, rev.SHA, services, of)
+	a := r.told(env, rev.SHA, services, of)
+	if env.Protected && rev.StatusesUnread {
+		a.text = strings.TrimPrefix(a.text+"\n\n"+statusesUnread, "\n\n")
+	}
+	if warned := r.warned(); warned != "" {
+		a.text = strings.TrimPrefix(a.text+"\n\n"+warned, "\n\n")
+	}
+	return a
 }
+
+// statusesUnread goes with a deployment to where everything has to be green.
+const statusesUnread = "Check runs alone were looked at: the App may not read commit statuses here. An owner can give it that permission (Commit statuses: read)."
 
 // sound refuses a revision that failed here before, unless somebody insists.
 func (r *run) sound(env platform.Environment, sha string, services []string, forced bool) (answer, bool) {
@@ -103,8 +131,8 @@ func (r *run) told(env platform.Environment, sha string, services []string, of f
 	var texts []string
 	if len(queued) > 0 {
 		if env.Approval {
-			texts = append(texts, fmt.Sprintf("%s of %s waits for an approval: somebody else than %s with %s permission or more comments %s.",
-				report.Code(shortSHA(sha)), codes(queued), report.Code(r.event.Actor.Login), orWrite(env), report.Code("/idp approve "+sha)))
+			texts = append(texts, fmt.Sprintf("%s of %s waits for an approval: somebody else than %s %s comments %s.",
+				report.Code(shortSHA(sha)), codes(queued), report.Code(r.event.Actor.Login), report.Text(approvers(env)), report.Code("/idp approve "+sha)))
 		} else {
 			texts = append(texts, fmt.Sprintf("%s of %s waits in the queue of %s: %s.", report.Code(shortSHA(sha)), codes(queued), report.Code(env.Name), waiting[queued[0]]))
 		}
@@ -138,5 +166,3 @@ func (r *run) ahead(env platform.Environment, service string) string {
 	}
 	return text
 }
-
-func orWrite(env platform.Environment) string { return or(env.Permission, "write") }

@@ -109,7 +109,7 @@ func (h *Handler) readLogs(ctx context.Context, event Event, s *Snapshot) {
 		return
 	}
 	for _, i := range commandsNaming(event) {
-		if i.Name != "logs" || len(i.Args) > 2 {
+		if i.Name != "logs" || len(i.Args) > 2 || !s.permits(event, i) {
 			continue
 		}
 		name, service := logArguments(i.Args, *s)

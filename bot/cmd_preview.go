@@ -14,7 +14,7 @@ func preview(r *run) answer {
 	if a, ok := r.noArguments(); !ok {
 		return a
 	}
-	w := r.asked()
+	w := r.guarded(r.asked())
 	if a, ok := r.mayHave(w); !ok {
 		r.because("%s", w.why)
 		return a
@@ -34,12 +34,17 @@ func (r *run) mayHave(w wish) (answer, bool) {
 	switch {
 	case w.wanted:
 		return answer{}, true
-	case w.problem != nil && w.problem.Kind == previews.ProblemSpec:
+	case w.problem != nil && w.problem.Kind == previews.ProblemSpec && len(w.problem.Errors) > 0:
 		r.refuse(*w.problem)
 		return sorry(w.why, fmt.Sprintf("%s at %s has %s; the check %s lists them. Nothing was deployed.", report.Code(spec.Path),
 			report.Code(shortSHA(r.PR.HeadSHA)), errorCount(w.problem), report.Code(report.CheckName))), false
+	case w.problem != nil && w.problem.Kind == previews.ProblemPolicy:
+		r.refuse(*w.problem)
+		return sorry(w.why, fmt.Sprintf("No preview of %s: %s.%s The check %s has all of it.",
+			report.Code(shortSHA(r.PR.HeadSHA)), report.Text(w.problem.Message), joined(report.Text(w.problem.Hint)), report.Code(report.CheckName))), false
 	case w.problem != nil:
-		return sorry(w.why, "No preview: "+report.Text(w.problem.Message)+". "+report.Text(w.problem.Hint)), false
+		r.refuse(*w.problem)
+		return sorry(w.why, "No preview: "+report.Text(w.problem.Message)+". "+report.Hint(w.problem.Hint)), false
 	case w.removal == previews.RemovedMerged:
 		return sorry(w.why, "This pull request is merged, so there is nothing to preview."), false
 	case w.removal == previews.RemovedClosed:
@@ -51,6 +56,14 @@ func (r *run) mayHave(w wish) (answer, bool) {
 	default:
 		return sorry(w.why, "No preview: "+report.Text(w.why)+"."), false
 	}
+}
+
+// joined is a sentence that follows another, "" of none.
+func joined(sentence string) string {
+	if sentence == "" {
+		return ""
+	}
+	return " " + sentence
 }
 
 func errorCount(p *previews.Problem) string {

@@ -35,6 +35,7 @@ func Commands() []Command {
 		{"unpin", "/idp unpin", "give a pinned preview its time to live again", access.Write, unpin},
 		{"destroy", "/idp destroy", "take the preview away until somebody asks for it", access.Write, destroy},
 		{"deploy", "/idp deploy <environment> [service…] [commit]", "deploy to an environment, such as staging; this pull request's newest commit by default", access.Write, deploy},
+		{"diff", "/idp diff <environment> [service…] [commit]", "show what such a deployment would change in the manifests, and change nothing", access.Write, diff},
 		{"promote", "/idp promote <from> <to>", "take what runs healthy in one environment to another", access.Write, promote},
 		{"rollback", "/idp rollback <environment> [commit]", "go back to the healthy release before, or to a commit that was healthy", access.Write, rollback},
 		{"abort", "/idp abort <environment>", "stop what is rolling out, and go back to the last healthy release", access.Write, abort},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -228,9 +229,11 @@ func TestOwnOutput(t *testing.T) {
 	t.Parallel()
 	s := deployed(with(open(t), pullRequestEvent("opened")))
 	body := "/idp help\n/idp status\n/idp nope\n/idp extend\n/idp pin now"
-	for range 100 {
+	const times = 100
+	for i := range times {
 		d := Decide(s, commentEvent(body))
 		if body = replies(d); body == "" {
+			figure.Tell(t, "fed its own words up to %d times: silent after %d", times, i+1)
 			return
 		}
 		if found := Parse(body); len(found) > 0 {

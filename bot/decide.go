@@ -3,9 +3,11 @@ package bot
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -15,7 +17,8 @@ import (
 // What follows from a pull request is a function of its facts alone, not of the
 // event that told of it: deciding again, late or out of order, changes nothing.
 //
-//   - Closed pull requests, and those whose head is in a fork, never get a preview.
+//   - Closed pull requests never get a preview, and those whose head is in a fork one of
+//     the commit alone that somebody approved (forks.go).
 //   - The newest head wins. Where its spec is wrong, what runs keeps running.
 //   - A preview that was destroyed by command stays away, whatever is pushed, until
 //     "/idp preview" asks for it or the pull request stops being one that gets a
@@ -34,6 +37,8 @@ func Decide(s Snapshot, event Event) Decision {
 		d.rerequest()
 	case EventComment:
 		d.comment()
+	case EventButton:
+		d.button()
 	default:
 		d.because("%s events are not decided about", event.Kind)
 	}
@@ -44,15 +49,22 @@ func Decide(s Snapshot, event Event) Decision {
 type deciding struct {
 	Snapshot
 	event Event
+	// bounded is what a fork's head may say of its spec, laid on the base branch's;
+	// theirs is the head's own.
+	bounded spec.Bounded
+	theirs  SpecAt
 	// env is the working copy of the row; nil while there is none.
 	env *previews.Environment
 	// parts are the working copies of the parts of declared environments, by key.
 	parts map[string]*previews.Environment
-	out   Decision
+	// warnings are what policies told of what is asked for.
+	warnings []string
+	out      Decision
 }
 
 func newDeciding(s Snapshot, event Event) *deciding {
 	d := &deciding{Snapshot: s, event: event, parts: map[string]*previews.Environment{}}
+	d.distrust()
 	if s.Environment != nil {
 		row := *s.Environment
 		d.env = &row
@@ -80,7 +92,10 @@ func (d *deciding) decision() Decision {
 
 // pullRequest brings the row to what the pull request's facts ask for.
 func (d *deciding) pullRequest() {
-	w := d.wish()
+	w := d.ownedOr(d.wish())
+	if d.staysAway() == "" {
+		w = d.guarded(w)
+	}
 	d.because("%s", w.why)
 	switch {
 	case w.problem != nil:
@@ -104,13 +119,18 @@ func (d *deciding) rerequest() {
 		d.because("there is no check to run again")
 		return
 	}
+	d.env.RecheckAt = d.Now
+	d.because("the check is written again")
+	if v := d.authorize("preview", d.rerunning()); !v.Allowed {
+		d.because("what was given up is not tried again: %s", v.Reason)
+		d.audit("re-run check", false, v.Reason)
+		return
+	}
 	if p := d.env.Problem; p == nil || p.Kind != previews.ProblemChanged {
 		if d.env.Retry(d.Now) {
 			d.because("what was given up is tried again")
 		}
 	}
-	d.env.RecheckAt = d.Now
-	d.because("the check is written again")
 	d.audit("re-run check", true, "asked for on the check run")
 }
 
@@ -130,14 +150,19 @@ func (d *deciding) bring() (changed bool) {
 	d.because("%s", why)
 	env := d.row()
 	changed = env.Want(previews.Revision{
-		SHA: d.PR.HeadSHA, Ref: d.PR.HeadRef, Spec: d.Spec.Raw, Team: team(d.Spec.Spec), TTL: ttl,
+		SHA: d.PR.HeadSHA, Ref: d.PR.HeadRef, Spec: d.Spec.Raw, Team: d.team(d.Spec.Spec), TTL: ttl,
 	}, d.Now)
 	if !changed {
+		if p := env.Problem; p != nil && p.Kind == previews.ProblemFork {
+			env.Problem = nil // the branch that it was approved for is named again
+		}
 		d.because("the preview of %s is wanted already", shortSHA(d.PR.HeadSHA))
 		return false
 	}
+	d.rendersFrom()
+	env.Warnings = d.warnings
 	d.because("preview of %s wanted, generation %d", shortSHA(d.PR.HeadSHA), env.Generation)
-	if d.event.Kind != EventComment {
+	if !d.event.asks() {
 		d.audit(d.event.Name+" "+d.event.Action, true, "preview of "+shortSHA(d.PR.HeadSHA)+" wanted")
 	}
 	return true
@@ -172,7 +197,7 @@ func (d *deciding) unwanted(w wish) {
 		return
 	}
 	d.because("there is no preview to remove")
-	if p := d.env.Problem; p != nil && (p.Kind == previews.ProblemSpec || p.Kind == previews.ProblemFork) {
+	if p := d.env.Problem; p != nil && slices.Contains([]previews.ProblemKind{previews.ProblemSpec, previews.ProblemFork, previews.ProblemPlatform, previews.ProblemPolicy}, p.Kind) {
 		d.env.Problem = nil
 	}
 	if old := d.env.Removal; old.Reason != w.removal || old.Detail != w.detail {
@@ -202,7 +227,7 @@ func (d *deciding) refuse(p previews.Problem) {
 	if d.env.Wanted == previews.Present && d.env.AppliedSHA != "" {
 		d.because("%s keeps running", shortSHA(d.env.AppliedSHA))
 	}
-	if d.event.Kind != EventComment {
+	if !d.event.asks() {
 		d.audit(d.event.Name+" "+d.event.Action, false, p.Message)
 	}
 }
@@ -217,6 +242,7 @@ func (d *deciding) row() *previews.Environment {
 		}
 		d.refresh()
 	}
+	d.mark()
 	return d.env
 }
 

@@ -3,6 +3,7 @@ package bot
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/idp-bot/idp/bot/access"
@@ -52,14 +53,11 @@ func (d *deciding) invoke(i Invocation) answer {
 		i.Name = "help"
 	}
 	command, known := lookUp(i.Name)
-	needs := access.Write
+	rule := access.Rule{Permission: access.Write}
 	if known {
-		needs = command.Needs
+		rule = d.rule(command, i.Args)
 	}
-	verdict := access.Authorize(access.Request{
-		ActorID: d.event.Actor.ID, Login: d.event.Actor.Login, Bot: d.event.Actor.Bot,
-		Permission: d.Permission, PermissionErr: d.PermissionErr, Action: "/idp " + i.Name, Needed: needs,
-	})
+	verdict := d.authorize(i.Name, rule)
 	var a answer
 	switch {
 	case !verdict.Allowed && !known:
@@ -90,17 +88,25 @@ func tooMany(rest int) answer {
 // answer turns the commands' answers into effects.
 func (d *deciding) answer(commentID int64, answers []answer) {
 	reaction := reactionDone
+	if slices.ContainsFunc(answers, func(a answer) bool { return a.failed }) {
+		reaction = reactionSorry
+	}
+	d.out.Effects = append(d.out.Effects, Effect{Kind: EffectReaction, CommentID: commentID, Content: reaction})
+	d.reply(answers)
+}
+
+// reply says what there is to say of the answers, in one comment.
+func (d *deciding) reply(answers []answer) {
 	var texts []string
 	for _, a := range answers {
 		mark := ""
 		if a.failed {
-			reaction, mark = reactionSorry, "😕 "
+			mark = "😕 "
 		}
 		if a.text != "" && !contains(texts, mark+a.text) {
 			texts = append(texts, mark+a.text)
 		}
 	}
-	d.out.Effects = append(d.out.Effects, Effect{Kind: EffectReaction, CommentID: commentID, Content: reaction})
 	if len(texts) > 0 {
 		d.out.Effects = append(d.out.Effects, Effect{Kind: EffectReply, Content: fitting(texts)})
 	}

@@ -63,10 +63,10 @@ func (d *deciding) asked() wish {
 	return d.allowed("a command asks for the preview")
 }
 
-// allowed wants a preview, but never of a fork's code.
+// allowed wants a preview, but of a fork's code only once that was approved.
 func (d *deciding) allowed(why string) wish {
-	if d.PR.Fork {
-		return wish{problem: forkProblem(), why: why + "; the head is in a fork"}
+	if d.PR.Fork && !d.approved() {
+		return wish{problem: d.unapproved(), why: why + "; the head is in a fork, and nobody approved it"}
 	}
 	return wish{wanted: true, why: why}
 }
@@ -98,16 +98,16 @@ func noSpecRule(d *deciding) (wish, bool) {
 	return untriggered("there is no %s in this commit", spec.Path), true
 }
 
-// invalidSpecRule refuses a spec with errors. A fork's is not even talked about,
-// and that of a bot's pull request only where a preview is there or would be.
+// invalidSpecRule refuses a spec with errors. That of a bot's pull request is not even
+// talked about, unless a preview is there or would be.
 func invalidSpecRule(d *deciding) (wish, bool) {
 	if d.Spec.Spec != nil {
 		return wish{}, false
 	}
 	if d.PR.Fork {
-		return wish{problem: forkProblem(), why: "the head is in a fork"}, true
+		return d.invalidBase(), true
 	}
-	if d.PR.Author.Bot && !d.Class.BotPreviews && d.env == nil && d.event.Kind != EventComment {
+	if d.PR.Author.Bot && !d.Class.BotPreviews && d.env == nil && !d.event.asks() {
 		return untriggered("%s has errors, and bots' pull requests have no preview unless labelled", spec.Path), true
 	}
 	message := fmt.Sprintf("%d errors in %s", len(d.Spec.Errors), spec.Path)
@@ -212,14 +212,6 @@ func (d *deciding) lifetime() (ttl time.Duration, why string) {
 func untriggered(format string, args ...any) wish {
 	why := fmt.Sprintf(format, args...)
 	return wish{removal: previews.RemovedUntriggered, detail: why, why: why}
-}
-
-func forkProblem() *previews.Problem {
-	return &previews.Problem{
-		Kind:    previews.ProblemFork,
-		Message: "this pull request comes from a fork, and the code of forks is not deployed",
-		Hint:    "Somebody with write permission can push the branch to this repository and open the pull request from there.",
-	}
 }
 
 // team is the first that the spec names; it owns the environment.

@@ -83,6 +83,7 @@ func (b *snapshots) of(c situation) Snapshot {
 		key = fmt.Sprint(c.spec, c.trigger, c.drafts, c.path)
 	}
 	s.Spec = b.specs[key]
+	s.Base = s.Spec // what counts where the head is in a fork
 	if c.path == "hit" {
 		s.ChangedFiles = []string{"README.md", "services/web/main.go"}
 	} else {

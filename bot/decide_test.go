@@ -190,9 +190,9 @@ func TestForks(t *testing.T) {
 		})
 	}
 	s := open(t)
-	s.PR.Fork, s.Spec = true, SpecAt{}
+	s.PR.Fork, s.Base = true, SpecAt{}
 	if d := Decide(s, pullRequestEvent("opened")); d.Environment != nil {
-		t.Errorf("a fork without a spec is told something: %+v", d.Environment)
+		t.Errorf("a fork of a repository without a spec is told something: %+v", d.Environment)
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -21,6 +23,10 @@ type Snapshot struct {
 	PR    PullRequest
 	// Spec is .idp/deploy.yaml at PR.HeadSHA.
 	Spec SpecAt
+	// Base is .idp/deploy.yaml at BaseSHA, the tip of the branch that the pull request goes
+	// into; both are read only where the head is in a fork.
+	Base    SpecAt
+	BaseSHA string
 	// ChangedFiles are the pull request's changed paths; read only where the spec
 	// names preview.paths, else nil.
 	ChangedFiles []string
@@ -28,10 +34,12 @@ type Snapshot struct {
 	// read is access.None with PermissionErr saying why: an error denies.
 	Permission    access.Permission
 	PermissionErr string
+	// Teams are the actor's memberships in the teams that decide about the commands.
+	Teams map[string]access.Membership
 	// Environment is the pull request's row, nil when there is none.
 	Environment *previews.Environment
 	// Platform is what the platform team declares; PlatformErr says why it could not be
-	// read. Both are read only where a declared environment may change.
+	// read, or not anew: then Platform is what was read last, if anything was.
 	Platform    platform.Platform
 	PlatformErr string
 	// Declared are the parts of the repository's declared environments.
@@ -39,8 +47,14 @@ type Snapshot struct {
 	// Revisions are the commits that may come to be deployed, by what names them: a full
 	// SHA or what a command gave of it. One that is not there is not among them.
 	Revisions map[string]Revision
+	// Guard judges by the platform team's policies, nil where nobody does; Live are the
+	// previews beside this one. Both are read only where something new may be deployed.
+	Guard Guard
+	Live  policy.Previews
 	// Logs are what the services wrote that commands ask about, by "<key>/<service>".
 	Logs map[string]Logs
+	// Planned is what deployments would change that commands ask about, by planKey.
+	Planned map[string]report.Planned
 	// Paths names the repository as the environments do that it already has: they
 	// keep the names of the first day, and so do new ones beside them. Empty when it
 	// has none.
@@ -103,10 +117,12 @@ type Revision struct {
 	// head or comes before that. GitHub shows commits of forks as the repository's own:
 	// one that is neither is nobody's.
 	OnDefault, InPull bool
-	// Checks are the check runs at it, idp's own included; ChecksErr says why they could
-	// not be read.
-	Checks    []CheckState
-	ChecksErr string
+	// Checks are the check runs and commit statuses at it, idp's own included; ChecksErr
+	// says why they could not be read. StatusesUnread says that the App may not read
+	// statuses, so that there are none among them.
+	Checks         []CheckState
+	ChecksErr      string
+	StatusesUnread bool
 }
 
 // Decision is what to do about an event, and why.

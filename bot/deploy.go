@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
@@ -30,18 +29,48 @@ func (d *deciding) part(env platform.Environment, service string) *previews.Envi
 	ref := d.refOf(env.Name).Of(service)
 	if e, ok := d.existing(ref); ok {
 		e.RolloutTimeout = env.RolloutTimeout
+		if lane := d.laneOf(env); !e.Live() || lane.Target() == e.Lane.Target() {
+			e.Lane = lane
+		}
 		return e
 	}
 	repo := d.PR.Repository
 	e := &previews.Environment{
 		Ref: ref, Owner: repo.Owner, Repo: repo.Name, Private: repo.Private, InstallationID: d.PR.InstallationID,
-		Wanted: previews.Absent, Class: env.Class, Namespace: env.NamespaceOf(ref), RolloutTimeout: env.RolloutTimeout, Deployed: &previews.Deployed{},
+		Wanted: previews.Absent, Class: env.Class, Lane: d.laneOf(env), Namespace: env.NamespaceOf(ref), RolloutTimeout: env.RolloutTimeout, Deployed: &previews.Deployed{},
 	}
 	if shared, ok := d.existing(ref.Shared()); ok {
 		e.Deployed.Lock = shared.Deployed.Lock
 	}
 	d.parts[ref.Key()] = e
 	return e
+}
+
+// laneOf is the way that the changes of an environment take into Git.
+func (d *deciding) laneOf(env platform.Environment) gitops.Lane {
+	class, ok := d.Platform.Class(env.Class)
+	if !ok {
+		return gitops.Lane{}
+	}
+	lane := gitops.Lane{Proposed: class.Mode == platform.ModePullRequest}
+	if class.PushURL != d.Class.PushURL {
+		lane.URL, lane.Branch = class.PushURL, class.Branch
+	} else if class.Branch != d.Class.Branch {
+		lane.Branch = class.Branch
+	}
+	return lane
+}
+
+// moved says that an environment's files are in another repository than its class
+// names, "" where they are not: nothing of what runs would follow.
+func (d *deciding) moved(env platform.Environment) string {
+	lane := d.laneOf(env)
+	for _, part := range d.partsOf(env.Name) {
+		if part.Live() && part.Lane.Target() != lane.Target() {
+			return fmt.Sprintf("%s is in another GitOps repository or branch than its class %s names now; the platform team has to move it there, or declare it under a new name", env.Name, env.Class)
+		}
+	}
+	return ""
 }
 
 // existing returns the working copy of a part that there is.
@@ -99,12 +128,7 @@ func (r *run) declared(name string) (platform.Environment, answer, bool) {
 	if !ok {
 		return env, a, false
 	}
-	verdict := access.Authorize(access.Request{
-		ActorID: r.event.Actor.ID, Login: r.event.Actor.Login, Bot: r.event.Actor.Bot,
-		Permission: r.Permission, PermissionErr: r.PermissionErr, Action: "/idp " + r.command.Name + " " + env.Name,
-		Needed: access.Permission(cmp.Or(env.Permission, string(access.Write))), Only: env.Users,
-	})
-	if !verdict.Allowed {
+	if verdict := r.may(r.command.Name, env); !verdict.Allowed {
 		return env, refused(r.event.Actor, r.command.Name+" "+env.Name, verdict), false
 	}
 	return env, answer{}, true
@@ -112,10 +136,6 @@ func (r *run) declared(name string) (platform.Environment, answer, bool) {
 
 // known returns the environment of a name, or says which there are.
 func (r *run) known(name string) (platform.Environment, answer, bool) {
-	if r.PlatformErr != "" {
-		return platform.Environment{}, sorry("the platform's declarations cannot be read",
-			"It is not known which environments there are: "+report.Text(r.PlatformErr)+". The platform team has to mend that."), false
-	}
 	var names []string
 	for _, env := range r.Platform.Environments {
 		if env.Name == strings.ToLower(name) {
@@ -201,6 +221,9 @@ func codes(names []string) string {
 
 // fit says why a revision may not go into an environment; "" where it may.
 func (d *deciding) fit(env platform.Environment, rev Revision) string {
+	if why := d.moved(env); why != "" {
+		return why
+	}
 	if env.Protected && !rev.OnDefault {
 		return fmt.Sprintf("%s takes only commits of the default branch", env.Name)
 	}
@@ -221,8 +244,8 @@ func (d *deciding) checksOf(env platform.Environment, rev Revision) string {
 		if check.AppID == d.AppID {
 			continue
 		}
-		if old, twice := seen[check.Name]; !twice || green(old) {
-			seen[check.Name] = check // of two Apps' checks of one name the worse counts
+		if old, twice := seen[check.Name]; !twice || badness(check) > badness(old) {
+			seen[check.Name] = check // of two Apps' or suites' checks of one name the worse counts
 		}
 	}
 	wanted := env.Checks
@@ -232,6 +255,8 @@ func (d *deciding) checksOf(env platform.Environment, rev Revision) string {
 	for _, name := range wanted {
 		check, there := seen[name]
 		switch {
+		case !there && rev.StatusesUnread:
+			return fmt.Sprintf("%s needs check %q, and the commit has no check run of that name; whether it has a commit status is not known, for the App may not read those", env.Name, name)
 		case !there:
 			return fmt.Sprintf("%s needs check %q, and the commit does not have it yet", env.Name, name)
 		case check.Status != "completed":
@@ -243,6 +268,17 @@ func (d *deciding) checksOf(env platform.Environment, rev Revision) string {
 	return ""
 }
 
+// badness orders checks: what is red cannot become green by waiting.
+func badness(c CheckState) int {
+	switch {
+	case green(c):
+		return 0
+	case c.Status != "completed":
+		return 1
+	}
+	return 2
+}
+
 func green(c CheckState) bool {
 	return c.Status == "completed" && slices.Contains([]string{"success", "neutral", "skipped"}, c.Conclusion)
 }
@@ -250,11 +286,11 @@ func green(c CheckState) bool {
 // release is a release of a revision that this event asks for.
 func (d *deciding) release(env platform.Environment, rev Revision, kind previews.ReleaseKind) previews.Release {
 	r := previews.Release{
-		Kind: kind, SHA: rev.SHA, Ref: d.PR.HeadRef, Spec: rev.Spec.Raw, PR: d.PR.Number, Author: d.PR.Author.Login,
+		Kind: kind, SHA: rev.SHA, Ref: d.PR.HeadRef, Spec: rev.Spec.Raw, PR: d.PR.Number, Author: d.PR.Author.Login, AuthorID: d.PR.Author.ID,
 		By: d.event.Actor.Login, ByID: d.event.Actor.ID, At: d.arrived(), CommittedAt: rev.CommittedAt, NeedsApproval: env.Approval,
 	}
 	if rev.Spec.Spec != nil {
-		r.Team = team(rev.Spec.Spec)
+		r.Team = d.team(rev.Spec.Spec)
 	}
 	if rev.OnDefault && !rev.InPull || kind == previews.ReleaseMerge {
 		r.Ref = d.PR.BaseRef

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews"
 )
@@ -135,6 +136,12 @@ func TestDeployReplies(t *testing.T) {
 		{"deploy without the check", nil, nil, "/idp deploy tested", "confused", "needs check \"ci/test\", and the commit does not have it yet"},
 		{"deploy with a red check", checked("failure"), nil, "/idp deploy tested", "confused", "needs check \"ci/test\" to be green, and it is failure"},
 		{"deploy with a check that runs", checked(""), nil, "/idp deploy tested", "confused", "needs check \"ci/test\", and that is not done yet"},
+		{"deploy with a check that is red in one suite", checked("success", "failure", "success"), nil, "/idp deploy tested", "confused", "needs check \"ci/test\" to be green, and it is failure"},
+		{"deploy with a check that runs in one suite", checked("success", "", "success"), nil, "/idp deploy tested", "confused", "needs check \"ci/test\", and that is not done yet"},
+		{"deploy with a check that runs and is red", checked("", "failure"), nil, "/idp deploy tested", "confused", "needs check \"ci/test\" to be green, and it is failure"},
+		{"deploy with a check that may be a status", unread(checked()), nil, "/idp deploy tested", "confused", "whether it has a commit status is not known, for the App may not read those"},
+		{"deploy without a status being asked for", unread(checked()), nil, "/idp deploy staging", "rocket", ""},
+		{"deploy where everything has to be green", unread(checked("success"), maintainer), nil, "/idp deploy production " + mainSHA, "rocket", "Check runs alone were looked at: the App may not read commit statuses here."},
 		{"deploy with a green check", checked("success"), nil, "/idp deploy tested", "rocket", ""},
 		{"deploy for some people only", nil, nil, "/idp deploy canary", "confused", "it is for some people only. Carol, with write permission can run it."},
 		{"deploy to production without the permission", nil, nil, "/idp deploy production " + mainSHA, "confused", "it needs maintain permission on this repository, and yours is write"},
@@ -197,22 +204,37 @@ func TestDeployReplies(t *testing.T) {
 
 func maintainer(s *Snapshot) { s.Permission = access.Maintain }
 
-// checked gives every commit a check of CI: it runs where the conclusion is "".
-func checked(conclusion string) func(*Snapshot) {
+// checked gives every commit a check of CI, in as many suites: it runs where the
+// conclusion is "".
+func checked(conclusions ...string) func(*Snapshot) {
 	return func(s *Snapshot) {
-		status := "completed"
-		if conclusion == "" {
-			status = "in_progress"
+		checks := []CheckState{{Name: "idp / preview", AppID: s.AppID, Status: "completed", Conclusion: "failure"}}
+		for _, conclusion := range conclusions {
+			status := "completed"
+			if conclusion == "" {
+				status = "in_progress"
+			}
+			checks = append(checks, CheckState{Name: "ci/test", AppID: 99, Status: status, Conclusion: conclusion})
 		}
 		revisions := map[string]Revision{}
 		for key, rev := range s.Revisions {
-			rev.Checks = []CheckState{
-				{Name: "ci/test", AppID: 99, Status: status, Conclusion: conclusion},
-				{Name: "idp / preview", AppID: s.AppID, Status: "completed", Conclusion: "failure"},
-			}
+			rev.Checks = checks
 			revisions[key] = rev
 		}
 		s.Revisions = revisions
+	}
+}
+
+// unread is of an App that may not read commit statuses.
+func unread(more ...func(*Snapshot)) func(*Snapshot) {
+	return func(s *Snapshot) {
+		for _, f := range more {
+			f(s)
+		}
+		for key, rev := range s.Revisions {
+			rev.StatusesUnread = true
+			s.Revisions[key] = rev
+		}
 	}
 }
 
@@ -230,6 +252,36 @@ func TestDeployMakesRows(t *testing.T) {
 	}
 }
 
+// A class says which way changes take into Git, and what is in Git already does not
+// follow a class that comes to name another place.
+func TestDeployTakesTheLaneOfItsClass(t *testing.T) {
+	t.Parallel()
+	const first, second = "https://git.example.com/first.git", "https://git.example.com/second.git"
+	durable := func(url string, mode platform.Mode) func(*Snapshot) {
+		return func(s *Snapshot) {
+			class := s.Class
+			class.Name, class.PushURL, class.Branch, class.Mode = "durable", url, "main", mode
+			s.Platform.Classes = map[string]platform.Class{"durable": class}
+		}
+	}
+	s := declaring(t, durable(first, platform.ModePullRequest))
+	s = healthyNow(t, says("bob", 2, "/idp deploy staging")(t, s))
+	want := gitops.Lane{URL: first, Branch: "main", Proposed: true}
+	if web, shared := of(t, s, "staging.web"), of(t, s, "staging"); web.Lane != want || shared.Lane != want {
+		t.Errorf("they go by %+v and %+v", web.Lane, shared.Lane)
+	}
+	durable(first, platform.ModePush)(&s)
+	s = healthyNow(t, says("bob", 2, "/idp deploy staging "+mainSHA)(t, s))
+	if want.Proposed = false; of(t, s, "staging.web").Lane != want {
+		t.Errorf("pushed, it goes by %+v", of(t, s, "staging.web").Lane)
+	}
+	durable(second, platform.ModePush)(&s)
+	d := Decide(s, commentEvent("/idp deploy staging"))
+	if len(d.Declared) > 0 || !strings.Contains(replies(d), "is in another GitOps repository or branch than its class durable names now") {
+		t.Errorf("moved: %q, %d rows", replies(d), len(d.Declared))
+	}
+}
+
 // A promotion takes what was healthy, by its digests.
 func TestPromoteTakesDigests(t *testing.T) {
 	t.Parallel()
@@ -244,9 +296,8 @@ func TestPromoteTakesDigests(t *testing.T) {
 	}
 }
 
-// What failed and was rolled back is deployed again only by force.
-func TestQuarantine(t *testing.T) {
-	t.Parallel()
+// quarantined is declaring, where a commit failed in staging and was rolled back.
+func quarantined(t testing.TB) Snapshot {
 	s := declaring(t)
 	for key, rev := range s.Revisions {
 		if rev.Spec.Spec != nil {
@@ -257,6 +308,13 @@ func TestQuarantine(t *testing.T) {
 	for _, do := range []step{says("bob", 2, "/idp deploy staging"), healthyNow, says("bob", 2, "/idp deploy staging "+mainSHA), rollsOut("Degraded", "errors 4.7% > 1%"), healthyNow} {
 		s = do(t, s)
 	}
+	return s
+}
+
+// What failed and was rolled back is deployed again only by force.
+func TestQuarantine(t *testing.T) {
+	t.Parallel()
+	s := quarantined(t)
 	if web := of(t, s, "staging.web"); web.SHA != newSHA {
 		t.Fatalf("it is at %s", web.SHA)
 	}

@@ -18,6 +18,8 @@ const (
 	EventPullRequest EventKind = "pull_request"
 	// EventComment: somebody created a comment on a pull request.
 	EventComment EventKind = "comment"
+	// EventButton: somebody pressed one of the buttons of idp's check.
+	EventButton EventKind = "button"
 	// EventRerequest: somebody pressed "Re-run" on idp's check.
 	EventRerequest EventKind = "rerequest"
 	// EventBuild: a check or a workflow of a commit finished, so that an image
@@ -50,14 +52,16 @@ type Event struct {
 	Repository     RepositoryRef
 	// PR is the pull request's number, 0 where the event names none.
 	PR int
-	// HeadSHA is the commit of an EventBuild or EventRerequest, CheckOf the name of
-	// the environment that the check of an EventRerequest is of; "" where unknown.
+	// HeadSHA is the commit of an EventBuild, EventRerequest or EventButton, CheckOf the
+	// name of the environment that the check of the latter two is of; "" where unknown.
 	HeadSHA, CheckOf string
 	// Repositories are those that an EventInstallation names.
 	Repositories []RepositoryRef
 	Actor        Actor
 	// Comment is set for an EventComment.
 	Comment *Comment
+	// Button is set for an EventButton.
+	Button *Button
 	// Swept events were made by the sweep instead of delivered: a removal that
 	// follows from one is inferred and counts against the breaker.
 	Swept bool

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
@@ -49,6 +50,7 @@ type Handling interface {
 	Reader
 	Reactor
 	Revisions
+	Teams
 }
 
 // Rows is what the handler needs of the store.
@@ -56,6 +58,7 @@ type Rows interface {
 	Environment(ctx context.Context, repositoryID int64, id string) (previews.Environment, error)
 	Environments(ctx context.Context, f store.Filter) ([]previews.Environment, error)
 	Paths(ctx context.Context, repositoryID int64, owner, repo string) (gitops.EnvironmentRef, error)
+	LivePreviews(ctx context.Context, of store.LiveOf) (repository, team, author store.Live, err error)
 	Update(ctx context.Context, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error)
 	UpdateAll(ctx context.Context, rowIDs []int64, fn func(*previews.Environment) error) error
 	Apply(ctx context.Context, o store.Outcome) error
@@ -70,12 +73,19 @@ type Handler struct {
 	// GitHub returns the client of an installation.
 	GitHub func(installationID int64) Handling
 	Class  platform.Class
-	// Platform reads what the platform team declares now.
-	Platform func(context.Context) (platform.Platform, error)
+	// Platform reads what the platform team declares now. Recent, when set, takes its place
+	// for previews: as it was a moment ago and, beside an error, as it was read last.
+	Platform, Recent func(context.Context) (platform.Platform, error)
+	// Guard, when set, returns the platform team's policies as they are now; it never fails,
+	// for what cannot be read refuses.
+	Guard func(context.Context) Guard
 	// Logs, when set, reads the last lines that a service of an environment wrote, where
 	// policy lets people see them.
-	Logs  func(ctx context.Context, env previews.Environment, service string) Logs
-	AppID int64
+	Logs func(ctx context.Context, env previews.Environment, service string) Logs
+	// Compare, when set, says in what the manifests of a part of a declared environment, as
+	// it would be, differ from those that are in Git.
+	Compare func(ctx context.Context, would previews.Environment) report.Planned
+	AppID   int64
 	// Decided is called after each stored decision, to wake who acts on it.
 	Decided func()
 	Now     func() time.Time
@@ -120,6 +130,8 @@ func (h *Handler) handle(ctx context.Context, event Event) error {
 		return h.decide(ctx, event, event.PR)
 	case EventComment:
 		return h.comment(ctx, event)
+	case EventButton:
+		return h.button(ctx, event)
 	case EventRerequest:
 		return h.rerequest(ctx, event)
 	case EventBuild:
@@ -178,6 +190,9 @@ func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision
 	if d.Environment != nil && (s.Environment == nil || s.Environment.Generation != d.Environment.Generation) {
 		d.Environment.AskedAt, d.Environment.Actor = event.ReceivedAt, event.Actor.Login
 	}
+	if event.Kind == EventButton && (d.Environment != nil || len(d.Declared) > 0) {
+		outcome.Once = event.press() // where nothing came of it, it may be pressed again
+	}
 	for _, effect := range d.Effects {
 		outcome.Effects = append(outcome.Effects, store.Effect{
 			Kind: string(effect.Kind), InstallationID: event.InstallationID, RepositoryID: s.PR.Repository.ID,
@@ -186,7 +201,7 @@ func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision
 		})
 	}
 	for _, entry := range d.Audit {
-		outcome.Audit = append(outcome.Audit, store.Audit{
+		outcome.Audit = append(outcome.Audit, previews.Audit{
 			ActorID: entry.Actor.ID, Actor: entry.Actor.Login, Action: entry.Action,
 			Environment: entry.Environment, SHA: entry.SHA, Allowed: entry.Allowed, Reason: entry.Reason,
 		})
@@ -214,7 +229,7 @@ func once(event Event) string {
 func (h *Handler) nameTaken(ctx context.Context, event Event, s Snapshot, cause error) error {
 	h.Log.Error("a preview cannot be made", "delivery", event.Delivery, "error", cause)
 	outcome := store.Outcome{Delivery: event.Delivery, Result: "ignored: " + store.ErrNameTaken.Error()}
-	if event.Kind == EventComment || event.Action == "opened" || event.Swept {
+	if event.asks() || event.Action == "opened" || event.Swept {
 		outcome.Effects = []store.Effect{{
 			Kind: string(EffectReply), InstallationID: event.InstallationID, RepositoryID: s.PR.Repository.ID,
 			Owner: s.PR.Repository.Owner, Repo: s.PR.Repository.Name, PR: s.PR.Number,
@@ -257,12 +272,19 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 			return s, err
 		}
 	}
-	if s.Spec.Spec != nil && len(s.Spec.Spec.Preview.Paths) > 0 {
+	if err := baseFacts(ctx, gh, &s); err != nil {
+		return s, err
+	}
+	if err := h.declarations(ctx, event, &s); err != nil {
+		return s, err
+	}
+	s.Spec, s.Base = s.owned(s.Spec), s.owned(s.Base)
+	if trusted := s.trusted(); trusted != nil && len(trusted.Preview.Paths) > 0 {
 		if s.ChangedFiles, err = gh.ChangedFiles(ctx, s.PR.Repository, number); err != nil {
 			return s, err
 		}
 	}
-	if event.Kind == EventComment {
+	if event.asks() || event.Kind == EventRerequest {
 		if s.Permission, s.PermissionErr, err = permission(ctx, gh, s.PR.Repository, event.Actor.Login); err != nil {
 			return s, err
 		}
@@ -270,10 +292,15 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 	if err := h.deployFacts(ctx, gh, event, &s); err != nil {
 		return s, err
 	}
-	if s.Permission.Covers(access.Write) {
-		h.readLogs(ctx, event, &s)
+	if err := h.memberships(ctx, gh, event, &s); err != nil {
+		return s, err
 	}
-	return s, nil
+	if err := h.readGuard(ctx, event, &s); err != nil {
+		return s, err
+	}
+	h.readLogs(ctx, event, &s)
+	h.readPlanned(ctx, event, &s)
+	return s, ctx.Err()
 }
 
 // readSpec reads .idp/deploy.yaml at a commit. What stands there and cannot be a

@@ -21,26 +21,19 @@ type Revisions interface {
 	// Contains says that a commit is tip, a branch or a commit, or comes before it.
 	Contains(ctx context.Context, repo RepositoryRef, tip, sha string) (bool, error)
 	Checks(ctx context.Context, repo RepositoryRef, sha string) ([]CheckState, error)
+	// Statuses are the commit statuses, as checks of no App; ErrNoAccess where the App may
+	// not read them.
+	Statuses(ctx context.Context, repo RepositoryRef, sha string) ([]CheckState, error)
 }
 
 // declaredCommands are the commands that need the facts about declared environments.
-var declaredCommands = []string{"deploy", "promote", "rollback", "abort", "retry", "approve", "lock", "unlock", "status", "logs"}
+var declaredCommands = []string{"deploy", "diff", "promote", "rollback", "abort", "retry", "approve", "lock", "unlock", "status", "logs"}
 
 // deployFacts reads what decisions about declared environments are taken from, where
 // one may have to be.
 func (h *Handler) deployFacts(ctx context.Context, gh Handling, event Event, s *Snapshot) error {
-	merge := event.Kind == EventPullRequest && s.PR.Merged && s.PR.BaseIsDefault && s.PR.MergeSHA != ""
-	named := commandsNaming(event)
-	if !merge && len(named) == 0 {
-		return nil
-	}
-	var err error
-	if s.Platform, err = h.Platform(ctx); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		s.PlatformErr = err.Error()
-		h.Log.Error("the platform's declarations cannot be read", "error", err)
+	merge, named := s.deploysMerge(event), commandsNaming(event)
+	if !merge && len(named) == 0 || s.PlatformErr != "" {
 		return nil
 	}
 	if len(s.Platform.Environments) == 0 {
@@ -58,13 +51,10 @@ func (h *Handler) deployFacts(ctx context.Context, gh Handling, event Event, s *
 	return h.revisions(ctx, gh, s, refsOf(named, *s, merge))
 }
 
-// commandsNaming returns the commands of a comment that are about declared
+// commandsNaming returns the commands of an event that are about declared
 // environments.
 func commandsNaming(event Event) []Invocation {
-	if event.Kind != EventComment || event.Comment == nil {
-		return nil
-	}
-	return slices.DeleteFunc(Parse(event.Comment.Body), func(i Invocation) bool { return !slices.Contains(declaredCommands, i.Name) })
+	return slices.DeleteFunc(event.invocations(), func(i Invocation) bool { return !slices.Contains(declaredCommands, i.Name) })
 }
 
 // refsOf lists the commits that the commands may come to deploy.
@@ -80,7 +70,7 @@ func refsOf(named []Invocation, s Snapshot, merge bool) []string {
 	}
 	for _, i := range named {
 		switch i.Name {
-		case "deploy":
+		case "deploy", "diff":
 			add(s.PR.HeadSHA)
 			for _, word := range i.Args {
 				if commitArgument.MatchString(word) {
@@ -146,7 +136,8 @@ func (h *Handler) revision(ctx context.Context, gh Handling, s Snapshot, branch,
 	if rev.Spec, err = readSpec(ctx, gh, s.PR.Repository, rev.SHA); err != nil {
 		return rev, err
 	}
-	if rev.Checks, err = gh.Checks(ctx, s.PR.Repository, rev.SHA); err != nil {
+	rev.Spec = s.owned(rev.Spec)
+	if err = readChecks(ctx, gh, s, &rev); err != nil {
 		var later interface{ RetryAt() time.Time }
 		if errors.As(err, &later) || ctx.Err() != nil {
 			return rev, err
@@ -154,6 +145,24 @@ func (h *Handler) revision(ctx context.Context, gh Handling, s Snapshot, branch,
 		rev.ChecksErr = err.Error()
 	}
 	return rev, nil
+}
+
+// readChecks reads a commit's check runs and, where a declared environment looks at
+// checks and the App may, its commit statuses.
+func readChecks(ctx context.Context, gh Handling, s Snapshot, rev *Revision) (err error) {
+	if rev.Checks, err = gh.Checks(ctx, s.PR.Repository, rev.SHA); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(s.Platform.Environments, func(e platform.Environment) bool { return e.Protected || len(e.Checks) > 0 }) {
+		return nil
+	}
+	statuses, err := gh.Statuses(ctx, s.PR.Repository, rev.SHA)
+	if errors.Is(err, ErrNoAccess) {
+		rev.StatusesUnread = true
+		return nil
+	}
+	rev.Checks = append(rev.Checks, statuses...)
+	return err
 }
 
 // onTip is false where there is no such tip any more.

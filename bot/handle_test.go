@@ -10,6 +10,7 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest"
@@ -70,6 +71,33 @@ func TestHandleTwice(t *testing.T) {
 	if !want.AskedAt.Equal(w.clock.Now()) {
 		t.Errorf("asked at %s", want.AskedAt)
 	}
+}
+
+// TestHandleManyTimes handles one command a thousand times, as the same delivery and
+// as others that repeat it.
+func TestHandleManyTimes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.handle(w.event("opened"))
+	extend := w.said("extend", "/idp extend 24h")
+	w.handle(extend)
+	want := w.row()
+	const again = 1000
+	for i := range again {
+		repeated := extend
+		if i%2 == 1 {
+			repeated = w.event(fmt.Sprintf("extend-%d", i), func(e *bot.Event) {
+				e.Kind, e.Name, e.Action, e.Comment = extend.Kind, extend.Name, extend.Action, extend.Comment
+			})
+		}
+		w.handle(repeated)
+	}
+	if got := w.row(); !got.ExpiresAt.Equal(want.ExpiresAt) || got.Version != want.Version {
+		t.Errorf("expires %s, then %s", want.ExpiresAt, got.ExpiresAt)
+	}
+	w.speak()
+	w.equal("reactions", w.reactions(extend.Comment.ID), "eyes rocket")
+	figure.Tell(t, "1 command delivered %d times more: 1 effect", again)
 }
 
 func TestHandleIgnores(t *testing.T) {

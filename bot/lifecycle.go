@@ -49,7 +49,7 @@ func (h *Handler) deleted(ctx context.Context, event Event, rows []previews.Envi
 			return previews.ErrUnchanged // what serves people goes by the platform team's word alone
 		}
 		e.Looks = ""
-		if e.Remove(previews.Removal{Reason: previews.RemovedDeleted, By: event.Actor.Login}, now) {
+		if e.Remove(previews.Removal{Reason: previews.RemovedDeleted, By: event.Actor.Login, ByID: event.Actor.ID}, now) {
 			e.AskedAt, e.Actor = event.ReceivedAt, event.Actor.Login
 		}
 		return nil
@@ -57,17 +57,8 @@ func (h *Handler) deleted(ctx context.Context, event Event, rows []previews.Envi
 	if err != nil {
 		return fmt.Errorf("remove the previews of %s/%s: %w", event.Repository.Owner, event.Repository.Name, err)
 	}
-	outcome := store.Outcome{Delivery: event.Delivery, Result: "decided"}
-	for _, row := range rows {
-		if row.Wanted == previews.Present && !row.Declared() {
-			outcome.Audit = append(outcome.Audit, store.Audit{
-				ActorID: event.Actor.ID, Actor: event.Actor.Login, Action: "repository deleted",
-				Environment: row.Ref.String(), SHA: row.HeadSHA, Allowed: true, Reason: "preview removed: the repository was deleted",
-			})
-		}
-	}
 	h.Decided()
-	return h.Store.Apply(ctx, outcome)
+	return h.Store.Apply(ctx, store.Outcome{Delivery: event.Delivery, Result: "decided"})
 }
 
 // installation follows what idp is given access to. Reports wait while there is

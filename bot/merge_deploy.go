@@ -2,6 +2,7 @@ package bot
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/idp-bot/idp/previews"
 )
@@ -31,6 +32,12 @@ func (d *deciding) merged() {
 		if why := d.fit(env, rev); why != "" {
 			d.because("the merge is not deployed: %s", why)
 			d.auditOf(shared.Ref, "merge", rev.SHA, false, why)
+			continue
+		}
+		if refusals, _ := d.judged(previews.ReleaseMerge, env, rev, allServices(rev.Spec.Spec)); len(refusals) > 0 {
+			why := strings.Join(refusals, " ")
+			d.because("the merge is not deployed: %s", why)
+			d.auditOf(shared.Ref, "merge", rev.SHA, false, "refused by policy: "+why)
 			continue
 		}
 		shared.NoteMerge(d.PR.Number)

@@ -30,6 +30,7 @@ func facts(t *rapid.T, s Snapshot) Snapshot {
 	s.PR.HeadSHA = strings.Repeat(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "head"), 40)
 	s.PR.Labels = rapid.SliceOfN(rapid.SampledFrom([]string{"preview", "wip", "bug"}), 0, 3).Draw(t, "labels")
 	s.Spec = specAt(rapid.SampledFrom(specTexts).Draw(t, "spec"))
+	s.Base = specAt(rapid.SampledFrom(specTexts).Draw(t, "base"))
 	s.ChangedFiles = rapid.SampledFrom([][]string{nil, {"x/y"}, {"z"}}).Draw(t, "files")
 	s.Permission = rapid.SampledFrom([]access.Permission{access.None, access.Read, access.Write, access.Admin}).Draw(t, "permission")
 	s.Class.BotPreviews = flag("bot previews")
@@ -38,9 +39,13 @@ func facts(t *rapid.T, s Snapshot) Snapshot {
 }
 
 func anyEvent(t *rapid.T) Event {
-	switch rapid.IntRange(0, 3).Draw(t, "kind") {
+	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	case 4:
+		identifier := rapid.SampledFrom([]string{"approve", "redeploy", "destroy", "nope"}).Draw(t, "button")
+		sha := strings.Repeat(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "of"), 40)
+		return buttonEvent(identifier, sha)
 	case 0:
-		line := rapid.SampledFrom([]string{"preview", "extend 24h", "extend 90d", "pin", "unpin", "destroy", "status", "help", "nope", "extend x"})
+		line := rapid.SampledFrom([]string{"approve " + strings.Repeat("a", 40), "approve " + strings.Repeat("b", 40), "preview", "extend 24h", "extend 90d", "pin", "unpin", "destroy", "status", "help", "nope", "extend x"})
 		return commentEvent("/idp " + strings.Join(rapid.SliceOfN(line, 1, 12).Draw(t, "commands"), "\n/idp "))
 	case 1:
 		e := pullRequestEvent("rerequested")
@@ -94,7 +99,7 @@ func sound(t *rapid.T, s Snapshot, d Decision) {
 	old, row := s.Environment, d.Environment
 	if row != nil {
 		asks := row.Wanted == previews.Present && (old == nil || old.Wanted != previews.Present || old.SHA != row.SHA)
-		if asks && (!s.PR.Open || s.PR.Fork || s.Spec.Spec == nil || row.SHA != s.PR.HeadSHA) {
+		if asks && (!s.PR.Open || s.trusted() == nil || row.SHA != s.PR.HeadSHA || s.PR.Fork && row.Fork.Approved.SHA != row.SHA) {
 			t.Fatalf("asks for %s of open %v, fork %v: %q", row.SHA, s.PR.Open, s.PR.Fork, d.Reasons)
 		}
 		if old != nil && (row.Generation < old.Generation || row.Version != old.Version || row.Ref != old.Ref) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/idp-bot/idp/bot/report"
@@ -24,6 +25,18 @@ type publication struct {
 	remember func(store.Report) error
 }
 
+// all writes everything there is to say, and returns what failed of it. Of a part that
+// nothing was deployed to yet there is only what waits.
+func (p *publication) all(ctx context.Context) []error {
+	var errs []error
+	if p.env.HeadSHA != "" {
+		errs = []error{p.check(ctx), p.deployment(ctx), p.comment(ctx)}
+	}
+	// After the head's, which may be one that waited.
+	errs = append(errs, p.queue(ctx))
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
 // check writes the check run of the head, and concludes the one of an older head.
 func (p *publication) check(ctx context.Context) error {
 	if err := p.supersede(ctx); err != nil {
@@ -31,10 +44,14 @@ func (p *publication) check(ctx context.Context) error {
 	}
 	check := report.CheckOf(p.in)
 	hash := check.Hash()
+	waited := p.unqueue(check.HeadSHA)
+	if waited != 0 && p.saved.CheckSHA == check.HeadSHA {
+		p.saved.CheckRunID, p.saved.CheckHash = waited, ""
+	}
 	if p.saved.CheckSHA == check.HeadSHA && p.saved.CheckHash == hash {
 		return nil
 	}
-	id, err := p.checkRun(ctx, check)
+	id, err := p.checkRun(ctx, check, waited)
 	if id != 0 {
 		p.saved.CheckRunID = id
 	}
@@ -66,16 +83,27 @@ func (p *publication) supersede(ctx context.Context) error {
 	return nil
 }
 
-// checkRun updates the head's check run, or creates it where there is none.
-func (p *publication) checkRun(ctx context.Context, check report.Check) (int64, error) {
+// checkRun updates the head's check run, or creates it where there is none. waited is
+// the one that it had while it waited for its turn, 0 for none.
+func (p *publication) checkRun(ctx context.Context, check report.Check, waited int64) (int64, error) {
+	// Of an environment that nothing was ever said of there is nothing to be found.
+	first := p.saved.CheckSHA == "" && waited == 0
 	if p.saved.CheckSHA != check.HeadSHA {
-		p.saved.CheckRunID, p.saved.CheckSHA, p.saved.CheckHash = 0, check.HeadSHA, ""
+		p.saved.CheckRunID, p.saved.CheckSHA, p.saved.CheckHash = waited, check.HeadSHA, ""
 		p.saved.CheckDone = check.Status == "completed"
 		if err := p.remember(p.saved); err != nil {
 			return 0, err
 		}
 	}
-	id := p.saved.CheckRunID
+	if first {
+		return p.gh.CreateCheckRun(ctx, p.repo, check)
+	}
+	return p.putCheckRun(ctx, p.saved.CheckRunID, check)
+}
+
+// putCheckRun updates the check run with the id or, where that is 0, the one that is
+// found; where there is none, it creates one.
+func (p *publication) putCheckRun(ctx context.Context, id int64, check report.Check) (int64, error) {
 	if id == 0 {
 		found, err := p.gh.FindCheckRun(ctx, p.repo, check.HeadSHA, check.Name, p.env.Ref.Name())
 		if err != nil {
@@ -143,11 +171,16 @@ func (p *publication) retire(ctx context.Context) error {
 
 // deploy finds the deployment of the revision, or creates it.
 func (p *publication) deploy(ctx context.Context, d report.Deployment) error {
+	first := p.saved.DeploymentSHA == ""
 	p.saved.DeploymentID, p.saved.DeploymentSHA, p.saved.DeploymentState = 0, d.SHA, ""
 	if err := p.remember(p.saved); err != nil {
 		return err
 	}
-	id, err := p.gh.FindDeployment(ctx, p.repo, d)
+	var id int64
+	var err error
+	if !first { // of one that nothing was ever deployed of, there is nothing to be found
+		id, err = p.gh.FindDeployment(ctx, p.repo, d)
+	}
 	if err == nil && id == 0 {
 		id, err = p.gh.CreateDeployment(ctx, p.repo, d)
 	}

@@ -62,7 +62,11 @@ type Reporter struct {
 	Class  platform.Class
 	// ClassOf, when set, returns the class of a part of a declared environment.
 	ClassOf func(previews.Environment) platform.Class
-	AppID   int64
+	// NotesOf, when set, returns what an environment's spec asks for and does not get.
+	NotesOf func(previews.Environment) []string
+	// Web is the root of GitHub's pages, for links to them.
+	Web   string
+	AppID int64
 	// Failed, when set, counts the reports that failed.
 	Failed func()
 	Now    func() time.Time
@@ -104,17 +108,17 @@ func (r *Reporter) Step(ctx context.Context) (more bool, err error) {
 
 // report writes one environment's reports and saves how far it came.
 func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
-	if one.Environment.Shared() || one.Environment.HeadSHA == "" {
+	if one.Environment.Shared() || one.Environment.HeadSHA == "" && !one.Environment.Declared() {
 		one.Report.ReportedVersion = one.Environment.Version
 		return r.save(ctx, one, one.Report) // there is nothing to say of it
 	}
 	p := &publication{
 		gh: r.GitHub(one.Environment.InstallationID), env: one.Environment, saved: one.Report, appID: r.AppID,
 		repo:     RepositoryRef{ID: one.Environment.Ref.RepositoryID, Owner: one.Environment.Owner, Name: one.Environment.Repo},
-		in:       report.Input{Environment: one.Environment, Class: r.classOf(one.Environment), Now: r.Now()},
+		in:       report.Input{Environment: one.Environment, Class: r.classOf(one.Environment), Notes: r.notesOf(one.Environment), Web: r.Web, Now: r.Now()},
 		remember: func(so store.Report) error { return r.save(ctx, one, so) },
 	}
-	failures := slices.DeleteFunc([]error{p.check(ctx), p.deployment(ctx), p.comment(ctx)}, func(err error) bool { return err == nil })
+	failures := p.all(ctx)
 	if ctx.Err() != nil {
 		failures = []error{ctx.Err()}
 	}
@@ -174,4 +178,11 @@ func (r *Reporter) classOf(e previews.Environment) platform.Class {
 		return r.Class
 	}
 	return r.ClassOf(e)
+}
+
+func (r *Reporter) notesOf(e previews.Environment) []string {
+	if r.NotesOf == nil {
+		return nil
+	}
+	return r.NotesOf(e)
 }

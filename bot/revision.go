@@ -13,7 +13,8 @@ type Commit struct {
 	Author Actor
 }
 
-// CheckState is the newest check run of one name and App at a commit.
+// CheckState is the newest check run of one name, App and check suite at a commit, or
+// the newest commit status of one context, which is of no App.
 type CheckState struct {
 	Name  string
 	AppID int64

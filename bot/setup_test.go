@@ -45,7 +45,7 @@ func validSpec(t testing.TB, raw string) SpecAt {
 func open(t testing.TB) Snapshot {
 	t.Helper()
 	return Snapshot{
-		Now: now, AppID: 7, Permission: access.Write, Spec: validSpec(t, service),
+		Now: now, AppID: 7, Permission: access.Write, Spec: validSpec(t, service), Base: validSpec(t, service), BaseSHA: oldSHA,
 		Class: platform.Class{TTL: 72 * time.Hour, MaxTTL: 7 * 24 * time.Hour, Zone: "preview.example.com", HostTemplate: "{service}-{env}-{hash}.{zone}"},
 		PR: PullRequest{
 			Repository: RepositoryRef{ID: 1, Owner: "Acme", Name: "Web"}, InstallationID: 5, Number: 42, Title: "Faster",

@@ -204,7 +204,8 @@ func differing(rows []previews.Environment, open []PullRequest) []difference {
 		}
 		known[row.PR] = true
 		pr, isOpen := pulls[row.PR]
-		if isOpen && (pr.HeadSHA != row.HeadSHA || pr.looks() != row.Looks) || !isOpen && (present(row) || lookedOpen(row)) {
+		waits := row.Problem != nil && row.Problem.Kind == previews.ProblemPlatform
+		if isOpen && (waits || pr.HeadSHA != row.HeadSHA || pr.looks() != row.Looks) || !isOpen && (present(row) || lookedOpen(row)) {
 			out = append(out, difference{number: row.PR})
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
-	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/repo"
 )
 
@@ -25,9 +24,10 @@ const (
 
 // CommitStore is what the committer needs of the store.
 type CommitStore interface {
-	Uncommitted(ctx context.Context, limit int) ([]Environment, error)
+	Uncommitted(ctx context.Context, lane gitops.Lane, limit int) ([]Environment, error)
 	CommittedIn(ctx context.Context, repositoryID int64) ([]Environment, error)
 	UpdateAll(ctx context.Context, rowIDs []int64, fn func(*Environment) error) error
+	AuditHead(ctx context.Context) (AuditChain, error)
 }
 
 // Writer is the one writer of the GitOps repository.
@@ -45,8 +45,12 @@ type Writer interface {
 type Committer struct {
 	Store CommitStore
 	Git   Writer
+	// Lane is that of the rows that it takes; Git writes to where it leads.
+	Lane gitops.Lane
 	// Render returns every file below the environment's folder.
 	Render func(Environment) ([]gitops.File, error)
+	// Policies, when set, returns what judges rendered files now; it is asked once a batch.
+	Policies func(context.Context) Judge
 	// List returns the ApplicationSet that lists a repository's previews, or the one
 	// that lists its declared environments: those of the rows, which are all of one kind.
 	// repo is the repository's name in paths.
@@ -73,7 +77,7 @@ func (c *Committer) Loop(wake Signal) Loop {
 
 // Step writes one batch.
 func (c *Committer) Step(ctx context.Context) (more bool, err error) {
-	rows, err := c.Store.Uncommitted(ctx, 1)
+	rows, err := c.Store.Uncommitted(ctx, c.Lane, 1)
 	if err != nil || len(rows) == 0 {
 		return false, err
 	}
@@ -81,7 +85,7 @@ func (c *Committer) Step(ctx context.Context) (more bool, err error) {
 	if err := pause(ctx, c.Git.Delay()); err != nil {
 		return false, err
 	}
-	if rows, err = c.Store.Uncommitted(ctx, c.Batch); err != nil || len(rows) == 0 {
+	if rows, err = c.Store.Uncommitted(ctx, c.Lane, c.Batch); err != nil || len(rows) == 0 {
 		return false, err
 	}
 	batch, err := c.plan(ctx, rows)
@@ -110,11 +114,17 @@ func (b *batch) ids() []int64 {
 
 func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error) {
 	result, err := c.Git.Commit(ctx, b.commit, func(p repo.Prepared) error {
-		intents := make(map[int64]string, len(b.rows))
+		intents, revisions := make(map[int64]string, len(b.rows)), make(map[int64]string, len(b.rows))
 		for key, row := range b.rows {
 			intents[row.RowID] = p.Trees[key]
+			if row.Wanted == Present {
+				revisions[row.RowID] = row.SHA
+			}
 		}
 		return c.Store.UpdateAll(ctx, b.ids(), func(e *Environment) error {
+			if sha, deploys := revisions[e.RowID]; deploys && !e.Cleared(sha) {
+				return errUncleared // another commit was approved while this one was prepared
+			}
 			e.Intend(intents[e.RowID])
 			return nil
 		})
@@ -122,6 +132,8 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 	var refused *repo.RefusedError
 	var shared *repo.SharedError
 	switch {
+	case errors.Is(err, errUncleared):
+		return true, nil // the next step reads the rows anew
 	case errors.As(err, &refused):
 		return false, errors.Join(err, c.failRefused(ctx, b, refused))
 	case errors.As(err, &shared):
@@ -139,8 +151,18 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 // and left out; the others go on.
 func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error) {
 	b := &batch{rows: make(map[string]Environment, len(rows)), commit: repo.Commit{Whole: true}}
+	var judge Judge
+	if c.Policies != nil {
+		judge = c.Policies(ctx)
+	}
 	for _, row := range rows {
 		change, err := c.change(row)
+		if err == nil && row.Wanted == Present {
+			err = c.judge(ctx, judge, row, change.Files)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
 			c.Log.Warn("cannot be rendered", "env", row.Ref.String(), "error", err)
 			if err := c.failRow(ctx, row, renderProblem(err)); err != nil {
@@ -155,12 +177,24 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 		return nil, err
 	}
 	b.commit.Subject = subject(b)
+	head, err := c.Store.AuditHead(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if head != (AuditChain{}) {
+		b.commit.Trailers = [][2]string{{AuditTrailer, head.String()}}
+	}
 	return b, nil
+}
+
+// changeKey is what the commit of a row's generation is found again by.
+func changeKey(row Environment) string {
+	return fmt.Sprintf("%d/%s@%d", row.Ref.RepositoryID, row.Ref.Key(), row.Generation)
 }
 
 func (c *Committer) change(row Environment) (repo.Change, error) {
 	change := repo.Change{
-		Key:     fmt.Sprintf("%d/%s@%d", row.Ref.RepositoryID, row.Ref.Key(), row.Generation),
+		Key:     changeKey(row),
 		Dir:     row.Ref.Dir(),
 		Accept:  accepted(row),
 		Subject: describe(row),
@@ -171,6 +205,9 @@ func (c *Committer) change(row Environment) (repo.Change, error) {
 	}
 	if row.Wanted == Absent {
 		return change, nil
+	}
+	if !row.Cleared(row.SHA) {
+		return repo.Change{}, errUncleared
 	}
 	change.Trailers = append(change.Trailers, [2]string{"Idp-Revision", row.SHA})
 	files, err := c.Render(row)
@@ -216,11 +253,13 @@ type Listed struct {
 	Repo string
 	// Declared tells the list of declared environments from that of previews.
 	Declared bool
+	// Target is where the list stands, and the environments with it.
+	Target gitops.Lane
 }
 
 // listOf is the list that an environment stands in.
 func listOf(row Environment) Listed {
-	return Listed{RepositoryID: row.Ref.RepositoryID, Repo: row.Ref.Repo, Declared: row.Declared()}
+	return Listed{RepositoryID: row.Ref.RepositoryID, Repo: row.Ref.Repo, Declared: row.Declared(), Target: row.Lane.Target()}
 }
 
 // path is where the list stands in the GitOps repository.
@@ -325,136 +364,6 @@ func (c *Committer) diff(ctx context.Context, row Environment, done repo.Applied
 		c.Log.Warn("no manifest diff", "env", row.Ref.String(), "error", err)
 	}
 	return diff
-}
-
-// failChanged gives up the rows whose folders somebody else wrote to. The next
-// step writes the others.
-func (c *Committer) failChanged(ctx context.Context, b *batch, conflicts []repo.Conflict) error {
-	for _, conflict := range conflicts {
-		row := b.rows[conflict.Key]
-		err := c.failRow(ctx, row, Problem{Kind: ProblemChanged, Message: conflictMessage(conflict), Hint: conflictHint(conflict, row)})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func conflictMessage(c repo.Conflict) string {
-	if !errors.Is(c.Err, repo.ErrConflict) {
-		return fmt.Sprintf("%s in the GitOps repository cannot be written: %v", c.Dir, c.Err)
-	}
-	if c.Commit == "" {
-		return fmt.Sprintf("%s in the GitOps repository is not what idp wrote there, so idp left it alone", c.Dir)
-	}
-	return fmt.Sprintf("%s in the GitOps repository was changed by %s in commit %.7s, so idp left it alone", c.Dir, c.Author, c.Commit)
-}
-
-func conflictHint(c repo.Conflict, row Environment) string {
-	switch {
-	case !errors.Is(c.Err, repo.ErrConflict):
-		// No command overwrites what is no folder.
-		return "The platform team has to mend that; then comment /idp preview."
-	case row.Wanted == Absent:
-		return "Comment /idp destroy to remove the folder with that change."
-	default:
-		return "Comment /idp preview to go on and replace that change."
-	}
-}
-
-// failRefused tells the pull requests that the GitOps repository takes no pushes.
-// Removals stay due: nobody looks at a closed pull request to ask again.
-func (c *Committer) failRefused(ctx context.Context, b *batch, refused *repo.RefusedError) error {
-	for _, row := range b.rows {
-		if row.Wanted == Absent {
-			continue
-		}
-		err := c.failRow(ctx, row, Problem{
-			Kind:    ProblemPush,
-			Message: "the GitOps repository refuses the push: " + refused.Message,
-			Hint:    "The platform team has to mend that; then comment /idp preview.",
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// stuckAfter is how long a commit may fail before its pull request is told.
-const stuckAfter = 5 * time.Minute
-
-// tellStuck tells the pull requests whose commits have failed for long, so that no
-// check hangs. They stay due: the commit goes on by itself once it can.
-func (c *Committer) tellStuck(ctx context.Context, b *batch) error {
-	now := c.Now()
-	for _, row := range b.rows {
-		if row.Wanted == Absent || row.Problem != nil || now.Sub(row.ResolvedAt) < stuckAfter {
-			continue
-		}
-		err := c.Store.UpdateAll(ctx, []int64{row.RowID}, func(e *Environment) error {
-			if e.Generation != row.Generation || e.Problem != nil {
-				return ErrUnchanged
-			}
-			e.Refuse(Problem{
-				Kind: ProblemPush, SHA: e.SHA, Message: "the GitOps repository cannot be written to",
-				Hint: "The platform team finds the reason in idp's log. It goes on by itself once that is mended.",
-			}, now)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("record the problem of %s: %w", row.Ref, err)
-		}
-	}
-	c.Pushed(nil)
-	return nil
-}
-
-// failShared gives up the rows of the repository whose list of previews cannot be
-// written. The next step writes those of the others.
-func (c *Committer) failShared(ctx context.Context, b *batch, shared *repo.SharedError) error {
-	for _, row := range b.rows {
-		if listOf(row).path() != shared.Path {
-			continue
-		}
-		err := c.failRow(ctx, row, Problem{
-			Kind: ProblemPush, Message: shared.Path + " in the GitOps repository is not a file that idp can write",
-			Hint: "The platform team has to mend that; then comment /idp preview.",
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Committer) failRow(ctx context.Context, row Environment, p Problem) error {
-	if c.Failed != nil {
-		c.Failed()
-	}
-	now := c.Now()
-	err := c.Store.UpdateAll(ctx, []int64{row.RowID}, func(e *Environment) error {
-		if e.Generation != row.Generation {
-			return ErrUnchanged
-		}
-		e.Fail(p, now)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("record the problem of %s: %w", row.Ref, err)
-	}
-	c.Pushed(nil)
-	return nil
-}
-
-// renderProblem tells the pull request why its revision cannot be rendered: in the
-// words meant for users, where there are any.
-func renderProblem(err error) Problem {
-	p := Problem{Kind: ProblemSpec, Message: "this revision cannot be rendered", Hint: "The platform team finds the reason in idp's log."}
-	if f, ok := errors.AsType[*fault.Error](err); ok {
-		p.Message, p.Hint = f.Message, f.Hint
-	}
-	return p
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -86,6 +86,9 @@ func listPlainly(of previews.Listed, rows []previews.Environment) (gitops.File, 
 	}
 	slices.Sort(lines)
 	path, _ := gitops.PreviewsApplicationSet(of.RepositoryID, of.Repo)
+	if of.Declared {
+		path, _ = gitops.DeployedApplicationSet(of.RepositoryID, of.Repo)
+	}
 	return gitops.File{Path: path, Content: []byte(strings.Join(lines, ""))}, nil
 }
 
@@ -135,7 +138,7 @@ func (w *workshop) step() {
 func (w *workshop) settle() {
 	w.Helper()
 	for range 10 {
-		rows, err := w.store.Uncommitted(w.Context(), 1)
+		rows, err := w.store.Uncommitted(w.Context(), w.committer.Lane, 1)
 		if err != nil {
 			w.Fatal(err)
 		}

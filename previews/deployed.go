@@ -40,12 +40,13 @@ type Release struct {
 	// Images are those of the service, where they are known already: a rollback and a
 	// promotion take what ran, not what a tag has come to mean.
 	Images []Image `json:"images,omitempty"`
-	// PR is the pull request that hears of it; By who asked, with GitHub's id; Author
-	// who opened the pull request.
-	PR     int    `json:"pr,omitempty"`
-	By     string `json:"by,omitempty"`
-	ByID   int64  `json:"byID,omitempty"`
-	Author string `json:"author,omitempty"`
+	// PR is the pull request that hears of it; By who asked and Author who opened the
+	// pull request, with GitHub's ids, for logins change hands.
+	PR       int    `json:"pr,omitempty"`
+	By       string `json:"by,omitempty"`
+	ByID     int64  `json:"byID,omitempty"`
+	Author   string `json:"author,omitempty"`
+	AuthorID int64  `json:"authorID,omitempty"`
 	// From is the environment that a promotion took it from.
 	From string `json:"from,omitempty"`
 	// At is when it was asked for, CommittedAt the time of the commit itself.
@@ -54,6 +55,7 @@ type Release struct {
 	// NeedsApproval keeps it in the queue until somebody else approved it.
 	NeedsApproval bool   `json:"needsApproval,omitempty"`
 	ApprovedBy    string `json:"approvedBy,omitempty"`
+	ApprovedByID  int64  `json:"approvedByID,omitempty"`
 	// Attempt counts how often it was tried again: the same revision rolls out anew.
 	Attempt int `json:"attempt,omitempty"`
 	// HealthyAt is when it was found healthy, FailedAt when it was found to have failed;
@@ -137,7 +139,7 @@ func (e *Environment) NamespaceName() string {
 // Moving says that a release is under way: what comes after it has to wait.
 func (e *Environment) Moving() bool {
 	switch e.State() {
-	case StateWaiting, StateCommitting, StateSyncing:
+	case StateWaiting, StateCommitting, StateProposed, StateSyncing:
 		return e.Generation > 0
 	}
 	return false
@@ -169,6 +171,16 @@ func (e *Environment) Deploy(r Release, now time.Time) (started bool) {
 	return true
 }
 
+// Would returns the environment as a release would make it once that has its turn,
+// whatever is under way now. It changes nothing.
+func (e *Environment) Would(r Release, now time.Time) Environment {
+	out := *e
+	out.revised()
+	out.start(r, now)
+	out.Finished = nil
+	return out
+}
+
 // NoteMerge remembers that a pull request's merge was deployed.
 func (e *Environment) NoteMerge(pr int) {
 	d := e.revised()
@@ -190,13 +202,29 @@ func (e *Environment) Share(r Release, now time.Time) {
 func (e *Environment) Approve(sha, login string, actorID int64, now time.Time) (approved bool) {
 	d := e.revised()
 	for i, r := range d.Queue {
-		if r.SHA != sha || !r.waits() || r.ByID == actorID || strings.EqualFold(r.Author, login) {
+		if r.SHA != sha || !r.waits() || r.Own(login, actorID) {
 			continue
 		}
-		d.Queue[i].ApprovedBy, approved = login, true
+		d.Queue[i].ApprovedBy, d.Queue[i].ApprovedByID, approved = login, actorID, true
 	}
 	e.takeTurn(now)
 	return approved
+}
+
+// Own says that somebody asked for the release or wrote it. Ids are compared; a release
+// that was asked for before the author's was kept has a login alone.
+func (r Release) Own(login string, id int64) bool {
+	return id <= 0 || r.ByID == id || r.AuthorID == id || r.AuthorID == 0 && strings.EqualFold(r.Author, login)
+}
+
+// Parties are the ids of who asked for it and of who wrote it, as far as they are known.
+func (r Release) Parties() []int64 {
+	return slices.DeleteFunc([]int64{r.ByID, r.AuthorID}, func(id int64) bool { return id == 0 })
+}
+
+// Waiting are the releases of a revision that wait for somebody's approval.
+func (e *Environment) Waiting(sha string) []Release {
+	return slices.DeleteFunc(slices.Clone(e.Deployed.Queue), func(r Release) bool { return r.SHA != sha || !r.waits() })
 }
 
 // SetLock locks the part, or gives it free with nil: then the next release starts.
@@ -241,9 +269,9 @@ func (e *Environment) GoBack(to Release, kind ReleaseKind, by string, byID int64
 	if failed.HealthyAt.IsZero() && failed.FailedAt.IsZero() {
 		e.finish(failed, OutcomeStopped, reason, now)
 	}
-	to.Kind, to.PR, to.Author, to.By, to.ByID, to.At = kind, failed.PR, failed.Author, by, byID, now
+	to.Kind, to.PR, to.Author, to.AuthorID, to.By, to.ByID, to.At = kind, failed.PR, failed.Author, failed.AuthorID, by, byID, now
 	to.HealthyAt, to.FailedAt = time.Time{}, time.Time{}
-	to.NeedsApproval, to.ApprovedBy = false, ""
+	to.NeedsApproval, to.ApprovedBy, to.ApprovedByID = false, "", 0
 	e.start(to, now)
 }
 
@@ -279,7 +307,7 @@ func (e *Environment) start(r Release, now time.Time) {
 	}
 	e.HeadRef, e.PR, e.Author = r.Ref, r.PR, r.Author
 	e.SHA, e.Spec, e.Team = r.SHA, r.Spec, r.Team
-	e.Wanted, e.Removal, e.Problem, e.Overwrite = Present, Removal{}, nil, false
+	e.Wanted, e.Removal, e.Problem, e.Overwrite, e.Warnings = Present, Removal{}, nil, false, nil
 	if e.AppliedSHA == r.SHA {
 		e.AppliedSHA = "" // what Git has of it is of an earlier attempt
 	}

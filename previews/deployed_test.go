@@ -1,6 +1,7 @@
 package previews_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -323,5 +324,33 @@ func TestShared(t *testing.T) {
 	s.see("Healthy", "")
 	if len(s.Finished) > 0 {
 		t.Errorf("finished: %v", s.outcomes())
+	}
+}
+
+// What a release would make of the row is what it makes of it, and asking leaves the row
+// as it is, whatever is under way or locked.
+func TestWould(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.deploy("a", 1)
+	s.commit()
+	s.see("Progressing", "")
+	s.deploy("b", 2)
+	s.SetLock(&previews.Lock{By: "carol", At: s.now}, s.now)
+	before, kept := *s.Environment, *s.Deployed
+	would := s.Would(s.release("e", 3), s.now)
+	if !reflect.DeepEqual(before, *s.Environment) || !reflect.DeepEqual(kept, *s.Deployed) {
+		t.Errorf("asking changed it to %+v", s.Environment)
+	}
+	if would.SHA != sha("e") || would.Tree != before.Tree || would.AppliedCommit != before.AppliedCommit || would.State() != previews.StateWaiting || len(would.Finished) > len(before.Finished) {
+		t.Errorf("it would be %s at %s: %+v", would.State(), would.SHA, would)
+	}
+	fresh := newStage(t)
+	asked := fresh.Would(fresh.release("e", 3), fresh.now)
+	if !fresh.Deploy(fresh.release("e", 3), fresh.now) || asked.Finished != nil {
+		t.Fatal("it does not start")
+	}
+	if !reflect.DeepEqual(asked, *fresh.Environment) {
+		t.Errorf("it would be %+v, and is %+v", asked, *fresh.Environment)
 	}
 }

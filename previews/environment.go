@@ -64,8 +64,16 @@ type Environment struct {
 	// Class is the name of the platform team's class that it belongs to, "" for the
 	// server's own. Namespace is where its objects live, "" for Ref.Namespace.
 	Class, Namespace string
+	// Lane is the way that its changes take into Git; the zero one is the server's own.
+	// Proposal is the pull request that the last of them waits in, or waited in, where
+	// they are proposed; nil where there is none.
+	Lane     gitops.Lane `json:",omitzero"`
+	Proposal *Proposal   `json:",omitempty"`
 	// RolloutTimeout is how long a release may take to become healthy, 0 for the server's.
 	RolloutTimeout time.Duration `json:",omitempty"`
+	// Fork is what the preview of a fork's pull request has beside; nil for one whose head
+	// is in the repository itself.
+	Fork *Fork `json:",omitempty"`
 	// Deployed is what a part of a declared environment has beside; nil for a preview.
 	Deployed *Deployed `json:",omitempty"`
 	// Concluded is the revision of a preview whose end was taken down for the measures.
@@ -119,6 +127,10 @@ type Environment struct {
 	// Observed is what Argo CD says of AppliedCommit; nil where it is not asked.
 	Observed *Observation
 
+	// Warnings are what policies told of this generation and let pass, a sentence each
+	// without its full stop.
+	Warnings []string `json:",omitempty"`
+
 	// Problem is why HeadSHA is not what runs; nil when nothing is wrong. Blocked is
 	// the generation that was given up because of it.
 	Problem *Problem
@@ -162,6 +174,8 @@ type Removal struct {
 	Reason RemovalReason `json:"reason,omitempty"`
 	// By is the login of whoever asked, when somebody did.
 	By string `json:"by,omitempty"`
+	// ByID is GitHub's id of theirs, where they asked by an event without a decision.
+	ByID int64 `json:"byID,omitempty"`
 	// Detail completes the sentence, such as the label that was taken away.
 	Detail string `json:"detail,omitempty"`
 	// Inferred removals were found by a sweep instead of being told; the breaker
@@ -176,10 +190,15 @@ type ProblemKind string
 // The kinds of problem.
 const (
 	ProblemSpec    ProblemKind = "spec"    // .idp/deploy.yaml has errors
-	ProblemFork    ProblemKind = "fork"    // code of a fork is not deployed
+	ProblemFork    ProblemKind = "fork"    // code of a fork waits for approval
+	ProblemPolicy  ProblemKind = "policy"  // the platform team's policies refuse it
 	ProblemImage   ProblemKind = "image"   // an image never came, or may not be read
 	ProblemChanged ProblemKind = "changed" // somebody else changed the folder in the GitOps repository
 	ProblemPush    ProblemKind = "push"    // the GitOps repository refuses the push
+	// ProblemPlatform is for what the platform team declares and nobody can read.
+	ProblemPlatform ProblemKind = "platform"
+	// ProblemDeclined is for a proposal that was closed and not merged.
+	ProblemDeclined ProblemKind = "declined"
 )
 
 // Problem is why a revision is not deployed, in words for its author.
@@ -190,9 +209,11 @@ type Problem struct {
 	Message string `json:"message"`
 	// Hint is the next step.
 	Hint string `json:"hint,omitempty"`
-	// Errors are the spec's errors, with positions.
+	// Errors are the spec's errors, with positions, or where denials point at it.
 	Errors []spec.Error `json:"errors,omitempty"`
-	At     time.Time    `json:"at"`
+	// Denials are what policies say, a sentence each without its full stop.
+	Denials []string  `json:"denials,omitempty"`
+	At      time.Time `json:"at"`
 }
 
 // Observation is what Argo CD reports of one generation. Sync and Health are empty
@@ -228,6 +249,7 @@ const (
 	StateRefused    State = "refused"
 	StateWaiting    State = "waiting"    // for an image
 	StateCommitting State = "committing" // rendered, being pushed
+	StateProposed   State = "proposed"   // in a pull request of the GitOps repository, which somebody has to merge
 	StateCommitted  State = "committed"  // in Git; nobody watches it further
 	StateSyncing    State = "syncing"    // in Git; Argo CD is at it
 	StateReady      State = "ready"
@@ -238,7 +260,7 @@ const (
 )
 
 // States lists every State, for metrics.
-var States = []State{StateRefused, StateWaiting, StateCommitting, StateCommitted, StateSyncing, StateReady, StateDegraded, StateFailed, StateRemoving, StateGone}
+var States = []State{StateRefused, StateWaiting, StateCommitting, StateProposed, StateCommitted, StateSyncing, StateReady, StateDegraded, StateFailed, StateRemoving, StateGone}
 
 // State derives the environment's state from its row.
 func (e *Environment) State() State {
@@ -255,6 +277,9 @@ func (e *Environment) State() State {
 		return StateWaiting
 	case e.AppliedGeneration != e.Generation && e.AppliedSHA != e.SHA:
 		// A generation of the revision that runs, with a new expiry, is no news.
+		if e.Proposed() != nil {
+			return StateProposed
+		}
 		return StateCommitting
 	default:
 		return e.observedState()

@@ -80,7 +80,7 @@ func (w *ImageWatcher) Step(ctx context.Context) (more bool, err error) {
 // check asks for one environment's images and records what it found, unless the
 // row has moved on to another generation meanwhile.
 func (w *ImageWatcher) check(ctx context.Context, env Environment) error {
-	images, cause := w.resolve(ctx, env)
+	images, cause := w.Images(ctx, env)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -134,9 +134,10 @@ func firstMissing(images []Image) *Image {
 	return nil
 }
 
-// resolve returns one image per service. The error is about the environment
-// itself; what a registry answered stands in each image's Missing.
-func (w *ImageWatcher) resolve(ctx context.Context, env Environment) ([]Image, error) {
+// Images returns one image per service that the environment is made of, as they are
+// now. The error is about the environment itself; what a registry answered stands in
+// each image's Missing.
+func (w *ImageWatcher) Images(ctx context.Context, env Environment) ([]Image, error) {
 	parsed, errs := spec.Parse(spec.Path, env.Spec)
 	if err := errs.Err(); err != nil {
 		return nil, err

@@ -46,6 +46,13 @@ type Seen struct {
 	// Compared is the commit that the cluster was compared with, and Differs the objects
 	// that differ from it, in words.
 	Compared, Differs string
+	// Skipped says that Argo CD does not try to sync Compared, because an older commit
+	// failed.
+	Skipped bool
+	// Healed names the objects that Argo CD put back with its last sync, because somebody
+	// had changed them on the cluster, and HealedAt is when; empty of any other sync.
+	Healed   string
+	HealedAt time.Time
 }
 
 // ObserveStore is what the observer needs of the store.
@@ -71,8 +78,9 @@ type Observer struct {
 	// Moved returns the Applications that Argo CD has told something new of since the
 	// last call; nil where it is only asked.
 	Moved func() []string
-	// Contains says whether a commit is the other or comes after it.
-	Contains func(ctx context.Context, descendant, ancestor string) (bool, error)
+	// Contains says whether a commit of the repository that an environment is in is the
+	// other, or comes after it.
+	Contains func(ctx context.Context, env Environment, descendant, ancestor string) (bool, error)
 	// Look is what can be learnt beyond that.
 	Look Looking
 	// Timeout is how long a commit may take to become ready, beside the pauses of its
@@ -236,12 +244,17 @@ func (o *Observer) observe(ctx context.Context, row Environment) error {
 	if err == nil {
 		err = o.detail(ctx, row, told, &seen)
 	}
-	drifted := o.diary.drifted(row.RowID, told)
+	drifted, healed := o.diary.drifted(row.RowID, told), o.diary.healed(row, told, seen)
 	switch late := now.Sub(row.AppliedAt); {
 	case verdict(seen):
 		o.diary.forget(row.RowID)
+		if healed && row.State() == StateReady {
+			seen.Drift = noted(seen.Drift, told.Healed, now)
+		}
+	case row.State() == StateReady && healed:
+		return errors.Join(err, o.drift(ctx, row, told.Healed))
 	case row.State() == StateReady && drifted:
-		return errors.Join(err, o.drift(ctx, row, told))
+		return errors.Join(err, o.drift(ctx, row, told.Differs))
 	case row.State() == StateReady:
 		return err
 	case row.State() == StateDegraded:
@@ -366,7 +379,34 @@ func (o *Observer) see(ctx context.Context, row Environment) (Observation, Seen,
 		}, seen, nil
 	}
 	waiting.Message = seen.Error
-	return waiting, seen, nil
+	return waiting, seen, o.again(ctx, row, seen)
+}
+
+// again commits what is wanted once more where Argo CD would never sync it: it was told of
+// the commit while it retried an older one, and takes it for tried when that has failed.
+func (o *Observer) again(ctx context.Context, row Environment, seen Seen) error {
+	if !seen.Skipped || seen.Failed == "" || seen.Sync != outOfSync {
+		return nil
+	}
+	compared, err := o.contains(ctx, seen.Compared, row)
+	if err != nil || !compared {
+		return err
+	}
+	anew := false
+	_, err = o.Store.Update(ctx, row.RowID, func(e *Environment) error {
+		if anew = e.Commits(row.AppliedGeneration, o.Now()); !anew {
+			return ErrUnchanged
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("commit %s once more: %w", row.Ref, err)
+	}
+	if anew {
+		o.Log.Info("committed once more, since Argo CD skips it", "env", row.Ref.String(), "commit", row.AppliedCommit)
+		o.Changed()
+	}
+	return nil
 }
 
 // contains says whether a commit that Argo CD names, "" for none, has the row's own.
@@ -374,7 +414,7 @@ func (o *Observer) contains(ctx context.Context, revision string, row Environmen
 	if revision == "" {
 		return false, nil
 	}
-	return o.Contains(ctx, revision, row.AppliedCommit)
+	return o.Contains(ctx, row, revision, row.AppliedCommit)
 }
 
 // verdict says that nothing more is to come of an observation.

@@ -55,6 +55,14 @@ type diary struct {
 	at map[note]time.Time
 	// inSync are the commits that environments which are ready were last found synced to.
 	inSync map[int64]string
+	// puts is, of what is synced, what Argo CD had last put back by then.
+	puts map[int64]put
+}
+
+// put is the last time that Argo CD put something back, of a commit that was synced.
+type put struct {
+	commit string
+	at     time.Time
 }
 
 type note struct {
@@ -101,6 +109,24 @@ func (d *diary) drifted(row int64, seen Seen) bool {
 		d.inSync[row] = seen.Compared
 	}
 	return seen.Sync == outOfSync && seen.Compared != "" && d.inSync[row] == seen.Compared && seen.Differs != ""
+}
+
+// healed says that Argo CD has put something back since an environment's commit was last
+// found synced: it may be over before anybody saw that the cluster differed. What was put
+// back before idp looked for the first time is nobody's news.
+func (d *diary) healed(row Environment, told Seen, seen Observation) bool {
+	if seen.Sync != synced {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.puts == nil {
+		d.puts = map[int64]put{}
+	}
+	last, known := d.puts[row.RowID]
+	now := put{row.AppliedCommit, told.HealedAt}
+	d.puts[row.RowID] = now
+	return known && last.commit == now.commit && told.Healed != "" && !last.at.Equal(now.at)
 }
 
 // serve finds out whether what is well serves. One that was found ready has served.
@@ -191,14 +217,18 @@ func verdictOf(row Environment) bool {
 
 // drift notes, of what is ready, that somebody changed it on the cluster. Argo CD puts it
 // right; it is told once in a while, where people look for details.
-func (o *Observer) drift(ctx context.Context, row Environment, told Seen) error {
-	now := o.Now()
-	if last := row.Observed.Drift; last != nil && now.Sub(last.At) < driftEvery {
-		return nil
-	}
+func (o *Observer) drift(ctx context.Context, row Environment, objects string) error {
 	seen := *row.Observed
-	seen.Drift = &Drift{Objects: told.Differs, At: now}
+	seen.Drift = noted(seen.Drift, objects, o.Now())
 	return o.record(ctx, row, &seen)
+}
+
+// noted is what there is to tell of changes by hand once another was found.
+func noted(last *Drift, objects string, now time.Time) *Drift {
+	if last != nil && now.Sub(last.At) < driftEvery {
+		return last
+	}
+	return &Drift{Objects: objects, At: now}
 }
 
 func firstError(errs ...error) error {

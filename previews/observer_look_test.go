@@ -256,6 +256,38 @@ func TestObserverDrift(t *testing.T) {
 	}
 }
 
+// What Argo CD puts back between two looks leaves nothing but its sync to be told by.
+func TestObserverHealedBetweenLooks(t *testing.T) {
+	t.Parallel()
+	w := newObserving(t)
+	w.observer.Moved = func() []string { return []string{w.row.Ref.Name()} }
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	healed := well
+	healed.Healed, healed.HealedAt = "Deployment web", at
+	w.seen(healed)
+	w.must(time.Second)
+	if e := w.must(time.Minute); e.State() != previews.StateReady || e.Observed.Drift != nil {
+		t.Fatalf("what was put back before is news: %s %+v", e.State(), e.Observed)
+	}
+	healed.HealedAt = at.Add(time.Minute)
+	for _, health := range []string{"Progressing", "Healthy"} {
+		healed.Health = health
+		w.seen(healed)
+		if d := w.must(time.Minute).Observed.Drift; d == nil || d.Objects != "Deployment web" {
+			t.Fatalf("%s: nothing is told of what was put back: %+v", health, d)
+		}
+	}
+	first := w.must(time.Minute)
+	if e := w.must(2 * time.Hour); e.Version != first.Version {
+		t.Error("one change by hand is told twice")
+	}
+	healed.HealedAt = at.Add(3 * time.Hour)
+	w.seen(healed)
+	if e := w.must(time.Minute); e.Observed.Drift.At.Equal(first.Observed.Drift.At) {
+		t.Error("the next change by hand is not told")
+	}
+}
+
 // samples counts what a histogram took, by its label, and sums it up.
 func samples(t *testing.T, c prometheus.Collector) (counts map[string]uint64, sums map[string]float64) {
 	t.Helper()

@@ -38,7 +38,7 @@ func (c *cluster) see(_ context.Context, application string) (previews.Seen, err
 }
 
 // contains takes commits for numbers: "c2" comes after "c1".
-func contains(_ context.Context, descendant, ancestor string) (bool, error) {
+func contains(_ context.Context, _ previews.Environment, descendant, ancestor string) (bool, error) {
 	return descendant >= ancestor, nil
 }
 
@@ -237,5 +237,37 @@ func TestObserverOvertaken(t *testing.T) {
 	w.observer.See = see
 	if e, err := w.step(); err != nil || e.State() != previews.StateSyncing || e.Observed.Generation != 2 {
 		t.Errorf("%s (%v): %+v", e.State(), err, e.Observed)
+	}
+}
+
+// Argo CD that was told of a commit while it retried the one before takes it for tried
+// once that has failed, and would not sync it ever: the same is committed once more.
+func TestObserverCommitsAgainWhatArgoCDSkips(t *testing.T) {
+	t.Parallel()
+	skipped := previews.Seen{Sync: "OutOfSync", Health: "Healthy", Failed: "c1", Compared: "c2", Skipped: true, Error: "c1 is refused"}
+	for name, c := range map[string]struct {
+		change func(*previews.Seen)
+		again  bool
+	}{
+		"skipped":                {func(*previews.Seen) {}, true},
+		"still retried":          {func(s *previews.Seen) { s.Failed, s.Skipped = "", false }, false},
+		"not compared yet":       {func(s *previews.Seen) { s.Compared = "c1" }, false},
+		"about to be synced":     {func(s *previews.Seen) { s.Skipped = false }, false},
+		"refused in its own row": {func(s *previews.Seen) { s.Failed = "c2" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newObserving(t)
+			seen := skipped
+			c.change(&seen)
+			w.seen(seen)
+			e := w.must(time.Second)
+			if again := e.NeedsCommit() && e.Generation == 2; again != c.again {
+				t.Fatalf("generation %d, applied %d, %s: want again %t", e.Generation, e.AppliedGeneration, e.State(), c.again)
+			}
+			if e := w.must(time.Second); c.again && (e.Generation != 2 || e.SHA != w.row.SHA || e.Observed.Health == "Healthy") {
+				t.Errorf("it is committed with every look: %+v", e)
+			}
+		})
 	}
 }

@@ -57,7 +57,7 @@ func (e *Environment) Want(rev Revision, now time.Time) (changed bool) {
 		e.PushedAt, e.Pinned = now, false
 	}
 	e.SHA, e.Spec, e.Team = rev.SHA, rev.Spec, rev.Team
-	e.Wanted, e.Removal, e.Problem = Present, Removal{}, nil
+	e.Wanted, e.Removal, e.Problem, e.Warnings = Present, Removal{}, nil, nil
 	if !e.Pinned && (pushed || back || e.TTL != rev.TTL) {
 		expires := e.PushedAt.Add(rev.TTL)
 		if pushed && !back {
@@ -155,7 +155,7 @@ func (e *Environment) Refuse(p Problem, now time.Time) (changed bool) {
 	if e.stuck() {
 		return false
 	}
-	if old := e.Problem; old != nil && old.Kind == p.Kind && old.SHA == p.SHA && old.Message == p.Message {
+	if old := e.Problem; old != nil && old.Kind == p.Kind && old.SHA == p.SHA && old.Message == p.Message && slices.Equal(old.Denials, p.Denials) {
 		return false
 	}
 	p.At = now
@@ -260,7 +260,7 @@ func (e *Environment) NeedsImages() bool {
 // NeedsCommit says that the GitOps repository does not hold what is wanted, and
 // that all that is needed to write it is known.
 func (e *Environment) NeedsCommit() bool {
-	return e.AppliedGeneration != e.Generation && e.ResolvedGeneration == e.Generation && e.Blocked != e.Generation
+	return e.AppliedGeneration != e.Generation && e.ResolvedGeneration == e.Generation && e.Blocked != e.Generation && e.Proposed() == nil
 }
 
 // next starts a new generation.
@@ -284,6 +284,16 @@ func (e *Environment) renew(now time.Time) {
 	if blocked {
 		e.Blocked = e.Generation
 	}
+}
+
+// Commits has a generation that is applied committed once more as it is, and says whether
+// that is still what is wanted.
+func (e *Environment) Commits(generation int64, now time.Time) bool {
+	if e.Wanted != Present || e.Generation != generation || e.AppliedGeneration != generation {
+		return false
+	}
+	e.renew(now)
+	return true
 }
 
 func (e *Environment) awaitImages(now time.Time) {

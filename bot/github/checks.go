@@ -2,6 +2,9 @@ package github
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -42,6 +45,7 @@ func (c *Client) CreateCheckRun(ctx context.Context, repo bot.RepositoryRef, che
 		Name: check.Name, HeadSHA: check.HeadSHA, DetailsURL: optional(check.DetailsURL), ExternalID: optional(check.ExternalID),
 		Status: optional(check.Status), Conclusion: optional(check.Conclusion),
 		StartedAt: stamp(check.StartedAt), CompletedAt: stamp(check.CompletedAt), Output: output(check, now),
+		Actions: actions(check),
 	}
 	made, _, err := c.rest(repo).Checks.CreateCheckRun(ctx, repo.Owner, repo.Name, opts)
 	if err != nil {
@@ -82,14 +86,36 @@ func (c *Client) annotate(ctx context.Context, repo bot.RepositoryRef, id int64,
 	return nil
 }
 
+// checkUpdate is go-github's with buttons that are taken away too: left out, those of
+// before stay.
+type checkUpdate struct {
+	gh.UpdateCheckRunOptions
+	Actions []*gh.CheckRunAction `json:"actions"`
+}
+
 func (c *Client) updateCheckRun(ctx context.Context, repo bot.RepositoryRef, id int64, check report.Check, now []*gh.CheckRunAnnotation) error {
-	opts := gh.UpdateCheckRunOptions{
-		Name: check.Name, DetailsURL: optional(check.DetailsURL), ExternalID: optional(check.ExternalID),
-		Status: optional(check.Status), Conclusion: optional(check.Conclusion),
-		CompletedAt: stamp(check.CompletedAt), Output: output(check, now),
+	client := c.rest(repo)
+	req, err := client.NewRequest(http.MethodPatch, fmt.Sprintf("repos/%s/%s/check-runs/%d", url.PathEscape(repo.Owner), url.PathEscape(repo.Name), id), checkUpdate{
+		Actions: actions(check),
+		UpdateCheckRunOptions: gh.UpdateCheckRunOptions{
+			Name: check.Name, DetailsURL: optional(check.DetailsURL), ExternalID: optional(check.ExternalID),
+			Status: optional(check.Status), Conclusion: optional(check.Conclusion),
+			CompletedAt: stamp(check.CompletedAt), Output: output(check, now),
+		},
+	})
+	if err == nil {
+		_, err = client.Do(ctx, req, nil)
 	}
-	_, _, err := c.rest(repo).Checks.UpdateCheckRun(ctx, repo.Owner, repo.Name, id, opts)
 	return wrap(err, "update check run %d of %s", id, fullName(repo))
+}
+
+// actions are the check's buttons, in GitHub's words.
+func actions(check report.Check) []*gh.CheckRunAction {
+	out := []*gh.CheckRunAction{}
+	for _, b := range check.Buttons {
+		out = append(out, &gh.CheckRunAction{Label: b.Label, Description: b.Description, Identifier: b.Identifier})
+	}
+	return out
 }
 
 // firstAnnotations skips those that are there and splits the rest into what goes

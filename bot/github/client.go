@@ -25,6 +25,18 @@ func (c *Client) rest(repo bot.RepositoryRef) *gh.Client {
 	)
 }
 
+// status returns a go-github client that reads a repository's commit statuses.
+func (c *Client) status(repo bot.RepositoryRef) *gh.Client {
+	status := scope{installation: c.id, repository: repo.ID, use: useStatus}
+	return c.scoped(status, status)
+}
+
+// teams returns a go-github client that reads who is in a team.
+func (c *Client) teams(repo bot.RepositoryRef) *gh.Client {
+	teams := scope{installation: c.id, repository: repo.ID, use: useTeams}
+	return c.scoped(teams, teams)
+}
+
 // listing returns a go-github client that sees the names of the installation's
 // repositories and nothing in them.
 func (c *Client) listing() *gh.Client {

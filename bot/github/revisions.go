@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -162,15 +163,17 @@ func unrelated(err error) bool {
 	return ok && strings.HasPrefix(refused.Message, "No common ancestor")
 }
 
-// Checks lists the newest check run of each name and App at a commit, by name.
-// Commit statuses, the older kind that any token may write, are not among them.
+// Checks lists the newest check run of each name, App and check suite at a commit, by
+// name. An App may have several suites there, as Actions has for a push and for a pull
+// request of the same commit, and what one of them is green about another may not be.
+// Commit statuses, the older kind, are not among them: see Statuses.
 func (c *Client) Checks(ctx context.Context, repo bot.RepositoryRef, sha string) ([]bot.CheckState, error) {
 	if !fullSHA.MatchString(sha) {
 		return nil, fmt.Errorf("list checks of %s at %q: it is no whole SHA: %w", fullName(repo), cut(sha, 100), bot.ErrNotFound)
 	}
 	type key struct {
-		name string
-		app  int64
+		name       string
+		app, suite int64
 	}
 	client, newest := c.rest(repo), map[key]*gh.CheckRun{}
 	err := pages(func(page gh.ListOptions) (*gh.Response, error) {
@@ -179,9 +182,8 @@ func (c *Client) Checks(ctx context.Context, repo bot.RepositoryRef, sha string)
 		if err != nil {
 			return nil, err
 		}
-		// "latest" is of each suite, and an App may have several at one commit.
 		for _, run := range found.CheckRuns {
-			k := key{run.GetName(), run.GetApp().GetID()}
+			k := key{run.GetName(), run.GetApp().GetID(), run.GetCheckSuite().GetID()}
 			if newest[k].GetID() < run.GetID() {
 				newest[k] = run
 			}
@@ -192,11 +194,40 @@ func (c *Client) Checks(ctx context.Context, repo bot.RepositoryRef, sha string)
 		return nil, wrap(commitless(err), "list checks of %s at %.7s", fullName(repo), sha)
 	}
 	states := make([]bot.CheckState, 0, len(newest))
-	for k, run := range newest {
-		states = append(states, bot.CheckState{Name: k.name, AppID: k.app, Status: run.GetStatus(), Conclusion: run.GetConclusion()})
-	}
-	slices.SortFunc(states, func(a, b bot.CheckState) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.AppID, b.AppID))
+	keys := slices.SortedFunc(maps.Keys(newest), func(a, b key) int {
+		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.app, b.app), cmp.Compare(a.suite, b.suite))
 	})
+	for _, k := range keys {
+		states = append(states, bot.CheckState{Name: k.name, AppID: k.app, Status: newest[k].GetStatus(), Conclusion: newest[k].GetConclusion()})
+	}
+	return states, nil
+}
+
+// Statuses lists the newest commit status of each context at a commit, by context, as
+// checks of no App. bot.ErrNoAccess says that the App may not read them.
+func (c *Client) Statuses(ctx context.Context, repo bot.RepositoryRef, sha string) ([]bot.CheckState, error) {
+	if !fullSHA.MatchString(sha) {
+		return nil, fmt.Errorf("list statuses of %s at %q: it is no whole SHA: %w", fullName(repo), cut(sha, 100), bot.ErrNotFound)
+	}
+	client := c.status(repo)
+	var states []bot.CheckState
+	err := pages(func(page gh.ListOptions) (*gh.Response, error) {
+		found, resp, err := client.Repositories.GetCombinedStatus(ctx, repo.Owner, repo.Name, sha, &page)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range found.Statuses {
+			state := bot.CheckState{Name: one.GetContext(), Status: "completed", Conclusion: one.GetState()}
+			if one.GetState() == "pending" {
+				state.Status, state.Conclusion = "in_progress", ""
+			}
+			states = append(states, state)
+		}
+		return resp, nil
+	})
+	if err != nil {
+		return nil, wrap(commitless(err), "list statuses of %s at %.7s", fullName(repo), sha)
+	}
+	slices.SortFunc(states, func(a, b bot.CheckState) int { return strings.Compare(a.Name, b.Name) })
 	return states, nil
 }

@@ -168,6 +168,21 @@ func TestChecks(t *testing.T) {
 	if got, err := w.client.Checks(t.Context(), w.ref(), sha); err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, got))
 	}
+	// A failure of one suite is not undone by another's success.
+	if err := ci.NewSuite(w.web, sha); err != nil {
+		t.Fatal(err)
+	}
+	say(ci, sha, "ci/test", "failure")
+	if err := ci.NewSuite(w.web, sha); err != nil {
+		t.Fatal(err)
+	}
+	say(ci, sha, "ci/test", "success")
+	want = slices.Insert(want, 2,
+		bot.CheckState{Name: "ci/test", AppID: ci.App().ID(), Status: "completed", Conclusion: "failure"},
+		bot.CheckState{Name: "ci/test", AppID: ci.App().ID(), Status: "completed", Conclusion: "success"})
+	if got, err := w.client.Checks(t.Context(), w.ref(), sha); err != nil || !slices.Equal(got, want) {
+		t.Errorf("of several suites: %v\n%s", err, cmp.Diff(want, got))
+	}
 	for i := range perPage + 5 {
 		say(ci, sha, fmt.Sprintf("many/%03d", i), "skipped")
 	}
@@ -178,5 +193,69 @@ func TestChecks(t *testing.T) {
 		if got, err := w.client.Checks(t.Context(), w.ref(), bad); !errors.Is(err, bot.ErrNotFound) || got != nil {
 			t.Errorf("%q: %v, %v", bad, got, err)
 		}
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	sha := w.web.Branch("main")
+	say := func(at, name, state string) {
+		t.Helper()
+		if err := w.web.SetStatus(at, name, state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := w.client.Statuses(t.Context(), w.ref(), sha); err != nil || len(got) != 0 {
+		t.Errorf("none: %+v, %v", got, err)
+	}
+	say(sha, "ci/test", "failure")
+	say(sha, "ci/test", "success")
+	say(sha, "ci/build", "pending")
+	say(sha, "ci/lint", "error")
+	say(w.web.Commit("main", map[string]string{"x": "y"}), "ci/other", "success")
+	want := []bot.CheckState{
+		{Name: "ci/build", Status: "in_progress"},
+		{Name: "ci/lint", Status: "completed", Conclusion: "error"},
+		{Name: "ci/test", Status: "completed", Conclusion: "success"},
+	}
+	if got, err := w.client.Statuses(t.Context(), w.ref(), sha); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v\n%s", err, cmp.Diff(want, got))
+	}
+	for i := range perPage + 5 {
+		say(sha, fmt.Sprintf("many/%03d", i), "success")
+	}
+	if got, err := w.client.Statuses(t.Context(), w.ref(), sha); err != nil || len(got) != len(want)+perPage+5 {
+		t.Errorf("every page: %d, %v", len(got), err)
+	}
+	for _, bad := range []string{"main", sha[:7], "", strings.Repeat("0", 40)} {
+		if got, err := w.client.Statuses(t.Context(), w.ref(), bad); !errors.Is(err, bot.ErrNotFound) || got != nil {
+			t.Errorf("%q: %v, %v", bad, got, err)
+		}
+	}
+}
+
+// An App that was not given the permission still reads everything else.
+func TestStatusesNotPermitted(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	key, err := testKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	permissions := githubtest.DefaultPermissions()
+	delete(permissions, "statuses")
+	narrow := w.server.AddApp(githubtest.AppOptions{Slug: "narrow", Key: &key.private.PublicKey, Permissions: permissions})
+	install := narrow.Install("acme", githubtest.InstallOptions{})
+	app, err := New(Options{APIURL: w.server.URL(), AppID: narrow.ID(), PrivateKey: key.pem, Now: w.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, sha := app.Installation(install.ID()), w.web.Branch("main")
+	if _, err := client.Statuses(t.Context(), w.ref(), sha); !errors.Is(err, bot.ErrNoAccess) || errors.Is(err, bot.ErrNotFound) {
+		t.Errorf("statuses: %v", err)
+	}
+	if _, err := client.Checks(t.Context(), w.ref(), sha); err != nil {
+		t.Errorf("checks: %v", err)
 	}
 }

@@ -266,7 +266,7 @@ func TestCheckRun(t *testing.T) {
 	at := w.clock.Now().Add(-time.Minute)
 	check := report.Check{
 		Name: report.CheckName, HeadSHA: pr.HeadSHA(), Status: "in_progress", Title: "Waiting for the image", Summary: "…",
-		ExternalID: "idp-web-pr-1-x", StartedAt: at,
+		ExternalID: "idp-web-pr-1-x", StartedAt: at, Buttons: []report.Button{{Label: "Destroy", Description: "Take the preview away", Identifier: "destroy"}},
 	}
 	if id, err := w.client.FindCheckRun(t.Context(), w.ref(), check.HeadSHA, check.Name, check.ExternalID); err != nil || id != 0 {
 		t.Errorf("found %d, %v", id, err)
@@ -281,6 +281,10 @@ func TestCheckRun(t *testing.T) {
 	if found, err := w.client.FindCheckRun(t.Context(), w.ref(), check.HeadSHA, "other", check.ExternalID); err != nil || found != 0 {
 		t.Errorf("found %d of another name, %v", found, err)
 	}
+	if got := pr.CheckRuns()[0].Actions; !slices.Equal(got, []githubtest.CheckAction{{Label: "Destroy", Description: "Take the preview away", Identifier: "destroy"}}) {
+		t.Errorf("buttons %+v", got)
+	}
+	check.Buttons = nil // they are taken away
 	check.Status, check.Conclusion, check.Title, check.Text = "completed", "success", "Ready", "diff"
 	check.DetailsURL, check.CompletedAt = "https://web.preview.example.com/", w.clock.Now()
 	if err := w.client.UpdateCheckRun(t.Context(), w.ref(), id, check); err != nil {
@@ -290,11 +294,12 @@ func TestCheckRun(t *testing.T) {
 	want := githubtest.CheckRun{
 		ID: id, App: "idp", Name: check.Name, HeadSHA: check.HeadSHA, Status: "completed", Conclusion: "success", DetailsURL: check.DetailsURL,
 		ExternalID: check.ExternalID, Title: "Ready", Summary: "…", Text: "diff", StartedAt: at, CompletedAt: w.clock.Now(),
+		Actions: []githubtest.CheckAction{},
 	}
 	if len(runs) != 1 {
 		t.Fatalf("%d runs", len(runs))
 	}
-	runs[0].Annotations, runs[0].Actions = nil, nil
+	runs[0].Annotations = nil
 	if diff := cmp.Diff(want, runs[0]); diff != "" {
 		t.Error(diff)
 	}

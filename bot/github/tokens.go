@@ -23,6 +23,12 @@ const (
 	// useReport writes comments, reactions, checks and deployments of one source
 	// repository. It cannot read its contents.
 	useReport use = "report"
+	// useStatus reads the commit statuses of one source repository: by itself, so that an
+	// App that was not given that permission lacks nothing else.
+	useStatus use = "status"
+	// useTeams reads who is in a team of the organisation that one source repository
+	// belongs to: by itself, as useStatus.
+	useTeams use = "teams"
 	// usePropose opens, follows and closes pull requests of one GitOps repository.
 	usePropose use = "propose"
 	// useList sees which repositories there are.
@@ -40,6 +46,10 @@ func (u use) permissions() *gh.InstallationPermissions {
 		return &gh.InstallationPermissions{Metadata: read, Contents: read, PullRequests: read, Checks: read, Deployments: read}
 	case useReport:
 		return &gh.InstallationPermissions{Metadata: read, PullRequests: write, Checks: write, Deployments: write}
+	case useStatus:
+		return &gh.InstallationPermissions{Metadata: read, Statuses: read}
+	case useTeams:
+		return &gh.InstallationPermissions{Metadata: read, Members: read}
 	case usePropose:
 		return &gh.InstallationPermissions{Metadata: read, Contents: read, PullRequests: write}
 	case useGit:

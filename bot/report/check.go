@@ -1,6 +1,8 @@
 package report
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/idp-bot/idp/gitops/spec"
@@ -21,20 +23,26 @@ const (
 	maxOutput      = 65_535
 	maxCheckTitle  = 250
 	maxAnnotations = 50
+	// maxNotes is how many notes are listed.
+	maxNotes = 10
 )
 
 // Check is a check run as it shall be. Title is plain text, Summary and Text are
-// Markdown within GitHub's limits. Conclusion is "" while Status is in_progress.
+// Markdown within GitHub's limits. Conclusion is "" while Status is queued
+// or in_progress.
 type Check struct {
 	Name, HeadSHA        string
 	Status, Conclusion   string
 	Title, Summary, Text string
 	Annotations          []Annotation
+	// Buttons do what commands do.
+	Buttons []Button
 	// DetailsURL is the preview itself once the commit is deployed; "" leads people
 	// to the check run's own page, which says what is wrong.
 	DetailsURL string
 	// ExternalID is the environment's name, and when the check was last asked for
-	// again, so that a repeated verdict is still written.
+	// again, so that a repeated verdict is still written; and where it has buttons, the
+	// environment's generation. An "@" is before each.
 	ExternalID string
 	// StartedAt and CompletedAt are zero where unknown.
 	StartedAt, CompletedAt time.Time
@@ -79,7 +87,7 @@ func CheckOf(in Input) Check {
 	if e.Wanted == previews.Present && e.AppliedSHA == e.HeadSHA {
 		c.Text = diffText(e.Diff, maxOutput)
 	}
-	return c
+	return c.withButtons(e, buttonsOf(e))
 }
 
 // Superseded returns the conclusion of the check run of a commit that is no longer
@@ -107,12 +115,32 @@ func summary(in Input, v verdict) string {
 	if p := e.Problem; p != nil && len(p.Errors) > maxAnnotations {
 		more = "The first " + plural(maxAnnotations, "error") + " are annotated."
 	}
-	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, waiting(e), more, expires)
+	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, origin(e), notes(in), waiting(e), more, expires)
 	if text == "" {
 		// GitHub refuses an output without a summary.
 		return Text(v.title) + "."
 	}
 	return text
+}
+
+// notes lists what the commit's author should not count on.
+func notes(in Input) string {
+	notes := in.Notes
+	if e := &in.Environment; e.SHA == e.HeadSHA {
+		notes = slices.Concat(notes, e.Warnings) // what policies tell and let pass
+	}
+	if in.Environment.Wanted != previews.Present || len(notes) == 0 {
+		return ""
+	}
+	var lines []string
+	for i, note := range notes {
+		if i == maxNotes {
+			lines = append(lines, fmt.Sprintf("and %d more", len(notes)-maxNotes))
+			break
+		}
+		lines = append(lines, sentence(note))
+	}
+	return list("Notes:", lines)
 }
 
 // externalID changes when somebody presses "Re-run", and with it the hash.

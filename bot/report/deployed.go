@@ -59,6 +59,11 @@ func deployedVerdict(in Input, v verdict) verdict {
 	switch e.State() {
 	case previews.StateRefused:
 		return waitingForApproval(in)
+	case previews.StateProposed:
+		if f := e.Deployed.Fallback; f != nil {
+			v.cause = join(maxInline*4, "It is to go back to "+Code(short(e.SHA))+" from "+Code(short(f.From.SHA))+": "+Text(f.Reason)+".", v.cause)
+		}
+		return v
 	case previews.StateCommitted:
 		v.title = "Committed for " + plain(place(e), 160)
 	case previews.StateReady:

@@ -63,10 +63,10 @@ func paragraph(s string) string {
 }
 
 // commandIn finds the commands that a hint of ours names.
-var commandIn = regexp.MustCompile(`/idp [a-z]+( [0-9]+[dhm])?`)
+var commandIn = regexp.MustCompile(`/idp [a-z]+( [0-9]+[dhm]| [0-9a-f]{40})?`)
 
-// hint is paragraph for the next step, with the commands in it as code.
-func hint(s string) string {
+// Hint is text for the next step, with the commands in it as code.
+func Hint(s string) string {
 	return commandIn.ReplaceAllString(paragraph(s), "`$0`")
 }
 

@@ -20,7 +20,7 @@ func removingVerdict(in Input) verdict {
 	if p := e.Problem; p != nil {
 		v.mark, v.failing, v.conclusion = markWarning, true, failure
 		v.title = "The preview cannot be removed"
-		v.cause, v.next = sentence(p.Message), hint(p.Hint)
+		v.cause, v.next = sentence(p.Message), Hint(p.Hint)
 	}
 	return v
 }

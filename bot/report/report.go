@@ -30,13 +30,19 @@ const Marker = "<!-- idp:preview v1 "
 type Input struct {
 	Environment previews.Environment
 	Class       platform.Class
+	// Notes are what the commit's spec asks for and does not get, a sentence each without
+	// its full stop.
+	Notes []string
+	// Web is the root of GitHub's pages, without a slash at its end; "" makes no links to
+	// them.
+	Web string
 	// Now is what relative times count from.
 	Now time.Time
 }
 
 // CommentWanted says whether the sticky comment is to be written; exists says
 // that there is one already, which is then kept true. What nobody asked for,
-// such as the refusal of a fork's pull request, is left to the check run.
+// such as that a commit has no preview, is left to the check run.
 func CommentWanted(in Input, exists bool) bool {
 	if exists {
 		return in.Class.Comment != platform.CommentOff

@@ -81,6 +81,14 @@ func queued(in *Input) {
 	d.Lock = &previews.Lock{By: "carol", Reason: "the fair is on", At: pushed}
 }
 
+// noted has the spec ask for what it does not get.
+func noted(in *Input) {
+	in.Notes = []string{
+		"rollback.on_error_rate of payments-api has no effect in staging: class durable has no prometheus_address",
+		"rollback.on_error_rate of worker has no effect in staging: class <durable> has no error_rate_query",
+	}
+}
+
 func images(digests, missing bool) []previews.Image {
 	out := []previews.Image{
 		{Service: "payments-api", Reference: "ghcr.io/acme/payments-api:" + newSHA[:7]},
@@ -219,8 +227,15 @@ var specProblem = previews.Problem{
 }
 
 var forkProblem = previews.Problem{
-	Kind: previews.ProblemFork, Message: "this pull request comes from a fork, and the code of forks is not deployed",
-	Hint: "Somebody with write permission can push the branch to this repository and open the pull request from there.",
+	Kind: previews.ProblemFork, Message: "this pull request comes from a fork, and its code waits for approval",
+}
+
+// ofFork makes it a fork's, of which a commit was approved.
+func ofFork(approved string) func(*Input) {
+	return func(in *Input) {
+		in.Environment.Author = "mallory"
+		in.Environment.Fork = &previews.Fork{Approved: previews.Approval{SHA: approved, By: "alice", ByID: 2, At: pushed}, Base: oldSHA}
+	}
 }
 
 const sampleDiff = `diff --git a/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml b/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml
@@ -304,6 +319,9 @@ func states() []state {
 				Next: "Ask for less, or for fewer replicas, in .idp/deploy.yaml and push. The platform team sets the quota.",
 			})),
 		newState("deployed", 10*time.Minute, ready, declared),
+		newState("deployed-with-notes", 10*time.Minute, ready, declared, noted),
+		newState("ready-with-notes", 10*time.Minute, ready, noted),
+		newState("gone-with-notes", 2*time.Hour, ready, noted, removed(previews.Removal{Reason: previews.RemovedMerged}, true)),
 		newState("deployed-rolled-back", 10*time.Minute, ready, declared, wentBack("", "error-rate 4.7% > 1%")),
 		newState("deployed-rolling-back", 2*time.Minute, resolved, applied, declared, observe("Synced", "Progressing", ""), wentBack("", "error-rate 4.7% > 1%")),
 		newState("deployed-back-by-command", 10*time.Minute, ready, declared, wentBack("carol", "rollback by carol")),
@@ -348,7 +366,19 @@ func states() []state {
 			p.SHA = newSHA
 			in.Environment.Refuse(p, pushed.Add(time.Second))
 		}),
-		newState("fork", time.Minute, refused(forkProblem)),
+		newState("fork", time.Minute, refused(forkProblem), ofFork(oldSHA)),
+		newState("fork-previous-serves", time.Minute, older, ofFork(oldSHA), func(in *Input) {
+			in.Environment.SeeHead(newSHA, "faster", pushed)
+			p := forkProblem
+			p.SHA = newSHA
+			in.Environment.Refuse(p, pushed.Add(time.Second))
+		}),
+		newState("fork-waiting", 3*time.Minute, ofFork(newSHA), func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(time.Minute)) }),
+		newState("fork-ready", 10*time.Minute, ready, ofFork(newSHA), func(in *Input) {
+			f := in.Environment.Fork
+			f.Taken = []string{"payments-api.replicas", "payments-api.env.LOG_LEVEL"}
+			f.Left = []spec.Untaken{{Key: "payments-api.image"}, {Key: "payments-api.env.DB", Why: "it holds a placeholder or refers to another variable"}}
+		}),
 		newState("no-preview", time.Minute, refused(specProblem), func(in *Input) {
 			in.Environment.Problem = nil
 			in.Environment.Removal = previews.Removal{Reason: previews.RemovedUntriggered, Detail: "there is no .idp/deploy.yaml in this commit"}

@@ -23,6 +23,7 @@ const (
 
 // The statuses and conclusions of a check run that are used here, in GitHub's words.
 const (
+	enqueued   = "queued"
 	inProgress = "in_progress"
 	completed  = "completed"
 
@@ -71,7 +72,7 @@ func verdictOf(in Input) verdict {
 // commitVerdict judges what became of the commit, whatever it is deployed to.
 func commitVerdict(in Input) verdict {
 	e := &in.Environment
-	if p := e.Problem; p != nil && p.SHA == e.HeadSHA && (p.Kind == previews.ProblemSpec || p.Kind == previews.ProblemFork) {
+	if p := e.Problem; p != nil && p.SHA == e.HeadSHA && (p.Kind == previews.ProblemSpec || p.Kind == previews.ProblemFork || p.Kind == previews.ProblemPlatform || p.Kind == previews.ProblemPolicy) {
 		return problemVerdict(in)
 	}
 	if p := e.Problem; p != nil && p.Kind == previews.ProblemPush && e.State() == previews.StateCommitting {
@@ -84,6 +85,8 @@ func commitVerdict(in Input) verdict {
 		return waitingVerdict(in)
 	case previews.StateCommitting:
 		return committingVerdict(in)
+	case previews.StateProposed:
+		return proposedVerdict(in)
 	case previews.StateCommitted:
 		return expiring(in, committedVerdict(in))
 	case previews.StateSyncing:
@@ -116,16 +119,17 @@ func problemVerdict(in Input) verdict {
 	if e.HeadSHA != e.SHA {
 		v.cell = "runs `" + short(e.AppliedSHA) + "`"
 	}
-	v.next = hint(p.Hint)
+	v.next = Hint(p.Hint)
 	switch p.Kind {
 	case previews.ProblemSpec:
 		specVerdict(&v, p)
+	case previews.ProblemPolicy:
+		policyVerdict(&v, p)
 	case previews.ProblemFork:
-		v.mark, v.conclusion, v.quiet = markFork, actionRequired, true
-		v.title, v.cause = "No preview: the code of a fork is not deployed", sentence(p.Message)
+		forkVerdict(&v, e)
 	case previews.ProblemChanged:
 		v.title, v.cause = "Somebody else changed the preview's folder", sentence(p.Message)
-	case previews.ProblemImage, previews.ProblemPush:
+	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemPlatform:
 		// As it was split.
 	}
 	return v
@@ -178,8 +182,11 @@ func errorLines(p *previews.Problem) string {
 // idleVerdict is for a row that has nothing to deploy and nothing wrong.
 func idleVerdict(in Input) verdict {
 	why := "this commit does not ask for one"
-	if d := in.Environment.Removal.Detail; d != "" {
-		why = plain(d, 120)
+	switch r := in.Environment.Removal; {
+	case r.Detail != "":
+		why = plain(r.Detail, 120)
+	case r.Reason == previews.RemovedClosed, r.Reason == previews.RemovedMerged:
+		why = "the pull request is " + string(r.Reason)
 	}
 	return verdict{mark: markIdle, title: "No preview: " + why, status: completed, conclusion: neutral, quiet: true}
 }
@@ -201,7 +208,7 @@ func waitingVerdict(in Input) verdict {
 		lines[i] = "- " + Code(image.Reference) + ": " + Text(image.Missing)
 	}
 	v.cause = strings.Join(lines, "\n")
-	v.next = "Looked up again after each CI run" + nextCheck(in) + ". Nothing is committed before."
+	v.next = strings.TrimSpace("Looked up again after each CI run" + nextCheck(in) + ". Nothing is committed before. " + imagesOfForks(e))
 	return v
 }
 
@@ -257,7 +264,7 @@ func syncingVerdict(in Input) verdict {
 	if title := faultTitle(o.Fault); title != "" {
 		// It is told early, and not judged early: what fails at first may yet come up.
 		v.title, v.cause = title, faultText(in, o.Fault)
-		v.next = strings.TrimSpace(hint(o.Fault.Next) + " Kubernetes goes on trying meanwhile.")
+		v.next = strings.TrimSpace(Hint(o.Fault.Next) + " Kubernetes goes on trying meanwhile.")
 	}
 	return v
 }
@@ -298,7 +305,7 @@ func degradedVerdict(in Input) verdict {
 		v.check = v.title + ": " + plain(o.Message, 160)
 	}
 	if title := faultTitle(o.Fault); title != "" {
-		v.title, v.check, v.cause, v.next = title, "", faultText(in, o.Fault), hint(o.Fault.Next)
+		v.title, v.check, v.cause, v.next = title, "", faultText(in, o.Fault), Hint(o.Fault.Next)
 	}
 	if o.TimedOut {
 		v.check, v.conclusion, v.cell = capital(plain(o.Message, 160)), timedOut, markFailed+" timed out"

@@ -31,6 +31,15 @@ type Config struct {
 type ServerConfig struct {
 	// Listen is the address that webhooks, /healthz and /readyz are served at.
 	Listen string `key:"listen" default:":8080" check:"address"`
+	// TLSCertFile is the file of the certificate, in PEM, that webhooks are served with; it is read again when
+	// it changes. Without one a proxy has to speak TLS for idp.
+	TLSCertFile string `key:"tls_cert_file"`
+	// TLSKeyFile is the file of that certificate's private key, in PEM.
+	TLSKeyFile string `key:"tls_key_file"`
+	// TrustedProxies are the address ranges, separated by commas, of the proxies in front of idp, whose
+	// X-Forwarded-For is believed: senders of webhooks without a good signature are then slowed down each by
+	// itself. Addresses of private networks are taken for a proxy's, and are never slowed.
+	TrustedProxies []string `key:"trusted_proxies" check:"cidrs"`
 	// MetricsListen is the address that /metrics is served at; keep it inside.
 	MetricsListen string `key:"metrics_listen" default:":9090" check:"address"`
 	// DatabaseURL is the database: sqlite://FILE, relative to the working directory, or
@@ -43,6 +52,9 @@ type ServerConfig struct {
 	LogFormat string `key:"log_format" default:"text" oneof:"text,json"`
 	// LogLevel is the least severe level that is logged.
 	LogLevel slog.Level `key:"log_level" default:"info" oneof:"debug,info,warn,error"`
+	// AuditLog is the file that the audit log is copied to as it grows, a JSON object in each line;
+	// - is standard output.
+	AuditLog string `key:"audit_log"`
 	// DrainTimeout is how long SIGTERM waits for what is under way.
 	DrainTimeout time.Duration `key:"drain_timeout" default:"30s"`
 }
@@ -208,6 +220,7 @@ func (c *Config) Class() platform.Class {
 	return platform.Class{
 		Name:              "preview",
 		RepoURL:           c.GitOpsReadURL,
+		PushURL:           c.GitOpsURL,
 		Branch:            c.GitOpsBranch,
 		ArgoCDNamespace:   c.ArgoCDNamespace,
 		Project:           c.ArgoCDProject,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -47,8 +48,10 @@ func (l *loading) check(need completeness) {
 		l.checkRequired()
 		l.checkListeners()
 		l.checkStateDir()
+		l.checkAuditLog()
 		l.checkAppToken()
 		l.checkPrivateKey()
+		l.checkTLS()
 		l.checkTokenFile()
 		l.checkDockerConfig()
 		l.checkExposure()
@@ -255,6 +258,30 @@ func holdsRSAKey(content []byte) bool {
 func (l *loading) checkTokenFile() {
 	if content, ok := l.readFile("gitops_token_file", l.config.GitOpsTokenFile); ok && strings.TrimSpace(string(content)) == "" {
 		l.refuse("gitops_token_file", "it is empty", "write the token into it")
+	}
+}
+
+// checkTLS wants both files or none, and a pair of them.
+func (l *loading) checkTLS() {
+	const cert, key = "tls_cert_file", "tls_key_file"
+	c := l.config
+	switch {
+	case c.TLSCertFile == "" && c.TLSKeyFile == "":
+		return
+	case c.TLSCertFile == "":
+		l.refuse(cert, "it is missing, and "+key+" is set", "name the certificate of that key")
+		return
+	case c.TLSKeyFile == "":
+		l.refuse(key, "it is missing, and "+cert+" is set", "name the private key of that certificate")
+		return
+	}
+	if _, ok := l.readFile(key, c.TLSKeyFile); !ok {
+		return
+	}
+	if pair, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile); err != nil {
+		l.refuse(cert, "it cannot be used with "+key+": "+reason(err), "name a certificate, with those between it and its authority, and its key, both in PEM")
+	} else if time.Now().After(pair.Leaf.NotAfter) {
+		l.warnings = append(l.warnings, fmt.Sprintf("%s (%s): the certificate expired on %s", cert, c.TLSCertFile, pair.Leaf.NotAfter.Format(time.DateOnly)))
 	}
 }
 

@@ -37,6 +37,25 @@ func (l *loading) checkDatabaseURL() {
 	}
 }
 
+// checkAuditLog makes sure that the copy of the audit log can be written.
+func (l *loading) checkAuditLog() {
+	const key = "audit_log"
+	path := l.config.AuditLog
+	if path == "" || path == "-" || !l.sound(key) {
+		return
+	}
+	switch dir := filepath.Dir(path); {
+	case isDir(path):
+		l.refuse(key, path+" is a folder", "name a file in it")
+	case !isDir(dir):
+		l.refuse(key, "there is no folder "+dir, "create it, or name a file in another")
+	case exists(path) && !writable(path):
+		l.refuse(key, path+" cannot be written", "let the user that idp runs as own it")
+	case !exists(path) && !writable(dir):
+		l.refuse(key, "nothing can be written into "+dir, "let the user that idp runs as own it")
+	}
+}
+
 // checkStateDir makes sure that the state folder is there or can be made.
 func (l *loading) checkStateDir() {
 	const key = "state_dir"

@@ -27,6 +27,7 @@ import (
 // process is the real program, run by itself.
 type process struct {
 	cmd  *exec.Cmd
+	log  *watchedLog
 	addr string
 	once sync.Once
 }
@@ -35,9 +36,8 @@ type process struct {
 // webhook at it.
 func startProcess(t *testing.T, w *world) *process {
 	t.Helper()
-	log := newWatchedLog()
-	p := &process{cmd: exec.Command("idp", "serve")}
-	p.cmd.Stderr = log
+	p := &process{cmd: exec.Command("idp", "serve"), log: newWatchedLog()}
+	p.cmd.Stderr = p.log
 	p.cmd.Env = append(os.Environ(),
 		"IDP_LISTEN=127.0.0.1:0", "IDP_METRICS_LISTEN=127.0.0.1:0",
 		"IDP_DATABASE_URL="+w.cfg.DatabaseURL.Reveal(), "IDP_STATE_DIR="+w.cfg.StateDir,
@@ -50,7 +50,7 @@ func startProcess(t *testing.T, w *world) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.kill)
-	p.addr = log.await(t, servingAt)[1]
+	p.addr = p.log.await(t, servingAt)[1]
 	w.app.SetWebhook("http://"+p.addr+"/webhooks/github", w.cfg.GitHubWebhookSecret[0].Reveal())
 	return p
 }

@@ -5,13 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/render"
+	"github.com/idp-bot/idp/gitops/repo"
+	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -24,15 +29,41 @@ const declarationsTimeout = 30 * time.Second
 // said in between. What does not parse leaves the last that did in force.
 type declarations struct {
 	base platform.Class
+	// api is the GitHub that pull requests may be opened on.
+	api  string
 	repo interface {
 		Tip(ctx context.Context) (string, error)
 		Files(ctx context.Context, commit, dir string) ([]gitops.File, error)
 	}
 
+	now func() time.Time
+
 	mu   sync.Mutex
 	tip  string
 	last platform.Platform
 	read bool
+	// at is when the folder was last found to be what last is.
+	at time.Time
+}
+
+// recently is how old what was read may be for a preview: reading waits for a push that is
+// under way, and there are as many events as people push.
+const recently = time.Minute
+
+// recent returns what the platform folder said within the last minute, reading it again
+// where that is longer ago. Beside an error it returns what was read last, if anything.
+func (d *declarations) recent(ctx context.Context) (platform.Platform, error) {
+	d.mu.Lock()
+	last, fresh := d.last, d.read && d.now().Sub(d.at).Abs() < recently
+	d.mu.Unlock()
+	if fresh {
+		return last, nil
+	}
+	loaded, err := d.current(ctx)
+	if err != nil {
+		return last, err
+	}
+	return loaded, nil
 }
 
 // current reads the platform folder as it is now.
@@ -44,6 +75,7 @@ func (d *declarations) current(ctx context.Context) (platform.Platform, error) {
 		return platform.Platform{}, fmt.Errorf("the GitOps repository cannot be read: %w", err)
 	}
 	if d.read && tip == d.tip {
+		d.at = d.now()
 		return d.last, nil
 	}
 	var files []gitops.File
@@ -56,7 +88,7 @@ func (d *declarations) current(ctx context.Context) (platform.Platform, error) {
 	if err := errors.Join(wrong.Err(), d.servable(loaded)); err != nil {
 		return platform.Platform{}, err
 	}
-	d.tip, d.last, d.read = tip, loaded, true
+	d.tip, d.last, d.read, d.at = tip, loaded, true, d.now()
 	return loaded, nil
 }
 
@@ -64,11 +96,18 @@ func (d *declarations) current(ctx context.Context) (platform.Platform, error) {
 func (d *declarations) servable(p platform.Platform) error {
 	for _, name := range slices.Sorted(maps.Keys(p.Classes)) {
 		class, file := p.Classes[name], platform.ClassesDir+"/"+name+".yaml"
-		switch {
-		case class.RepoURL != d.base.RepoURL || class.PushURL != d.base.PushURL || class.Branch != d.base.Branch:
-			return fmt.Errorf("%s: environments of another GitOps repository or branch need an idp of their own, configured with it", file)
-		case class.Mode == platform.ModePullRequest:
-			return fmt.Errorf("%s: gitops_mode pull_request is not served yet: leave it out, to push", file)
+		if err := errors.Join(repo.CheckURL(class.PushURL), repo.CheckBranch(class.Branch)); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if class.Mode != platform.ModePullRequest {
+			continue
+		}
+		api, err := url.Parse(d.api)
+		if err == nil {
+			_, _, err = github.OwnRepository(api, class.PushURL)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: gitops_mode pull_request needs a repository on the App's GitHub: %w", file, err)
 		}
 	}
 	return nil
@@ -123,4 +162,37 @@ func (d *declarations) reporting(env previews.Environment) platform.Class {
 		class.Logs = named.Logs
 	}
 	return class
+}
+
+// notes are what an environment's spec asks for and does not get. Of a preview that is
+// what the commit would not get in the environments that it may come to: better heard in
+// the pull request than after it.
+func (d *declarations) notes(env previews.Environment) []string {
+	parsed, _ := spec.Parse(spec.Path, env.Spec)
+	if parsed == nil || env.SHA != env.HeadSHA {
+		return nil
+	}
+	if env.Declared() {
+		return render.Notes(render.Input{Ref: env.Ref, Environment: env.Ref.ID, Spec: parsed, Class: d.reporting(env)})
+	}
+	if len(render.Notes(render.Input{Environment: env.Ref.ID, Spec: parsed})) == 0 {
+		return nil // not even with a class that has nothing
+	}
+	declared, err := d.latest()
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, named := range declared.Environments {
+		class, ok := declared.ClassOf(named.Name)
+		if !ok {
+			continue
+		}
+		for _, note := range render.Notes(render.Input{Environment: named.Name, Spec: parsed, Class: class}) {
+			if !slices.Contains(out, note) {
+				out = append(out, note)
+			}
+		}
+	}
+	return out
 }

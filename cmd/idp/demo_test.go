@@ -28,6 +28,7 @@ var blanks = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`sha256:[0-9a-f]+…?`), "DIGEST"},
+	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "HASH"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(`\b[0-9a-f]{40}\b`), "SHA"},
 	// Short ones are told from words and numbers by their place.

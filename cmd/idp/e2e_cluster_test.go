@@ -50,6 +50,7 @@ func TestEndToEnd(t *testing.T) {
 		{"hand edit on the cluster", handEditOnCluster},
 		{"force-push mid-sync", forcePushMidSync},
 		{"closed mid-sync", closedMidSync},
+		{"fix during a retry", fixDuringRetry},
 		{"idp restarted mid-sync", restartedMidSync},
 		{"Argo CD down", argoCDDown},
 		{"repo server down", repoServerDown},
@@ -63,6 +64,8 @@ func TestEndToEnd(t *testing.T) {
 		{"deploy through a restart", restartedMidCanary},
 		{"deploy without data", nothingMeasured},
 		{"deploy and promote", promoted},
+		{"deploy by pull request", deploysByPullRequest},
+		{"deploy, lock and queue", lockedAndQueued},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.play(s.scene(t)) })
 	}
@@ -79,6 +82,8 @@ func TestEndToEndOldest(t *testing.T) {
 		{"preview", previewLives},
 		{"image cannot be pulled", imageCannotBePulled},
 		{"stuck on a finalizer", stuckOnFinalizer},
+		{"hand edit on the cluster", handEditOnCluster},
+		{"fix during a retry", fixDuringRetry},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.play(s.scene(t)) })
 	}
@@ -90,6 +95,7 @@ type stage struct {
 	cluster *clustertest.Cluster
 	clock   *shiftedClock
 	log     *lockedBuffer
+	sent    outgoing
 	// read is the token of idp's account of Argo CD.
 	read string
 	// ctx is the bot's.
@@ -127,10 +133,19 @@ func (c *shiftedClock) advance(d time.Duration) {
 // idp, all as the README tells people to.
 func newStage(t *testing.T, version string) *stage {
 	t.Helper()
-	began := time.Now()
+	began, dir := time.Now(), t.TempDir() // removed after the cleanup below
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &stage{clock: &shiftedClock{}, log: &lockedBuffer{}, ctx: ctx}
 	t.Cleanup(func() {
+		if s.world != nil {
+			found, err := s.leaks(ctx, s.marks(), s.log.String(), &s.sent)
+			if err != nil {
+				t.Errorf("it is not known whether idp told secrets: %v", err)
+			}
+			for _, where := range found {
+				t.Error(where)
+			}
+		}
 		cancel()
 		if s.world != nil {
 			if err := s.world.close(); err != nil {
@@ -153,9 +168,11 @@ func newStage(t *testing.T, version string) *stage {
 		s.cluster = nil
 		t.Fatal(err)
 	}
+	validate := githubDescription(t)
 	s.world, err = newWorld(ctx, worldOptions{
-		dir: t.TempDir(), now: s.clock.now, key: sharedKey, github: githubDescription(t),
-		log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		dir: dir, now: s.clock.now, key: sharedKey,
+		github: func(next http.Handler) http.Handler { return s.sent.record(validate(next)) },
+		log:    slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		env: map[string]string{
 			// Paces are kept on a real clock, which tests would wait for; schedules too:
 			// a test reaps when it says so.

@@ -4,11 +4,17 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 
 	rolloutsv1alpha1 "github.com/argoproj/argo-rollouts/pkg/apis/rollouts/v1alpha1"
+	"github.com/rogpeppe/go-internal/txtar"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/idp-bot/idp/bot/github/githubtest"
 )
 
 // deploysByCanary: the first deployment has nothing to step away from, the next one
@@ -18,11 +24,47 @@ func deploysByCanary(s *scene) {
 	d := s.proposed("stepped", "12s", "web")
 	d.say("/idp deploy staging")
 	d.healthy()
+	old := d.pr.HeadSHA()
 	d.push(d.pr.Push, nil)
+	sha := d.pr.HeadSHA()
 	d.say("/idp deploy staging")
 	d.stepping(10, 1)
+	first := d.check(sha)
 	d.stepping(50, 2)
+	second := d.check(sha)
 	d.healthy()
+	d.recorded(old, first, second, d.check(sha))
+}
+
+// recorded holds the checks of a canary against those that the README shows, which this
+// play wrote there: -update writes them anew, and then TestGeneratedReference has to.
+func (d staged) recorded(old string, checks ...githubtest.CheckRun) {
+	d.Helper()
+	plain := strings.NewReplacer(abbreviated(d.pr.HeadSHA()), "a1b2c3d", abbreviated(old), "9f8e7d6", d.registryAddr, "ghcr.io")
+	var now txtar.Archive
+	now.Comment = []byte("What the play \"deploy by canary\" saw on the real cluster, for the README.\n")
+	for i, check := range checks {
+		head := strings.TrimSpace(check.Name + ": " + check.Status + " " + check.Conclusion)
+		content := fmt.Sprintf("%s\ntitle: %s\n\n%s\n", head, check.Title, check.Summary)
+		now.Files = append(now.Files, txtar.File{Name: fmt.Sprintf("%d.md", i+1), Data: []byte(plain.Replace(content))})
+	}
+	if *update {
+		d.must(os.WriteFile(canaryRecord, txtar.Format(&now), 0o644))
+		return
+	}
+	content, err := os.ReadFile(canaryRecord)
+	d.must(err)
+	// How long it took, what is left and the repository's id, which is in the host, differ
+	// from run to run.
+	figures := regexp.MustCompile(`\b\d+(\.\d+)?[ms](\d+s)?\b|\b[0-9a-f]{10}\b`)
+	// Where a check is written late in a pause, nothing is left of that.
+	left := regexp.MustCompile(` · [^·\n]+ left\n`)
+	mask := func(text []byte) string {
+		return figures.ReplaceAllString(left.ReplaceAllString(string(text), "\n"), "?")
+	}
+	if got, want := mask(txtar.Format(&now)), mask(content); got != want {
+		d.Errorf("a canary's check is not as the README shows it any more:\n%s\nand it shows\n%s", got, want)
+	}
 }
 
 // errorsRollBack: a revision that answers too badly is undone on the cluster and in Git,
@@ -217,5 +259,55 @@ func promoted(s *scene) {
 	}
 	if err := d.runs(image); err != nil {
 		s.Errorf("staging has changed: %v", err)
+	}
+}
+
+// lockedAndQueued: one deployment at a time. A pull request's newer one takes the place of
+// its older one, another's waits until that is over and the environment is given free.
+func lockedAndQueued(s *scene) {
+	s.serveTraffic()
+	s.github.AddUser("bob")
+	one := s.proposed("queued", "15s", "web")
+	one.repo.Grant("bob", "write")
+	one.say("/idp deploy staging")
+	one.healthy()
+	one.push(one.pr.Push, nil)
+	older := one.pr.HeadSHA()
+	one.say("/idp deploy staging")
+	one.stepping(10, 1)
+	one.push(one.pr.Push, nil)
+	first, firstImage := one.pr.HeadSHA(), one.built()
+	one.say("/idp deploy staging")
+	one.stepping(10, 1)
+	if check := one.check(older); check.Conclusion != "cancelled" {
+		s.Errorf("the check of what was superseded is %s %s: %s", check.Status, check.Conclusion, check.Title)
+	}
+	two := staged{s.open(one.repo, one.image), "staging", "web"}
+	second := two.pr.HeadSHA()
+	two.say("/idp deploy staging")
+	two.told(fmt.Sprintf("waits in the queue of `staging`: `%s` is under way for pull request %d", abbreviated(first), one.pr.Number()))
+	two.say("/idp status staging")
+	two.told(fmt.Sprintf("1. `%s` of pull request %d", abbreviated(second), two.pr.Number()))
+	two.sayAs("bob", "/idp lock staging the release is being tested")
+	two.told("Locked `staging`")
+	three := staged{s.open(one.repo, one.image), "staging", "web"}
+	three.say("/idp deploy staging")
+	three.told("`staging` is locked by `bob`")
+	three.told("the release is being tested")
+	one.healthy()
+	if err := one.runs(firstImage); err != nil {
+		s.Errorf("a locked environment does not stay as it is: %v", err)
+	}
+	if row, err := one.row(); err != nil || row.SHA != first || len(row.Deployed.Queue) != 1 {
+		s.Errorf("%s is wanted, %d wait, %v", row.SHA, len(row.Deployed.Queue), err)
+	}
+	three.sayAs("bob", "/idp unlock staging")
+	two.stepping(10, 1)
+	two.healthy()
+	if check := one.check(first); check.Conclusion != "success" || one.deployed(first) != "inactive" {
+		s.Errorf("the first's check is %s: %s, its deployment %s", check.Conclusion, check.Title, one.deployed(first))
+	}
+	if check := three.check(three.pr.HeadSHA()); check.ID != 0 {
+		s.Errorf("what was refused has a check: %s", check.Title)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/clustertest"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
@@ -28,13 +29,15 @@ import (
 // written: not with its token for Argo CD, not as the service account that Argo CD
 // syncs as, and not by what is pushed to the GitOps repository.
 func fence(s *scene) {
-	s.Run("the account of Argo CD", func(t *testing.T) { accountOnlyReads(&scene{t, s.stage}) })
-	s.Run("the service account", func(t *testing.T) { syncAccountStaysWithin(&scene{t, s.stage}) })
-	s.Run("the GitOps repository", func(t *testing.T) { treeStaysWithin(&scene{t, s.stage}) })
+	var asked, attempted, committed int
+	s.Run("the account of Argo CD", func(t *testing.T) { asked = accountOnlyReads(&scene{t, s.stage}) })
+	s.Run("the service account", func(t *testing.T) { attempted = syncAccountStaysWithin(&scene{t, s.stage}) })
+	s.Run("the GitOps repository", func(t *testing.T) { committed = treeStaysWithin(&scene{t, s.stage}) })
+	figure.Tell(s, "with idp's credentials: %d changes through Argo CD, %d through the API server, %d objects through the GitOps repository: 0 written outside", asked, attempted, committed)
 }
 
-// accountOnlyReads: Argo CD refuses everything but looking.
-func accountOnlyReads(s *scene) {
+// accountOnlyReads: Argo CD refuses everything but looking. It returns how much that was.
+func accountOnlyReads(s *scene) (asked int) {
 	s.await("idp sees the root", func() error { return s.askArgoCD("/api/v1/applications/"+s.cfg.ArgoCDRoot, nil) })
 	root := "/api/v1/applications/" + s.cfg.ArgoCDRoot
 	resource := root + "/resource?namespace=kube-system&resourceName=x&version=v1&kind=ConfigMap&patchType=application%2Fmerge-patch%2Bjson"
@@ -56,6 +59,7 @@ func accountOnlyReads(s *scene) {
 		{http.MethodPost, "/api/v1/account/admin/token", map[string]any{}},
 		{http.MethodPut, "/api/v1/account/password", map[string]any{"name": "admin", "newPassword": "evil-evil", "currentPassword": "x"}},
 	} {
+		asked++
 		err := s.cluster.AskArgoCD(s.ctx, s.world.cfg.ArgoCDToken.Reveal(), ask.method, ask.path, ask.body, nil)
 		var refused *clustertest.ArgoCDError
 		if !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
@@ -68,6 +72,7 @@ func accountOnlyReads(s *scene) {
 			s.Errorf("GET %s shows %d things that are none of its business", path, len(listed.Items))
 		}
 	}
+	return asked
 }
 
 func application(name, project string) map[string]any {
@@ -107,8 +112,9 @@ type attempt struct {
 const ours = "labels: {" + gitops.LabelManagedBy + ": " + gitops.ManagedBy + "}"
 
 // syncAccountStaysWithin: the API server lets the account make, change and delete idp's
-// own namespaces and what is in them, and refuses the rest, each with its reason.
-func syncAccountStaysWithin(s *scene) {
+// own namespaces and what is in them, and refuses the rest, each with its reason. It
+// returns how much it refused.
+func syncAccountStaysWithin(s *scene) (refused int) {
 	const (
 		byName  = "only namespaces whose name begins with idp-"
 		within  = "only in namespaces whose name begins with idp-"
@@ -156,6 +162,9 @@ func syncAccountStaysWithin(s *scene) {
 		{"a pod", "create", "apiVersion: v1\nkind: Pod\nmetadata: {name: evil, namespace: idp-theirs}\nspec: {containers: [{name: evil, image: evil}]}\n", notAble},
 	} {
 		err := s.attempt(token, a)
+		if a.refusal != "" {
+			refused++
+		}
 		switch {
 		case a.refusal == "" && err != nil:
 			s.Errorf("%s is refused: %v", a.what, err)
@@ -167,6 +176,7 @@ func syncAccountStaysWithin(s *scene) {
 	s.await("the tests' namespaces are gone", func() error {
 		return errors.Join(s.absent(namespaces, "", "idp-theirs"), s.absent(namespaces, "", "idp-e2e-1"))
 	})
+	return refused
 }
 
 // attempt does it to the cluster with a token.
@@ -191,8 +201,8 @@ func (s *scene) attempt(token string, a attempt) error {
 }
 
 // treeStaysWithin: whoever has idp's push token can put anything into its folders. Argo
-// CD and the API server let none of it out.
-func treeStaysWithin(s *scene) {
+// CD and the API server let none of it out. It returns how many objects were tried.
+func treeStaysWithin(s *scene) (objects int) {
 	project, api := s.opened("fenced-project"), s.opened("fenced-api")
 	project.ready()
 	api.ready()
@@ -215,6 +225,7 @@ func treeStaysWithin(s *scene) {
 			[]string{"evil-namespace", "kube-system", "only namespaces whose name begins with idp-"},
 		},
 	} {
+		objects += strings.Count(evil.content, "kind: ")
 		row, err := evil.row()
 		s.must(err)
 		manifests := row.Ref.ManifestsDir() + "/evil.yaml"
@@ -254,6 +265,7 @@ func treeStaysWithin(s *scene) {
 		c.pr.Close("alice")
 		c.gone("Preview removed")
 	}
+	return objects + 1
 }
 
 // commit commits to the GitOps repository and has Argo CD look.

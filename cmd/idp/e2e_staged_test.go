@@ -179,7 +179,12 @@ func (d staged) of(env, service string) staged { return staged{d.proposal, env, 
 // say comments on the pull request.
 func (d staged) say(command string) {
 	d.Helper()
-	_, err := d.pr.Comment("alice", command)
+	d.sayAs("alice", command)
+}
+
+func (d staged) sayAs(who, command string) {
+	d.Helper()
+	_, err := d.pr.Comment(who, command)
 	d.must(err)
 }
 

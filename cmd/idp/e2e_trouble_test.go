@@ -3,12 +3,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -135,8 +137,8 @@ func quotaExceeded(s *scene) {
 	c.gone("Preview removed")
 }
 
-// handEditOnCluster: Argo CD puts back what somebody changes, and the preview stays
-// what it is.
+// handEditOnCluster: Argo CD puts back what somebody changes, which is told, and the
+// preview stays what it is.
 func handEditOnCluster(s *scene) {
 	c := s.opened("edited")
 	c.ready()
@@ -144,11 +146,89 @@ func handEditOnCluster(s *scene) {
 	_, err := s.objects(deployments, name).Patch(s.ctx, "web", types.MergePatchType, []byte(`{"spec":{"replicas":1}}`), metav1.PatchOptions{FieldManager: "somebody"})
 	s.must(err)
 	c.await("Argo CD has put it back", func() error { return c.runs(name) })
+	c.await("that is told", func() error {
+		return c.says("success", "Deployment web was changed on the cluster, not in Git", "success")
+	})
 	c.must(s.objects(deployments, name).Delete(s.ctx, "web", metav1.DeleteOptions{}))
 	c.await("Argo CD has made it again", func() error { return c.runs(name) })
 	c.ready()
 	c.pr.Close("alice")
 	c.gone("Preview removed")
+}
+
+// refusesThree has the API server refuse Deployments of three pods in one namespace.
+const refusesThree = `apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: e2e-three}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}
+  validations:
+  - {expression: "object.metadata.namespace != '%s' || object.spec.replicas != 3", message: three are one too many}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: e2e-three}
+spec: {policyName: e2e-three, validationActions: [Deny]}
+`
+
+// fixDuringRetry: Argo CD retries a commit that the cluster refuses, and what is pushed
+// meanwhile comes all the same; what is closed meanwhile goes.
+func fixDuringRetry(s *scene) {
+	c := s.opened("retried")
+	c.ready()
+	name := c.name()
+	s.must(s.cluster.Apply(s.ctx, fmt.Appendf(nil, refusesThree, name)))
+	s.Cleanup(func() {
+		for _, kind := range []string{"ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"} {
+			_ = s.objects(admissionv1.SchemeGroupVersion.WithKind(kind), "").Delete(context.Background(), "e2e-three", metav1.DeleteOptions{}) // with the cluster at the latest
+		}
+	})
+	s.await("the cluster refuses three pods", func() error {
+		_, err := s.objects(deployments, name).Patch(s.ctx, "web", types.MergePatchType, []byte(`{"spec":{"replicas":3}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil {
+			return errors.New("it takes them")
+		}
+		return nil
+	})
+	two := fmt.Sprintf(simple, s.registryAddr, c.image)
+	three := strings.Replace(two, "replicas: 2", "replicas: 3", 1)
+	const again = "committed once more"
+	for range 2 {
+		c.push(c.pr.Push, map[string]string{".idp/deploy.yaml": three})
+		c.retried(name)
+		c.push(c.pr.Push, map[string]string{".idp/deploy.yaml": two})
+		c.ready()
+		s.Logf("so far %d fixes were %s", strings.Count(s.log.String(), again), again)
+	}
+	c.push(c.pr.Push, map[string]string{".idp/deploy.yaml": three})
+	c.retried(name)
+	c.pr.Close("alice")
+	c.gone("Preview removed")
+}
+
+// retried waits until Argo CD is to retry a sync that has failed.
+func (c *proposal) retried(application string) {
+	c.Helper()
+	c.await("Argo CD retries it", func() error {
+		var app struct {
+			Status struct {
+				OperationState struct {
+					Phase, Message string
+					RetryCount     int
+				}
+			}
+		}
+		if err := c.askArgoCD("/api/v1/applications/"+application, &app); err != nil {
+			return err
+		}
+		if op := app.Status.OperationState; op.Phase != "Running" || op.RetryCount == 0 {
+			return fmt.Errorf("its sync is %s: %s", op.Phase, op.Message)
+		}
+		return nil
+	})
 }
 
 // rollingOut opens a pull request whose pods do not come up until start is called:

@@ -195,6 +195,9 @@ func note(e previews.Environment, now time.Time) string {
 // how many wait.
 func deployedNote(e previews.Environment) string {
 	var notes []string
+	if p := e.Proposed(); p != nil {
+		notes = append(notes, "to be merged: "+p.URL)
+	}
 	if o := e.Observed; o != nil && o.Progress != nil && o.Progress.Canary && e.State() == previews.StateSyncing {
 		notes = append(notes, fmt.Sprintf("%d%%, step %d of %d", o.Progress.Weight, o.Progress.Step, o.Progress.Steps))
 	}
@@ -233,11 +236,7 @@ func (f environmentFacts) cells(now time.Time) []string {
 	case f.Expires != nil:
 		expires = "now"
 	}
-	sha := f.SHA
-	if len(sha) > 7 {
-		sha = sha[:7]
-	}
-	return []string{f.Name, f.Repository, f.State, cmp.Or(sha, "–"), expires, cmp.Or(f.Owner, "–"), f.Note}
+	return []string{f.Name, f.Repository, f.State, cmp.Or(shortened(f.SHA), "–"), expires, cmp.Or(f.Owner, "–"), f.Note}
 }
 
 // shortSpan writes a duration in its largest unit alone, rounded down: "2d", "5h".

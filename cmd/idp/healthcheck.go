@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	neturl "net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ answers 200, 5 when it does not answer in time, 1 otherwise.`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	flags := addConfigFlags(cmd, "listen")
+	flags := addConfigFlags(cmd, "listen", "tls_cert_file")
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := p.loadConfig(flags, forReading)
@@ -37,14 +38,15 @@ answers 200, 5 when it does not answer in time, 1 otherwise.`,
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
-		return checkHealth(ctx, cfg.Listen)
+		return checkHealth(ctx, cfg.Listen, cfg.TLSCertFile)
 	}
 	return cmd
 }
 
 // checkHealth asks /healthz at a listen address; an address without a host, or
-// with the unspecified one, is asked on loopback.
-func checkHealth(ctx context.Context, address string) error {
+// with the unspecified one, is asked on loopback. With a certificate's file it is asked
+// by TLS, and has to have that certificate.
+func checkHealth(ctx context.Context, address, certFile string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fault.Newf(fault.Usage, "listen address %q is not HOST:PORT", address)
@@ -52,12 +54,18 @@ func checkHealth(ctx context.Context, address string) error {
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "localhost"
 	}
-	url := "http://" + net.JoinHostPort(host, port) + "/healthz"
+	client, url := http.DefaultClient, "http://"+net.JoinHostPort(host, port)+"/healthz"
+	if certFile != "" {
+		if client, err = trusting(certFile); err != nil {
+			return fault.Newf(fault.Invalid, "cannot read %s: %s", certFile, reason(err))
+		}
+		url = "https" + strings.TrimPrefix(url, "http")
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", url, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return unanswered(url, err)
 	}

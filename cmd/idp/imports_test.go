@@ -30,6 +30,7 @@ var importers = map[string][]string{
 	"github.com/jackc/pgx/":                    {"previews/store"},
 	"database/sql":                             {"previews/store"},
 	"k8s.io/client-go/":                        {"gitops/clustertest"},
+	"github.com/open-policy-agent/":            {"gitops/policy"},
 	"github.com/go-git/":                       {},
 	"go.yaml.in/yaml/":                         {"gitops/spec", "gitops/platform", "cmd/idp"},
 	"gopkg.in/yaml":                            {},

@@ -54,7 +54,7 @@ func (m *Main) see(ctx context.Context, application string) (previews.Seen, erro
 	}
 	seen := previews.Seen{
 		Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message, Error: a.Error, Deleting: a.Deleting,
-		Steps: a.Rollouts, Compared: a.Revision, Differs: a.OutOfSync,
+		Steps: a.Rollouts, Compared: a.Revision, Differs: a.OutOfSync, Skipped: a.Skipped, Healed: a.Healed, HealedAt: a.HealedAt,
 	}
 	if a.SyncFailed() {
 		seen.Failed = a.OperationRevision

@@ -17,7 +17,7 @@ import (
 const platformUsage = "checkout of the GitOps repository whose platform folder declares environments and classes"
 
 // platformHint goes with mistakes in a platform folder.
-const platformHint = `"idp schema environments" and "idp schema class" print what is allowed`
+const platformHint = `"idp schema environments", "idp schema teams" and "idp schema class" print what is allowed`
 
 // readPlatform reads the platform folder of a checkout of the GitOps repository: the
 // files that the bot would read, and none that a link leads out to.

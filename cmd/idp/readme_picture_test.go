@@ -46,3 +46,31 @@ func picture(t *testing.T) string {
 	b.WriteString("> …\n> ```\n")
 	return b.String()
 }
+
+// canaryRecord has the checks that a canary got on the real cluster: the end-to-end tests
+// write it, and hold what they see against it.
+const canaryRecord = "testdata/canary-check.txtar"
+
+// canaryPicture is a canary's check as it really looked, step by step.
+func canaryPicture(t *testing.T) string {
+	t.Helper()
+	archive, err := txtar.ParseFile(filepath.FromSlash(canaryRecord))
+	if err != nil || len(archive.Files) == 0 {
+		t.Fatalf("%d checks, %v", len(archive.Files), err)
+	}
+	var b strings.Builder
+	for _, file := range archive.Files {
+		head, rest, _ := strings.Cut(string(file.Data), "\n")
+		title, summary, _ := strings.Cut(strings.TrimPrefix(rest, "title: "), "\n")
+		name, state, _ := strings.Cut(head, ": ")
+		mark, state := "🟡", strings.TrimSpace(strings.TrimPrefix(state, "completed"))
+		if state == "success" {
+			mark = "✅"
+		}
+		b.WriteString("\n> " + mark + " **" + name + "** — " + title + " · *" + strings.ReplaceAll(state, "_", " ") + "*\n")
+		for line := range strings.Lines(strings.TrimRight(summary, "\n")) {
+			b.WriteString(strings.TrimRight("> "+strings.TrimSuffix(line, "\n"), " ") + "\n")
+		}
+	}
+	return b.String()
+}

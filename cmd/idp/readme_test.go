@@ -36,7 +36,7 @@ func TestGeneratedReference(t *testing.T) {
 	for name, part := range map[string]string{
 		"configuration": configReference(), "commands": commandReference(), "comment commands": bot.CommandTable(),
 		"exit statuses": exitReference(), "metrics": metricsReference(t, registered(t)),
-		"picture": picture(t), "spec": specReference(t),
+		"picture": picture(t), "canary": canaryPicture(t), "spec": specReference(t),
 	} {
 		if text, err = replaceGenerated(text, name, part); err != nil {
 			t.Fatal(err)
@@ -159,7 +159,7 @@ func registered(t *testing.T) *prometheus.Registry {
 }
 
 // described is a metric as its description prints.
-var described = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "([^"]*)", constLabels: \{[^}]*\}, variableLabels: \{([^}]*)\}\}$`)
+var described = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "([^"]*)", (?:unit: "[^"]*", )?constLabels: \{[^}]*\}, variableLabels: \{([^}]*)\}\}$`)
 
 // metricsReference is the README's table of idp's own metrics, by name.
 func metricsReference(t *testing.T, registry *prometheus.Registry) string {

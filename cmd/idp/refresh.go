@@ -34,8 +34,8 @@ const (
 // answers are asked for once. A refresh that fails is told, counted, and asked for
 // again for some minutes: by then Argo CD has found out by itself.
 type refresher struct {
-	// root is the Application that lists the others.
-	root    string
+	// rootOf is the Application that lists an environment's.
+	rootOf  func(previews.Environment) string
 	refresh func(ctx context.Context, application string) error
 	// failed counts.
 	failed func()
@@ -45,14 +45,16 @@ type refresher struct {
 	mu sync.Mutex
 	// waiting has how often each was asked for, in vain.
 	waiting map[string]int
+	// roots are the Applications that list others, which have to be there.
+	roots map[string]bool
 	// told says that the log has a failure since the last success.
 	told bool
 	// asking is held through a step.
 	asking sync.Mutex
 }
 
-func newRefresher(root string, refresh func(context.Context, string) error, failed func(), log *slog.Logger) *refresher {
-	return &refresher{root: root, refresh: refresh, failed: failed, log: log, wake: previews.NewSignal(), waiting: map[string]int{}}
+func newRefresher(rootOf func(previews.Environment) string, refresh func(context.Context, string) error, failed func(), log *slog.Logger) *refresher {
+	return &refresher{rootOf: rootOf, refresh: refresh, failed: failed, log: log, wake: previews.NewSignal(), waiting: map[string]int{}, roots: map[string]bool{}}
 }
 
 func (r *refresher) loop() previews.Loop {
@@ -67,7 +69,8 @@ func (r *refresher) changed(rows []previews.Environment) {
 		if row.Wanted == previews.Present && row.Live() {
 			r.waiting[row.Ref.Name()] = 0
 		} else {
-			r.waiting[r.root] = 0
+			root := r.rootOf(row)
+			r.waiting[root], r.roots[root] = 0, true
 		}
 	}
 	r.mu.Unlock()
@@ -112,6 +115,12 @@ func (r *refresher) again(application string, tried int) {
 	}
 }
 
+func (r *refresher) isRoot(application string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.roots[application]
+}
+
 // step refreshes what waits. Steps wait for each other. Being stopped is no failure.
 func (r *refresher) step(ctx context.Context) (more bool, err error) {
 	r.asking.Lock()
@@ -142,12 +151,12 @@ func (r *refresher) step(ctx context.Context) (more bool, err error) {
 }
 
 // ask refreshes one Application. One that is not there yet reads the newest commit
-// when it comes; the root has to be there.
+// when it comes; a root has to be there.
 func (r *refresher) ask(ctx context.Context, application string) error {
 	asking, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	err := r.refresh(asking, application)
-	if ctx.Err() != nil || errors.Is(err, argocd.ErrNotFound) && application != r.root {
+	if ctx.Err() != nil || errors.Is(err, argocd.ErrNotFound) && !r.isRoot(application) {
 		return nil
 	}
 	return err

@@ -33,7 +33,7 @@ type refreshing struct {
 
 func newRefreshing() *refreshing {
 	w := &refreshing{fails: map[string]error{}, during: func(context.Context) {}}
-	w.refresher = newRefresher("root", w.ask, func() { w.mu.Lock(); defer w.mu.Unlock(); w.failed++ }, slog.New(slog.NewTextHandler(&w.log, nil)))
+	w.refresher = newRefresher(func(previews.Environment) string { return "root" }, w.ask, func() { w.mu.Lock(); defer w.mu.Unlock(); w.failed++ }, slog.New(slog.NewTextHandler(&w.log, nil)))
 	return w
 }
 

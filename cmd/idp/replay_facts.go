@@ -149,6 +149,10 @@ func (p *payloadPR) facts() bot.PullRequest {
 func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class platform.Class) error {
 	f.Now, f.Class, f.ChangedFiles = now, class, flags.changed
 	f.Permission = access.Permission(flags.permission)
+	if f.PR.Fork {
+		f.Base, f.BaseSHA = f.Spec, noSHA
+		f.assumed("the base branch has the same %s, for the head is in a fork", spec.Path)
+	}
 	f.assumed("what the payload says still holds: live, the bot would read it again")
 	if s := f.Spec.Spec; s != nil && len(s.Preview.Paths) > 0 && len(flags.changed) == 0 {
 		touched := *s

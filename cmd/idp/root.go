@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,11 +25,16 @@ func commands() []func(*program) *cobra.Command {
 		newReplay,
 		newEnv,
 		newReap,
+		newAudit,
+		newPolicy,
 		newMeasures,
 		newHealthcheck,
 		newVersion,
 	}
 }
+
+// keepOrder has help list commands in the order of commands, for the whole process.
+var keepOrder = sync.OnceFunc(func() { cobra.EnableCommandSorting = false })
 
 // newRoot returns the command tree over p.
 func newRoot(p *program) *cobra.Command {
@@ -47,7 +53,7 @@ Exit status:
 		SilenceUsage:  true,
 	}
 	asGroup(root)
-	cobra.EnableCommandSorting = false
+	keepOrder()
 	for _, newCommand := range commands() {
 		root.AddCommand(newCommand(p))
 	}

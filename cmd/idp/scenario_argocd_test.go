@@ -87,6 +87,13 @@ func (p *play) observing(ctx context.Context) (string, error) {
 	if !p.heard() {
 		return "the watch on Argo CD", nil
 	}
+	proposers := main.lanes.all()
+	for _, proposer := range proposers {
+		_, _ = proposer.Step(ctx)
+	}
+	if lanes, err := main.store.Lanes(ctx); err != nil || len(lanes) > len(proposers) {
+		return "proposals", err
+	}
 	_, _ = main.observer.Step(ctx)
 	unreported, err := main.store.Unreported(ctx, p.clock.now(), 1)
 	if err != nil || len(unreported) > 0 {

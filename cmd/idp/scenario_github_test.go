@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -73,7 +74,8 @@ func (p *play) sha(ts *testscript.TestScript, name string) string {
 
 // ci lets a CI say how a check stands.
 func (p *play) ci(ts *testscript.TestScript, args []string) {
-	name := option(options(args[3:]), "by", "ci")
+	more := options(args[3:])
+	name := option(more, "by", "ci")
 	if p.cis[name] == nil {
 		p.cis[name] = p.world.github.AddCI(name)
 	}
@@ -90,6 +92,10 @@ func (p *play) ci(ts *testscript.TestScript, args []string) {
 		r, ref = p.home(ts, p.pull(ts, where)), p.pull(ts, where).HeadSHA()
 	case ref == "":
 		ref = r.DefaultBranch()
+	}
+	if option(more, "as", "") == "status" {
+		ts.Check(r.SetStatus(ref, args[1], cmp.Or(conclusion, "pending")))
+		return
 	}
 	_, err := p.cis[name].Check(r, ref, args[1], conclusion)
 	ts.Check(err)

@@ -110,10 +110,14 @@ func (p *play) gitops(ts *testscript.TestScript, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("gitops %s wants more words", args[0])
 	}
+	if args[0] == "also" {
+		p.gitopsAlso(ts, args[1])
+		return
+	}
 	var edit gittest.Edit
 	switch args[0] {
 	case "put":
-		edit = gittest.Edit{Message: "Change by hand", Put: []gitops.File{{Path: args[1], Content: []byte(ts.ReadFile(args[2]))}}}
+		edit = gittest.Edit{Message: "Change by hand", Put: []gitops.File{{Path: args[1], Content: []byte(p.filled(ts.ReadFile(args[2])))}}}
 	case "remove":
 		edit = gittest.Edit{Message: "Remove by hand", Remove: []string{args[1]}}
 	case "link":
@@ -134,6 +138,22 @@ func (p *play) gitops(ts *testscript.TestScript, args []string) {
 		ts.Fatalf("no such thing: gitops %s", args[0])
 	}
 	_, err := p.world.gitops.Commit(p.ctx, branch, edit)
+	ts.Check(err)
+}
+
+// gitopsRoot is what the URLs of GitOps repositories begin with.
+func (p *play) gitopsRoot() string {
+	return strings.TrimSuffix(p.world.gitops.URL, "/"+gitopsRepository+".git")
+}
+
+// gitopsAlso makes one more GitOps repository, as the platform team would for a class.
+func (p *play) gitopsAlso(ts *testscript.TestScript, name string) {
+	served, err := p.world.git.Create(p.ctx, name)
+	ts.Check(err)
+	r := p.world.github.AddRepository(name, githubtest.RepositoryOptions{Private: true})
+	r.Mirror(served)
+	p.repos[name], p.served[name] = r, served
+	_, err = served.Commit(p.ctx, branch, gittest.Edit{Message: "Begin"})
 	ts.Check(err)
 }
 
@@ -245,4 +265,14 @@ func (p *play) setRegistry(ts *testscript.TestScript, args []string) {
 		ts.Check(err)
 	}
 	p.registry.status.Store(int64(status))
+}
+
+// filled is a file of the platform team's with what only the play knows: where GitOps
+// repositories are, and GitHub's ids of the others.
+func (p *play) filled(text string) string {
+	words := []string{"$GITOPS", p.gitopsRoot()}
+	for name, r := range p.repos {
+		words = append(words, "{id:"+name+"}", strconv.FormatInt(r.ID(), 10))
+	}
+	return strings.NewReplacer(words...).Replace(text)
 }

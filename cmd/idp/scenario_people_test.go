@@ -101,6 +101,18 @@ func (p *play) grant(ts *testscript.TestScript, args []string) {
 	p.repository(ts, args[0]).Grant(args[1], args[2])
 }
 
+func (p *play) team(_ *testscript.TestScript, args []string) {
+	p.world.github.AddTeam(args[0])
+	for _, arg := range args[1:] {
+		login, left := strings.CutPrefix(arg, "-")
+		is := githubtest.ActiveMember
+		if left {
+			is = githubtest.NoMember
+		}
+		p.world.github.SetMember(args[0], login, is)
+	}
+}
+
 func (p *play) open(ts *testscript.TestScript, args []string) {
 	alias, r, branch, o := args[0], p.repository(ts, args[1]), args[2], options(args[4:])
 	_, draft := o["draft"]
@@ -289,14 +301,39 @@ func (p *play) rerun(ts *testscript.TestScript, args []string) {
 	case args[1] == "suite":
 		ts.Check(home.RerequestSuite("alice", p.world.app, pr.HeadSHA()))
 	default:
-		for _, run := range home.CheckRuns() {
-			if p.known[run.HeadSHA] == args[0]+"@1" {
-				ts.Check(home.RerequestCheck("alice", run.ID))
-				return
-			}
-		}
-		ts.Fatalf("the first commit of %s has no check", args[0])
+		ts.Check(home.RerequestCheck("alice", p.checkOf(ts, args[0]+"@1").ID))
 	}
+}
+
+// press presses a button by its label, of the newest check or of that of the N-th commit.
+func (p *play) press(ts *testscript.TestScript, args []string) {
+	home := p.home(ts, p.pull(ts, args[0]))
+	p.world.github.AddUser(args[2])
+	var run githubtest.CheckRun
+	if len(args) > 3 {
+		run = p.checkOf(ts, args[0]+"@"+args[3])
+	} else {
+		run = p.idpCheck(ts, args[0])
+	}
+	for _, b := range run.Actions {
+		if b.Label == args[1] {
+			ts.Check(home.PressAction(args[2], run.ID, b.Identifier))
+			return
+		}
+	}
+	p.fatal(ts, "%q has no button %s", run.Title, args[1])
+}
+
+// checkOf is the check of a pull request's commit, ALIAS@N.
+func (p *play) checkOf(ts *testscript.TestScript, commit string) githubtest.CheckRun {
+	alias, _, _ := strings.Cut(commit, "@")
+	for _, run := range p.home(ts, p.pull(ts, alias)).CheckRuns() {
+		if p.known[run.HeadSHA] == commit {
+			return run
+		}
+	}
+	ts.Fatalf("%s has no check", commit)
+	return githubtest.CheckRun{}
 }
 
 func (p *play) workflow(ts *testscript.TestScript, args []string) {

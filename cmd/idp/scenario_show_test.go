@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -21,17 +23,23 @@ func (p *play) show(ts *testscript.TestScript, args []string) {
 	var out string
 	switch what := args[0]; what {
 	case "tree":
-		out = strings.Join(p.tree(ts), "\n")
+		out = strings.Join(p.tree(ts, p.gitopsNamed(ts, args[1:])), "\n")
 	case "file":
-		content, err := p.world.gitops.Content(p.ctx, p.tip(ts), args[1])
+		in := p.gitopsNamed(ts, args[2:])
+		content, err := in.Content(p.ctx, p.tip(ts, in), args[1])
 		ts.Check(err)
 		out = content
 	case "commits":
-		out = p.commits(ts)
+		out = p.commits(ts, p.gitopsNamed(ts, args[1:]))
 	case "requests":
 		out = p.requests()
 	case "check":
 		out = showCheckRun(p.idpCheck(ts, args[1]))
+	case "buttons":
+		for _, b := range p.idpCheck(ts, args[1]).Actions {
+			out += fmt.Sprintf("[%s] %s\n", b.Label, b.Description)
+		}
+		out = cmp.Or(out, "(none)")
 	case "checks", "deployments", "pulls":
 		out = p.listed(ts, what, args[1])
 	case "comment", "comments":
@@ -55,7 +63,7 @@ func (p *play) show(ts *testscript.TestScript, args []string) {
 			out += fmt.Sprintf("%d %s %s\n", i, held.Event, held.Action)
 		}
 	case "audit":
-		entries, err := p.world.main.store.AuditLog(p.ctx, "", 100)
+		entries, err := p.world.main.store.AuditLog(p.ctx, store.AuditFilter{Limit: 100})
 		ts.Check(err)
 		for _, e := range slices.Backward(entries) {
 			out += fmt.Sprintf("%s %s %s allowed=%t: %s\n", e.Actor, e.Action, e.Environment, e.Allowed, e.Reason)
@@ -68,19 +76,31 @@ func (p *play) show(ts *testscript.TestScript, args []string) {
 	fmt.Fprint(ts.Stdout(), p.plain(strings.TrimRight(out, "\n")+"\n"))
 }
 
-func (p *play) tip(ts *testscript.TestScript) string {
-	tip, err := p.world.gitops.Tip(p.ctx, branch)
+// gitopsNamed is the GitOps repository of a name, the first for none.
+func (p *play) gitopsNamed(ts *testscript.TestScript, args []string) *gittest.Repository {
+	if len(args) == 0 {
+		return p.world.gitops
+	}
+	served, ok := p.served[args[0]]
+	if !ok {
+		p.fatal(ts, "%s is no GitOps repository", args[0])
+	}
+	return served
+}
+
+func (p *play) tip(ts *testscript.TestScript, in *gittest.Repository) string {
+	tip, err := in.Tip(p.ctx, branch)
 	ts.Check(err)
 	return tip
 }
 
-// commits lists the subjects in the GitOps repository, newest first.
-func (p *play) commits(ts *testscript.TestScript) (out string) {
-	tip := p.tip(ts)
+// commits lists the subjects in a GitOps repository, newest first.
+func (p *play) commits(ts *testscript.TestScript, in *gittest.Repository) (out string) {
+	tip := p.tip(ts, in)
 	if tip == "" {
 		return "(none)"
 	}
-	messages, err := p.world.gitops.Messages(p.ctx, tip)
+	messages, err := in.Messages(p.ctx, tip)
 	ts.Check(err)
 	for _, message := range messages {
 		subject, _, _ := strings.Cut(message, "\n")
@@ -89,13 +109,13 @@ func (p *play) commits(ts *testscript.TestScript) (out string) {
 	return out
 }
 
-// tree lists the GitOps repository's files.
-func (p *play) tree(ts *testscript.TestScript) []string {
-	tip := p.tip(ts)
+// tree lists a GitOps repository's files.
+func (p *play) tree(ts *testscript.TestScript, in *gittest.Repository) []string {
+	tip := p.tip(ts, in)
 	if tip == "" {
 		return []string{"(empty)"}
 	}
-	lines, err := p.world.gitops.List(p.ctx, tip)
+	lines, err := in.List(p.ctx, tip)
 	ts.Check(err)
 	for i, line := range lines {
 		lines[i] = strings.SplitN(line, " ", 3)[2]

@@ -22,6 +22,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
+	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
 // TestScenarios plays testdata/scenarios: people act on the stand-in GitHub, its
@@ -54,10 +55,12 @@ type play struct {
 	world     *world
 	clock     *stoppedClock
 	log       *lockedBuffer
+	sent      outgoing
 	validator *openapi.Validator
 	registry  *faultyRegistry
 	gateway   *standInGateway
 	repos     map[string]*githubtest.Repository
+	served    map[string]*gittest.Repository // the GitOps repositories beside the first
 	pulls     map[string]*githubtest.PullRequest
 	branches  map[string]string // of pull requests, by alias
 	cis       map[string]*githubtest.CI
@@ -139,7 +142,7 @@ func setUpPlay(env *testscript.Env) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &play{
 		t: env.T(), ctx: ctx, dir: dir, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
-		registry: &faultyRegistry{}, gateway: &standInGateway{status: http.StatusServiceUnavailable}, repos: map[string]*githubtest.Repository{}, pulls: map[string]*githubtest.PullRequest{},
+		registry: &faultyRegistry{}, gateway: &standInGateway{status: http.StatusServiceUnavailable}, repos: map[string]*githubtest.Repository{}, served: map[string]*gittest.Repository{}, pulls: map[string]*githubtest.PullRequest{},
 		branches: map[string]string{}, cis: map[string]*githubtest.CI{}, known: map[string]string{},
 	}
 	env.Values[playKey{}] = p
@@ -156,33 +159,24 @@ func setUpPlay(env *testscript.Env) error {
 
 // end closes the world and holds the scenario to what every one must keep:
 // requests and answers as GitHub describes them, no request while GitHub said to
-// wait, no secret in the log.
+// wait, no secret in anything that the bot wrote.
 func (p *play) end() {
+	defer func() { _ = os.RemoveAll(p.dir) }()
 	if p.world == nil {
 		return
 	}
 	banned := p.world.github.BannedRequests()
+	broken, err := p.world.leaks(p.ctx, p.world.marks(), p.log.String(), &p.sent)
+	if err != nil {
+		broken = append(broken, fmt.Sprintf("it is not known whether it tells secrets: %v", err))
+	}
 	if err := p.world.close(); err != nil {
 		p.t.Log("close: ", err)
 	}
-	log := p.log.String()
-	var broken []string
 	broken = append(broken, p.validator.Violations()...)
 	if banned > 0 {
 		broken = append(broken, fmt.Sprintf("%d requests were sent while GitHub said to wait", banned))
 	}
-	for _, secret := range p.world.cfg.GitHubWebhookSecret {
-		if strings.Contains(log, secret.Reveal()) {
-			broken = append(broken, "the webhook secret is in the log")
-		}
-	}
-	if token := p.world.cfg.ArgoCDToken; !token.IsZero() && strings.Contains(log, token.Reveal()) {
-		broken = append(broken, "the token for Argo CD is in the log")
-	}
-	if strings.Contains(log, "PRIVATE KEY") || strings.Contains(log, "ghs_") {
-		broken = append(broken, "a key or a token is in the log")
-	}
-	_ = os.RemoveAll(p.dir)
 	if len(broken) > 0 {
 		p.t.Fatal(strings.Join(broken, "\n"))
 	}
@@ -203,7 +197,7 @@ func (p *play) start(ts *testscript.TestScript, args []string) {
 	maps.Copy(env, settings(args))
 	var err error
 	p.world, err = newWorld(p.ctx, worldOptions{
-		dir: p.dir, now: p.clock.now, env: env, argocd: withArgoCD, github: p.validator.Middleware, registry: p.registry.wrap, key: sharedKey,
+		dir: p.dir, now: p.clock.now, env: env, argocd: withArgoCD, github: func(next http.Handler) http.Handler { return p.sent.record(p.validator.Middleware(next)) }, registry: p.registry.wrap, key: sharedKey,
 		log: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ts.Check(err)

@@ -2,10 +2,7 @@ package main
 
 import (
 	"encoding/base64"
-	"encoding/pem"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,10 +11,13 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
 // The secrets of TestNoSecretIsTold, each with a mark of its own.
@@ -33,10 +33,11 @@ const (
 type canaries struct {
 	*testing.T
 	*world
-	log *lockedBuffer
-	// secretFiles hold secrets because an operator put them there.
-	secretFiles map[string]bool
-	marks       []string
+	log  *lockedBuffer
+	sent outgoing
+	// files hold secrets because an operator put them there.
+	files []string
+	more  []string // marks, beside those that every world has
 	// pushing lets CI push without a password; given counts the times that the bot
 	// gave it.
 	pushing atomic.Bool
@@ -47,11 +48,11 @@ func newCanaries(t *testing.T) *canaries {
 	t.Helper()
 	dir := t.TempDir()
 	docker, token := filepath.Join(dir, "docker.json"), filepath.Join(dir, "gitops.token")
-	c := &canaries{
-		T: t, log: &lockedBuffer{}, secretFiles: map[string]bool{docker: true, token: true, filepath.Join(dir, "app.pem"): true},
-		// An installation's token begins with ghs_, a JWT with eyJ.
-		marks: []string{canaryWebhook, canaryRegistry, canaryGit, canaryArgoCD, "ghs_", "Bearer eyJ", "PRIVATE KEY"},
-	}
+	c := &canaries{T: t, log: &lockedBuffer{}, files: []string{docker, token}, more: []string{
+		canaryRegistry, base64.StdEncoding.EncodeToString([]byte("idp:" + canaryRegistry)),
+		canaryGit, base64.StdEncoding.EncodeToString([]byte("x-access-token:" + canaryGit)),
+	}}
+	validate := githubDescription(t)
 	c.write(docker, `{"auths":{}}`)
 	c.write(token, canaryGit+"\n")
 	argocd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +61,8 @@ func newCanaries(t *testing.T) *canaries {
 	}))
 	t.Cleanup(argocd.Close)
 	w, err := newWorld(t.Context(), worldOptions{
-		dir: dir, log: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})), registry: c.guard, key: sharedKey, github: githubDescription(t),
+		dir: dir, log: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})), registry: c.guard, key: sharedKey,
+		github: func(next http.Handler) http.Handler { return c.sent.record(validate(next)) },
 		env: map[string]string{
 			"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_GITHUB_WRITES_PER_MINUTE": "0", "IDP_GITHUB_WEBHOOK_SECRET": canaryWebhook,
 			"IDP_IMAGES_DOCKER_CONFIG_FILE": docker, "IDP_GITOPS_TOKEN_FILE": token, "IDP_ARGOCD_URL": argocd.URL, "IDP_ARGOCD_TOKEN": canaryArgoCD,
@@ -72,7 +74,6 @@ func newCanaries(t *testing.T) *canaries {
 	c.world = w
 	t.Cleanup(func() { w.close() })
 	c.write(docker, fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, w.registryAddr, base64.StdEncoding.EncodeToString([]byte("idp:"+canaryRegistry))))
-	c.markFiles(docker)
 	w.git.RequireToken("x-access-token", canaryGit)
 	if err := w.start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -85,19 +86,6 @@ func (c *canaries) write(path, content string) {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		c.Fatal(err)
 	}
-}
-
-// markFiles takes some of the key, and the password as it is in its file and header.
-func (c *canaries) markFiles(docker string) {
-	c.Helper()
-	_, made, err := sharedKey()
-	if err != nil {
-		c.Fatal(err)
-	}
-	block, _ := pem.Decode(made)
-	encoded := base64.StdEncoding.EncodeToString(block.Bytes)
-	c.marks = append(c.marks, encoded[200:240], base64.StdEncoding.EncodeToString([]byte("idp:"+canaryRegistry)),
-		base64.StdEncoding.EncodeToString([]byte("x-access-token:"+canaryGit)))
 }
 
 // guard lets nobody see an image without the password, and says which one was wrong.
@@ -134,13 +122,15 @@ func (c *canaries) until(pr *githubtest.PullRequest, says string) {
 	}
 }
 
-// nowhere looks for the marks in something that idp wrote.
-func (c *canaries) nowhere(where, text string) {
+// nothing looks for secrets in all that idp wrote until now.
+func (c *canaries) nothing() {
 	c.Helper()
-	for _, mark := range c.marks {
-		if at := strings.Index(text, mark); at >= 0 {
-			c.Errorf("%s tells %q: …%.200s", where, mark, text[max(at-100, 0):])
-		}
+	found, err := c.leaks(c.Context(), append(c.marks(), c.more...), c.log.String(), &c.sent, c.files...)
+	if err != nil {
+		c.Error(err)
+	}
+	for _, where := range found {
+		c.Error(where)
 	}
 }
 
@@ -164,91 +154,90 @@ func TestNoSecretIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.until(pr, "refuses the push")
-	c.said(home, pr)
 	if _, err := pr.Comment("alice", "/idp preview\n/idp extend 24h"); err != nil {
 		t.Fatal(err)
 	}
 	c.until(pr, "olling")
-	c.said(home, pr)
 	pr.Close("alice")
 	c.until(pr, "pull request closed")
-	c.said(home, pr)
-	c.gitopsRepository()
-	c.metrics()
+	c.failed()
+	c.nothing()
 	if err := c.stopBot(); err != nil {
 		t.Fatal(err)
 	}
-	c.files()
-	c.nowhere("the log", c.log.String())
+	c.nothing()
 	if c.given.Load() <= 3 {
 		t.Error("the registry was never given its password: the test tests nothing")
 	}
 }
 
-// said looks at what stands on GitHub now.
-func (c *canaries) said(home *githubtest.Repository, pr *githubtest.PullRequest) {
+// failed shows that the failures on the way were counted.
+func (c *canaries) failed() {
 	c.Helper()
-	for _, comment := range pr.Comments() {
-		c.nowhere("a comment", comment.Body)
-	}
-	c.nowhere("a check", fmt.Sprintf("%+v", home.CheckRuns()))
-	c.nowhere("a deployment", fmt.Sprintf("%+v", home.Deployments()))
-}
-
-// metrics also shows that the failures on the way were counted.
-func (c *canaries) metrics() {
-	c.Helper()
-	answer, err := http.Get("http://" + c.main.MetricsAddr() + "/metrics")
-	if err != nil {
-		c.Fatal(err)
-	}
-	metrics, err := io.ReadAll(answer.Body)
-	if err := answer.Body.Close(); err != nil {
-		c.Fatal(err)
-	}
+	metrics, err := fetch("http://" + c.main.MetricsAddr() + "/metrics")
 	if err != nil {
 		c.Fatal(err)
 	}
 	for _, kind := range []string{"image", "commit", "refresh"} {
-		if !regexp.MustCompile(`idp_errors_total{kind="` + kind + `"} [1-9]`).Match(metrics) {
+		if !regexp.MustCompile(`idp_errors_total{kind="` + kind + `"} [1-9]`).MatchString(metrics) {
 			c.Errorf("failures of kind %s are not counted", kind)
 		}
 	}
-	c.nowhere("a metric", string(metrics))
 }
 
-func (c *canaries) gitopsRepository() {
-	c.Helper()
-	tip, err := c.gitops.Tip(c.Context(), branch)
-	if err != nil {
-		c.Fatal(err)
-	}
-	messages, err := c.gitops.Messages(c.Context(), tip)
-	if err != nil {
-		c.Fatal(err)
-	}
-	c.nowhere("a commit", strings.Join(messages, "\n"))
-	for commit := range len(messages) {
-		_, patch, err := c.gitops.Show(c.Context(), fmt.Sprintf("%s~%d", tip, commit))
+// TestLeaksAreFound plants each mark everywhere that is looked at: what finds nothing in
+// every scenario would find it.
+func TestLeaksAreFound(t *testing.T) {
+	t.Parallel()
+	c := newCanaries(t)
+	c.nothing()
+	for _, mark := range append(c.marks(), c.more...) {
+		planted := filepath.Join(c.options.dir, "state", "planted")
+		c.write(planted, "x"+mark+"y")
+		commit, err := c.gitops.Commit(t.Context(), branch, gittest.Edit{Put: []gitops.File{{Path: "planted", Content: []byte(mark)}}})
 		if err != nil {
-			c.Fatal(err)
+			t.Fatal(err)
 		}
-		c.nowhere("a file in the GitOps repository", patch)
+		var sent outgoing
+		sent.b.WriteString(mark)
+		found, err := c.leaks(t.Context(), []string{mark}, "a log with "+mark, &sent, c.files...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Join(found, "\n")
+		for _, where := range []string{"the log", "a request to GitHub", "an object of", planted} {
+			if !strings.Contains(all, where+" ") {
+				t.Errorf("%q is not found in %s (commit %s):\n%s", mark, where, commit, all)
+			}
+		}
 	}
 }
 
-// files looks at all that idp left on disk: the database and its log among it.
-func (c *canaries) files() {
-	c.Helper()
-	err := filepath.WalkDir(c.options.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || c.secretFiles[path] {
-			return err
+// TestCrashTellsNoSecret ends the real program as a crash would, with everything that
+// the runtime has to say.
+func TestCrashTellsNoSecret(t *testing.T) {
+	t.Parallel()
+	c := newCrashWorld(t)
+	p := startProcess(t, c.world)
+	c.open()
+	c.settled()
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	p.once.Do(func() {
+		if err := p.cmd.Wait(); err == nil {
+			t.Error("it ended well")
 		}
-		content, err := os.ReadFile(path)
-		c.nowhere(path, string(content))
-		return err
 	})
+	said := p.log.text.String() // it is not written any more
+	if !strings.Contains(said, "SIGQUIT: quit") || !strings.Contains(said, "goroutine ") {
+		t.Fatalf("that is no crash:\n%s", said)
+	}
+	found, err := c.leaks(t.Context(), c.marks(), said, &outgoing{})
 	if err != nil {
-		c.Error(err)
+		t.Fatal(err)
+	}
+	for _, where := range found {
+		t.Error(where)
 	}
 }

@@ -31,6 +31,7 @@ SIGTERM stops it in order: no new webhooks, what is under way is finished.`,
 			return err
 		}
 		m := NewMain(cfg, newLogger(cfg, p.stderr), time.Now)
+		m.out = p.stdout
 		if err := m.Open(cmd.Context()); err != nil {
 			return err
 		}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -41,6 +44,7 @@ type Main struct {
 	gitops *repo.Repo
 	// declared is what the platform team declares in it.
 	declared *declarations
+	policies *policies
 	argocd   *argocd.Client // nil where Argo CD is not configured
 	images   *images.Resolver
 
@@ -54,6 +58,10 @@ type Main struct {
 	observer  *previews.Observer
 	watch     *argocd.Watch
 	refreshes *refresher
+	// lanes are the ways into Git beside the server's own.
+	lanes *lanes
+	// out is where audit_log - leads.
+	out io.Writer
 	// loops run until the bot stops; wake lets those run that act on rows.
 	loops []previews.Loop
 	wake  wakes
@@ -64,15 +72,15 @@ type Main struct {
 }
 
 // wakes are the signals of the loops that act on rows.
-type wakes struct{ images, commits, reports, replies, observations previews.Signal }
+type wakes struct{ images, commits, lanes, reports, replies, audit, observations previews.Signal }
 
 func newWakes() wakes {
-	return wakes{previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal()}
+	return wakes{previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal()}
 }
 
 // all wakes every loop: a row changed, and any of them may have work.
 func (w wakes) all() {
-	for _, signal := range []previews.Signal{w.images, w.commits, w.reports, w.replies} {
+	for _, signal := range []previews.Signal{w.images, w.commits, w.lanes, w.reports, w.replies, w.audit} {
 		signal.Wake()
 	}
 }
@@ -81,7 +89,7 @@ func (w wakes) all() {
 func NewMain(cfg *Config, log *slog.Logger, now func() time.Time) *Main {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Main{cfg: cfg, log: log, now: now, registry: registry, wake: newWakes()}
+	return &Main{cfg: cfg, log: log, now: now, registry: registry, wake: newWakes(), out: os.Stdout}
 }
 
 // Open opens the store, prepares the peers' clients and listens. It fails only
@@ -128,6 +136,13 @@ func (m *Main) listen() (err error) {
 	if m.public, err = webhooks.Listen(m.cfg.Listen); err != nil {
 		return fmt.Errorf("listen for webhooks: %w", err)
 	}
+	if m.cfg.TLSCertFile != "" {
+		certificate, err := newCertificate(m.cfg.TLSCertFile, m.cfg.TLSKeyFile, m.log)
+		if err != nil {
+			return err
+		}
+		m.public = certificate.listener(m.public)
+	}
 	if m.metrics, err = net.Listen("tcp", m.cfg.MetricsListen); err != nil {
 		return fmt.Errorf("listen for metrics: %w", err)
 	}
@@ -148,6 +163,10 @@ func (m *Main) Close() error {
 				errs = append(errs, err)
 			}
 		}
+	}
+	if m.lanes != nil {
+		errs = append(errs, m.lanes.close())
+		m.lanes = nil
 	}
 	if m.gitops != nil {
 		errs = append(errs, m.gitops.Close())
@@ -177,6 +196,10 @@ func (m *Main) Run(ctx context.Context) error {
 		running.Go(func() { m.watch.Run(work) })
 	}
 	servers := []*http.Server{webhooks.NewServer(m.edge), webhooks.NewServer(m.scrapes())}
+	for _, server := range servers {
+		// What a stranger's handshake fails of is no warning.
+		server.ErrorLog = slog.NewLogLogger(m.log.Handler(), slog.LevelInfo)
+	}
 	failed := make(chan error, len(servers))
 	for i, listener := range []net.Listener{m.public, m.metrics} {
 		running.Go(func() {
@@ -185,7 +208,11 @@ func (m *Main) Run(ctx context.Context) error {
 			}
 		})
 	}
-	m.log.Info("idp is serving", "webhooks", "http://"+m.Addr()+"/webhooks/github", "metrics", "http://"+m.MetricsAddr()+"/metrics", "version", buildVersion())
+	scheme := "http://"
+	if m.cfg.TLSCertFile != "" {
+		scheme = "https://"
+	}
+	m.log.Info("idp is serving", "webhooks", scheme+m.Addr()+"/webhooks/github", "metrics", "http://"+m.MetricsAddr()+"/metrics", "version", buildVersion())
 	var err error
 	select {
 	case <-ctx.Done():
@@ -222,7 +249,17 @@ func (m *Main) drain(servers []*http.Server) error {
 
 // newEdge makes the public HTTP surface.
 func (m *Main) newEdge() (http.Handler, error) {
-	hook, err := webhooks.New(webhooks.Options{Secrets: m.cfg.GitHubWebhookSecret, Inbox: m.store, Now: m.now, Log: m.log, Registerer: m.registry})
+	var proxies []netip.Prefix
+	for _, text := range m.cfg.TrustedProxies {
+		proxy, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies: %w", err)
+		}
+		proxies = append(proxies, proxy)
+	}
+	hook, err := webhooks.New(webhooks.Options{
+		Secrets: m.cfg.GitHubWebhookSecret, Inbox: m.store, TrustedProxies: proxies, Now: m.now, Log: m.log, Registerer: m.registry,
+	})
 	if err != nil {
 		return nil, err
 	}

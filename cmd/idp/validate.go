@@ -26,27 +26,39 @@ type validation struct {
 	// Environments are those that a platform folder declares.
 	Environments []string     `json:"environments,omitempty"`
 	Errors       []spec.Error `json:"errors,omitempty"`
+	// Denied and Warned are what policies say; there are some only with --policies.
+	Denied []finding `json:"denied,omitempty"`
+	Warned []finding `json:"warned,omitempty"`
 }
 
 func newValidate(p *program) *cobra.Command {
-	var checkout string
+	var checkout, policies string
 	cmd := &cobra.Command{
 		Use:   "validate [FILE|DIR]",
 		Short: "Check a deploy.yaml or a platform folder, all mistakes at once",
 		Long: `Checks a .idp/deploy.yaml as the bot would: the file given, "-" for standard input,
 or the one in the repository at DIR, by default here. With --platform it is instead what
-the platform team declares in a checkout of the GitOps repository: environments.yaml and
-the classes of its platform folder. What a class leaves out is the server's
+the platform team declares in a checkout of the GitOps repository: environments.yaml,
+teams.yaml and the classes of its platform folder. What a class leaves out is the server's
 configuration, in whose place the defaults stand here.
 
+With --policies it is also put to the guardrails in a folder, and the starter set beside
+them: what a preview of it would ask for and be rendered to, and each environment that it
+names. The repository, the commit and who asks are made up, and the class is the default
+one.
+
 Prints every mistake with its line and column, and ends with exit status 3 when there
-are any.`,
-		Example: "  idp validate\n  idp validate path/to/repository -o json\n  idp validate --platform path/to/gitops",
+are any, 4 when policies refuse it.`,
+		Example: "  idp validate\n  idp validate path/to/repository -o json\n  idp validate --policies path/to/gitops/platform/policies\n  idp validate --platform path/to/gitops",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	output := addOutputFlag(cmd)
 	cmd.Flags().StringVar(&checkout, "platform", "", "checkout of the GitOps repository whose platform folder to check")
+	cmd.Flags().StringVar(&policies, "policies", "", "folder of policies, or a checkout that has platform/policies, to put it to")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if checkout != "" && policies != "" {
+			return misused(cmd, "--platform and --policies exclude each other")
+		}
 		if checkout != "" && len(args) > 0 {
 			return misused(cmd, "--platform and a deploy.yaml exclude each other")
 		}
@@ -62,6 +74,11 @@ are any.`,
 		if parsed != nil {
 			for _, s := range parsed.Services {
 				v.Services = append(v.Services, s.Name)
+			}
+		}
+		if v.Valid && policies != "" {
+			if v.Denied, v.Warned, err = guarded(cmd.Context(), policies, data, parsed); err != nil {
+				return err
 			}
 		}
 		return p.printValidation(*output, v, errs.Count(), `"idp schema" prints what is allowed`)
@@ -91,6 +108,9 @@ func (p *program) printValidation(output format, v validation, mistakes int, hin
 	} else if err := p.printVerdict(v); err != nil {
 		return err
 	}
+	if len(v.Denied) > 0 {
+		return fault.New(fault.Denied, fmt.Sprintf("policies refuse %s: %s", v.Path, plural(len(v.Denied), "reason")), "the platform team's policies say what is allowed; idp policy list NAME prints one of the starter set")
+	}
 	if v.Valid {
 		return nil
 	}
@@ -103,7 +123,13 @@ func (p *program) printVerdict(v validation) error {
 	for _, e := range v.Errors {
 		fmt.Fprintln(&b, e)
 	}
-	if v.Valid {
+	for _, f := range v.Denied {
+		fmt.Fprintln(&b, f.text(v.Path))
+	}
+	for _, f := range v.Warned {
+		fmt.Fprintln(&b, "warning: "+f.text(v.Path))
+	}
+	if v.Valid && len(v.Denied) == 0 {
 		of := strings.Join(append(v.Services, v.Environments...), ", ")
 		fmt.Fprintf(&b, "%s is valid: %s\n", v.Path, cmp.Or(of, "no environments"))
 	}

@@ -83,10 +83,11 @@ func (m *Main) wire() {
 	m.registry.MustRegister(m.errors)
 	class := m.cfg.Class()
 	appID := m.cfg.GitHubAppID
-	m.declared = &declarations{base: class, repo: m.gitops}
+	m.declared = &declarations{base: class, api: m.cfg.GitHubAPIURL, repo: m.gitops, now: m.now}
+	m.policies = &policies{repo: m.gitops, log: m.log}
 	m.handler = &bot.Handler{
 		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
-		Class: class, Platform: m.declared.current, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,
+		Class: class, Platform: m.declared.current, Recent: m.declared.recent, Guard: m.policies.guard, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,
 	}
 	m.sweeper = &bot.Sweeper{Store: m.store, GitHub: func(id int64) bot.Lister { return m.github.Installation(id) }, App: m.github, Now: m.now, Log: m.log}
 	m.reaper = previews.NewReaper(previews.ReaperOptions{Store: m.store, Class: class, Removed: m.wake.all, Now: m.now, Log: m.log, Registerer: m.registry})
@@ -97,19 +98,30 @@ func (m *Main) wire() {
 	if m.images != nil {
 		watcher.Resolver = m.images
 	}
+	m.handler.Compare = comparing{
+		images: watcher.Images, render: renderer(m.declared.class), files: m.filesOf,
+		failed: func(env previews.Environment, err error) {
+			m.log.Warn("what would change is not known", "env", env.Ref.String(), "error", err)
+		},
+	}.compare
 	latency := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "idp_end_to_end_seconds", Help: "Time from a webhook's arrival until what it asked for was pushed, waiting for images included.",
 		Buckets: prometheus.ExponentialBuckets(0.05, 2, 16),
 	})
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
-		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.class), List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
+		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.class), Policies: m.judging, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
 		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
-	reporter := &bot.Reporter{Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) }, Class: class, ClassOf: m.declared.reporting, AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log}
+	reporter := &bot.Reporter{
+		Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) },
+		Class: class, ClassOf: m.declared.reporting, NotesOf: m.declared.notes, Web: htmlURL(m.cfg.GitHubAPIURL),
+		AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log,
+	}
 	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Failed: m.failed("reply"), Now: m.now, Log: m.log}
+	m.lanes = newLanes(m, *committer)
 	m.loops = []previews.Loop{
-		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits),
+		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits), m.lanes.loop(),
 		reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies),
 	}
 	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -119,18 +131,22 @@ func (m *Main) wire() {
 	}, []string{"link"})
 	m.registry.MustRegister(took)
 	m.observer = &previews.Observer{
-		Store: m.store, Contains: m.gitops.Contains, Timeout: m.cfg.RolloutTimeout, TimeoutOf: func(e previews.Environment) time.Duration { return e.RolloutTimeout }, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
+		Store: m.store, Contains: m.lanes.contains, Timeout: m.cfg.RolloutTimeout, TimeoutOf: func(e previews.Environment) time.Duration { return e.RolloutTimeout }, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	if m.argocd != nil {
 		m.handler.Logs = m.logs
 		m.observer.Look = m.looking()
 		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
 		m.watch = m.argocd.Watch(told.add, m.log)
-		committer.Watched, m.observer.See, m.observer.Moved, m.observer.Blockers = true, m.see, told.take, m.blockers
-		m.refreshes = newRefresher(m.cfg.ArgoCDRoot, m.argocd.Refresh, m.failed("refresh"), m.log)
+		committer.Watched, m.lanes.committer.Watched = true, true
+		m.observer.See, m.observer.Moved, m.observer.Blockers = m.see, told.take, m.blockers
+		m.refreshes = newRefresher(m.rootOf, m.argocd.Refresh, m.failed("refresh"), m.log)
 		m.loops = append(m.loops, m.refreshes.loop(), m.refreshes.overdueLoop(m.store.Syncing, m.now))
 	}
 	m.loops = append(m.loops, m.observer.Loop(m.wake.observations))
+	if m.cfg.AuditLog != "" {
+		m.loops = append(m.loops, auditCopier{store: m.store, sink: m.cfg.AuditLog, out: m.out}.loop(m))
+	}
 	for i := range m.loops {
 		m.loops[i].Failed = m.failed(m.loops[i].Name)
 	}
@@ -166,6 +182,24 @@ func (m *Main) pushed(changed []previews.Environment) {
 	if m.refreshes != nil {
 		m.refreshes.changed(changed)
 	}
+}
+
+// filesOf returns the files of a folder in a commit of the repository that an
+// environment is in.
+func (m *Main) filesOf(ctx context.Context, env previews.Environment, commit, dir string) ([]gitops.File, error) {
+	in, err := m.lanes.repo(ctx, env.Lane)
+	if err != nil {
+		return nil, err
+	}
+	return in.Files(ctx, commit, dir)
+}
+
+// rootOf is the Application that syncs the lists of an environment's class.
+func (m *Main) rootOf(env previews.Environment) string {
+	if class, err := m.declared.class(env); err == nil && class.Root != "" {
+		return class.Root
+	}
+	return m.cfg.ArgoCDRoot
 }
 
 // classes returns the class that an environment belongs to.

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
@@ -116,14 +117,14 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 	return w, w.configure(keyFile)
 }
 
-// startGit serves the GitOps repository to whoever holds a token of the App that
-// may write it.
+// startGit serves the GitOps repository, and what more there comes to be of its kind, to
+// whoever holds a token of the App that may write it.
 func (w *world) startGit(ctx context.Context, dir string) (err error) {
 	if w.git, err = gittest.Start(ctx, filepath.Join(dir, "git")); err != nil {
 		return err
 	}
-	w.git.RequireAuth(func(_, password string) bool {
-		return w.github.TokenAllows(password, gitopsRepository, "contents", "write")
+	w.git.RequireAuth(func(name, _, password string) bool {
+		return w.github.TokenAllows(password, name, "contents", "write")
 	})
 	w.gitops, err = w.git.Create(ctx, gitopsRepository)
 	return err
@@ -249,9 +250,18 @@ func (w *world) busy(ctx context.Context) (string, error) {
 	if err != nil || len(awaiting) > 0 {
 		return "images", err
 	}
-	uncommitted, err := s.Uncommitted(ctx, 1)
+	uncommitted, err := s.Uncommitted(ctx, gitops.Lane{}, 1)
 	if err != nil || len(uncommitted) > 0 {
 		return "commits", err
+	}
+	lanes, err := s.Lanes(ctx)
+	if err != nil {
+		return "commits", err
+	}
+	for _, lane := range lanes {
+		if uncommitted, err = s.Uncommitted(ctx, lane, 1); err != nil || len(uncommitted) > 0 {
+			return "commits", err
+		}
 	}
 	unreported, err := s.Unreported(ctx, now, 1)
 	if err != nil || len(unreported) > 0 {

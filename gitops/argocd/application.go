@@ -42,6 +42,14 @@ type Application struct {
 	// names the objects that are not as in Git, "" where all are.
 	Rollouts  bool
 	OutOfSync string
+	// Skipped says that Argo CD does not sync the commit that it compared with, since it
+	// takes that for the one that it failed to sync.
+	Skipped bool
+	// Healed names the objects that the last sync put back: they were as in Git, and
+	// somebody changed them on the cluster. HealedAt is when it began; both are empty
+	// of every other sync.
+	Healed   string
+	HealedAt time.Time
 	// ReconciledAt is when Argo CD last compared; zero for never.
 	ReconciledAt time.Time
 	// Deleting is true while its objects are being removed.
@@ -73,9 +81,19 @@ type application struct {
 		OperationState *struct {
 			Phase      synccommon.OperationPhase `json:"phase"`
 			Message    string                    `json:"message"`
+			StartedAt  time.Time                 `json:"startedAt"`
 			SyncResult *struct {
 				Revision string `json:"revision"`
 			} `json:"syncResult"`
+			Operation struct {
+				Sync *struct {
+					SelfHealAttemptsCount int64 `json:"autoHealAttemptsCount"`
+					Resources             []struct {
+						Kind string `json:"kind"`
+						Name string `json:"name"`
+					} `json:"resources"`
+				} `json:"sync"`
+			} `json:"operation"`
 		} `json:"operationState"`
 		Conditions []condition `json:"conditions"`
 		Resources  []struct {
@@ -120,6 +138,7 @@ func (a *application) summary() Application {
 		if op.SyncResult != nil {
 			out.OperationRevision = op.SyncResult.Revision
 		}
+		out.Healed, out.HealedAt = a.healed()
 	}
 	if history := a.Status.History; len(history) > 0 {
 		out.SyncedRevision = history[len(history)-1].Revision
@@ -128,6 +147,7 @@ func (a *application) summary() Application {
 		out.SyncedRevision = out.Revision
 	}
 	out.Message, out.Error = a.message(), a.failure()
+	out.Skipped = slices.ContainsFunc(a.Status.Conditions, func(c condition) bool { return c.Type == v1alpha1.ApplicationConditionSyncError })
 	var differ []string
 	for _, r := range a.Status.Resources {
 		out.Rollouts = out.Rollouts || r.Group == rolloutGroup && r.Kind == "Rollout"
@@ -137,6 +157,23 @@ func (a *application) summary() Application {
 	}
 	out.OutOfSync = some(differ)
 	return out
+}
+
+// healed names what the last sync put back. A sync of Argo CD's own accord counts its
+// tries, and names its objects, only where it had synced that commit before.
+func (a *application) healed() (objects string, at time.Time) {
+	op := a.Status.OperationState
+	if op.Operation.Sync == nil || op.Operation.Sync.SelfHealAttemptsCount == 0 {
+		return "", time.Time{}
+	}
+	var names []string
+	for _, r := range op.Operation.Sync.Resources {
+		names = append(names, r.Kind+" "+r.Name)
+	}
+	if len(names) == 0 {
+		return "", time.Time{}
+	}
+	return some(names), op.StartedAt.UTC()
 }
 
 // Refused says that Argo CD could not compare, or that the cluster did not take what is in

@@ -99,6 +99,12 @@ func labels(repositoryID int64) map[string]string {
 	}
 }
 
+// generatePaths says, from the manifests, what is an Application's business: a push that
+// changes other environments' folders is none of it. The record beside the manifests is,
+// for a commit that changes nothing else to be tried by Argo CD where it skips one: what it
+// compared with while it still retried an older commit, it takes for tried.
+const generatePaths = ".."
+
 // template is the Application of one preview.
 func template(repositoryID int64, class platform.Class) v1alpha1.ApplicationSetTemplate {
 	appLabels := labels(repositoryID)
@@ -108,8 +114,7 @@ func template(repositoryID int64, class platform.Class) v1alpha1.ApplicationSetT
 			Name:   "{{ .name }}",
 			Labels: appLabels,
 			Annotations: map[string]string{
-				// A push that changes other folders of the repository is none of its business.
-				v1alpha1.AnnotationKeyManifestGeneratePaths: ".",
+				v1alpha1.AnnotationKeyManifestGeneratePaths: generatePaths,
 				gitops.KeyPullRequestURL:                    "{{ .url }}",
 			},
 		},
@@ -140,8 +145,9 @@ func applicationSpec(class platform.Class, policy *v1alpha1.SyncPolicy) v1alpha1
 
 // syncPolicy keeps the cluster as Git says. PruneLast is not among the options on
 // purpose: pruning would wait for everything to be healthy, and until then a
-// crashing revision would keep its own fix from being synced. The retries are
-// few for the same reason: they repeat the revision that failed.
+// crashing revision would keep its own fix from being synced. The retries end within
+// half a minute for the same reason: they repeat the revision that failed, and until
+// then neither a fix is synced nor what was closed taken down.
 func syncPolicy() *v1alpha1.SyncPolicy {
 	return &v1alpha1.SyncPolicy{
 		Automated: &v1alpha1.SyncPolicyAutomated{Prune: true, SelfHeal: true},
@@ -154,7 +160,7 @@ func syncPolicy() *v1alpha1.SyncPolicy {
 		},
 		Retry: &v1alpha1.RetryStrategy{
 			Limit:   3,
-			Backoff: &v1alpha1.Backoff{Duration: "5s", Factor: ptr(int64(2)), MaxDuration: "1m"},
+			Backoff: &v1alpha1.Backoff{Duration: "2s", Factor: ptr(int64(2)), MaxDuration: "10s"},
 		},
 	}
 }

@@ -107,7 +107,7 @@ func deployedTemplate(repositoryID int64, class platform.Class) v1alpha1.Applica
 			Name:   "{{ .name }}",
 			Labels: appLabels,
 			Annotations: map[string]string{
-				v1alpha1.AnnotationKeyManifestGeneratePaths: ".",
+				v1alpha1.AnnotationKeyManifestGeneratePaths: generatePaths,
 				gitops.KeyURL: "{{ .url }}",
 			},
 		},

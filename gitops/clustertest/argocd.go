@@ -32,6 +32,7 @@ func (c *Cluster) startArgoCD(ctx context.Context) error {
 		}
 	}
 	c.ArgoCD = "http://" + address(c.ports[portArgoServer])
+	c.ApplicationSetHook = "http://" + address(c.ports[portApplicationSetHook]) + "/api/webhook"
 	repoServer := address(c.ports[portRepoServer])
 	common := []string{
 		"--kubeconfig", c.Kubeconfig, "--namespace", ArgoCDNamespace, "--loglevel", "info",

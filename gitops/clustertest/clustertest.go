@@ -53,6 +53,8 @@ type Cluster struct {
 	APIServer, AdminToken, Kubeconfig string
 	// ArgoCD is the root of Argo CD's API, AdminPassword its admin's.
 	ArgoCD, AdminPassword string
+	// ApplicationSetHook is where the ApplicationSet controller takes webhooks.
+	ApplicationSetHook string
 	// Prometheus is the root of Prometheus' API. It scrapes what Scrape lists.
 	Prometheus string
 	// Git serves the repositories that tests make.

@@ -20,8 +20,10 @@ type Environment struct {
 	Namespace string
 	// Permission is the least permission at GitHub of who may deploy.
 	Permission string
-	// Users, when there are any, are the only logins that may, beside the permission.
-	Users []string
+	// Users and Teams, when there are any, are the only ones that may, beside the
+	// permission; Actions are the rules of single commands. See Access.
+	Users, Teams []string
+	Actions      map[string]Rule
 	// Checks are the names of check runs and statuses that must be green at the commit.
 	Checks []string
 	// Protected takes only commits of the default branch whose checks are green.

@@ -7,8 +7,10 @@ import "github.com/idp-bot/idp/gitops/spec"
 // platform team; their tags are both the schemas' keywords and what Load holds the
 // files to.
 
-// environmentsFile is platform/environments.yaml: the long-lived environments that repositories deploy to.
+// environmentsFile is platform/environments.yaml: the long-lived environments that repositories deploy to, and who may do what with them and with previews.
 type environmentsFile struct {
+	// Who may run commands about previews; everybody with write permission when left out.
+	Previews *previewsBlock `json:"previews"`
 	// The environments by name, such as staging: lower-case letters, digits and "-", at most 40. Each repository that deploys to one gets a namespace of its own.
 	Environments map[string]*environmentBlock `json:"environments"`
 }
@@ -21,8 +23,12 @@ type environmentBlock struct {
 	Namespace string `json:"namespace" jsonschema:"minLength=1,maxLength=63,pattern=^idp-.*\\{hash\\},default=idp-{repo}-{env}-{hash}"`
 	// The least permission for the repository at GitHub that deploying takes.
 	Permission string `json:"permission" jsonschema:"enum=write,enum=maintain,enum=admin,default=write"`
-	// The only people who may deploy, by their login at GitHub, beside the permission; everybody who has it when left out.
-	Users []string `json:"users" jsonschema:"minLength=1,maxLength=100,minItems=1,maxItems=200"`
+	// The only people who may deploy, by their login at GitHub, or LOGIN#ID to bind it to an account, beside the permission and the members of teams; everybody who has the permission when both are left out.
+	Users []string `json:"users" jsonschema:"minLength=1,maxLength=120,minItems=1,maxItems=200"`
+	// The only teams whose members may deploy, by their slug in the repository's organisation, beside the permission and the users.
+	Teams []string `json:"teams" jsonschema:"minLength=1,maxLength=100,minItems=1,maxItems=50"`
+	// What differs for single commands. Those that only look (diff, logs, status) take no more than write permission unless they stand here.
+	Actions *environmentActions `json:"actions"`
 	// The check runs and commit statuses, by name, that have to be green at the commit.
 	Checks []string `json:"checks" jsonschema:"minLength=1,maxLength=200,minItems=1,maxItems=50"`
 	// Take only commits of the default branch, with every required check green.
@@ -35,6 +41,108 @@ type environmentBlock struct {
 	Logs string `json:"logs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
 	// How long a deployment may take until it is healthy; the server's rollout_timeout when left out.
 	RolloutTimeout *spec.Span `json:"rollout_timeout" jsonschema:"example=30m"`
+}
+
+// previewsBlock is who may run commands about previews.
+type previewsBlock struct {
+	// The least permission for the repository at GitHub that commands about its previews take.
+	Permission string `json:"permission" jsonschema:"enum=write,enum=maintain,enum=admin,default=write"`
+	// The only people who may, by their login at GitHub, or LOGIN#ID to bind it to an account, beside the permission and the members of teams.
+	Users []string `json:"users" jsonschema:"minLength=1,maxLength=120,minItems=1,maxItems=200"`
+	// The only teams whose members may, by their slug in the repository's organisation, beside the permission and the users.
+	Teams []string `json:"teams" jsonschema:"minLength=1,maxLength=100,minItems=1,maxItems=50"`
+	// What differs for single commands. Those that only look (logs, status) take no more than write permission unless they stand here.
+	Actions *previewActions `json:"actions"`
+}
+
+// environmentActions are the commands about a long-lived environment, by name.
+type environmentActions struct {
+	// Who may deploy to it.
+	Deploy *changeRule `json:"deploy"`
+	// Who may promote to it.
+	Promote *changeRule `json:"promote"`
+	// Who may go back to a healthy release.
+	Rollback *changeRule `json:"rollback"`
+	// Who may stop what is rolling out.
+	Abort *changeRule `json:"abort"`
+	// Who may roll out again what failed.
+	Retry *changeRule `json:"retry"`
+	// Who may let a commit go that waits for an approval; never who asked for it or wrote it.
+	Approve *changeRule `json:"approve"`
+	// Who may keep it as it is.
+	Lock *changeRule `json:"lock"`
+	// Who may give it free.
+	Unlock *changeRule `json:"unlock"`
+	// Who may see what a deployment would change.
+	Diff *changeRule `json:"diff"`
+	// Who may read the last lines that its services wrote, where they are shown at all.
+	Logs *lookRule `json:"logs"`
+	// Who may ask how it is.
+	Status *lookRule `json:"status"`
+}
+
+// previewActions are the commands about a preview, by name.
+type previewActions struct {
+	// Who may bring one up.
+	Preview *changeRule `json:"preview"`
+	// Who may let one live longer.
+	Extend *changeRule `json:"extend"`
+	// Who may keep one until the pull request is closed.
+	Pin *changeRule `json:"pin"`
+	// Who may give a pinned one its time to live again.
+	Unpin *changeRule `json:"unpin"`
+	// Who may take one away.
+	Destroy *changeRule `json:"destroy"`
+	// Who may let a commit go that waits for an approval.
+	Approve *changeRule `json:"approve"`
+	// Who may read the last lines that its services wrote, where they are shown at all.
+	Logs *lookRule `json:"logs"`
+	// Who may ask how it is.
+	Status *lookRule `json:"status"`
+}
+
+// changeRule is who may run a command that changes something, or shows what others need not see. Users and teams that stand here take the place of all that stand outside; what is left out stays as it is there.
+type changeRule struct {
+	// The least permission for the repository at GitHub.
+	Permission string `json:"permission" jsonschema:"enum=write,enum=maintain,enum=admin"`
+	// The only people who may, beside the members of teams.
+	Users []string `json:"users" jsonschema:"minLength=1,maxLength=120,minItems=1,maxItems=200"`
+	// The only teams whose members may, beside the users.
+	Teams []string `json:"teams" jsonschema:"minLength=1,maxLength=100,minItems=1,maxItems=50"`
+}
+
+// lookRule is who may run a command that only looks: everybody with write permission, where nothing else stands here.
+type lookRule struct {
+	// The least permission for the repository at GitHub. On a public repository everybody has read.
+	Permission string `json:"permission" jsonschema:"enum=read,enum=triage,enum=write,enum=maintain,enum=admin,default=write"`
+	// The only people who may, beside the members of teams.
+	Users []string `json:"users" jsonschema:"minLength=1,maxLength=120,minItems=1,maxItems=200"`
+	// The only teams whose members may, beside the users.
+	Teams []string `json:"teams" jsonschema:"minLength=1,maxLength=100,minItems=1,maxItems=50"`
+}
+
+// teamsFile is platform/teams.yaml: which team owns which repository.
+type teamsFile struct {
+	// Let a repository that no team lists here name no team in its deploy.yaml.
+	Strict bool `json:"strict" jsonschema:"default=false"`
+	// The teams by name, as a deploy.yaml names them.
+	Teams map[string]*teamBlock `json:"teams"`
+}
+
+// teamBlock is one team and what it owns.
+type teamBlock struct {
+	// The repositories that it owns; each belongs to one team.
+	Repositories []*repositoryBlock `json:"repositories" jsonschema:"minItems=1,maxItems=2000"`
+	// The team at GitHub, as ORGANISATION/SLUG, for readers to know whom to ask.
+	GitHub string `json:"github" jsonschema:"minLength=3,maxLength=140,pattern=^[A-Za-z0-9-]+/[a-z0-9_.-]+$,example=acme/payments"`
+}
+
+// repositoryBlock is one repository.
+type repositoryBlock struct {
+	// GitHub's id of it, which outlives renames: "gh api repos/OWNER/NAME --jq .id" prints it.
+	ID *int64 `json:"id" jsonschema:"required,minimum=1,maximum=9007199254740991"`
+	// Its name as OWNER/NAME, for readers.
+	Name string `json:"name" jsonschema:"minLength=3,maxLength=140,example=acme/payments-api"`
 }
 
 // classFile is a file of platform/classes: what differs for the environments of a class from the server's configuration, whose keys these are, without preview_ in front.

@@ -12,9 +12,11 @@ import (
 const (
 	// Dir is the folder of the GitOps repository that is the platform team's.
 	Dir = "platform"
-	// EnvironmentsPath declares the environments beside previews, and ClassesDir has a
-	// file "<name>.yaml" for each class.
+	// EnvironmentsPath declares the environments beside previews, and who may do what;
+	// TeamsPath says whose repositories are, and ClassesDir has a file "<name>.yaml" for
+	// each class.
 	EnvironmentsPath = Dir + "/environments.yaml"
+	TeamsPath        = Dir + "/teams.yaml"
 	ClassesDir       = Dir + "/classes"
 )
 
@@ -25,6 +27,10 @@ type Platform struct {
 	Classes map[string]Class
 	// Environments are sorted by name.
 	Environments []Environment
+	// Previews is who may run commands about previews.
+	Previews Access
+	// Teams says which team owns which repository.
+	Teams Teams
 }
 
 // Environment returns the declared environment of that name.
@@ -84,10 +90,15 @@ func Load(files []gitops.File, base Class) (Platform, spec.Errors) {
 	for _, f := range files {
 		switch f.Path {
 		case EnvironmentsPath:
-			environments, wrong := loadEnvironments(f, out.Classes, base.Name)
-			out.Environments, errs = environments, append(errs, wrong...)
+			environments, access, wrong := loadEnvironments(f, out.Classes, base.Name)
+			out.Environments, out.Previews, errs = environments, access, append(errs, wrong...)
+		case TeamsPath:
+			teams, wrong := loadTeams(f)
+			out.Teams, errs = teams, append(errs, wrong...)
 		case Dir + "/environments.yml":
 			errs = append(errs, misnamed(f.Path, EnvironmentsPath))
+		case Dir + "/teams.yml":
+			errs = append(errs, misnamed(f.Path, TeamsPath))
 		}
 	}
 	if len(errs) > 0 {

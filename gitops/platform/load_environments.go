@@ -14,9 +14,11 @@ import (
 
 // loadEnvironments reads platform/environments.yaml. An environment without a class
 // has the one that is called fallback.
-func loadEnvironments(f gitops.File, classes map[string]Class, fallback string) ([]Environment, spec.Errors) {
+func loadEnvironments(f gitops.File, classes map[string]Class, fallback string) ([]Environment, Access, spec.Errors) {
 	var file environmentsFile
 	doc := spec.Decode(f.Path, f.Content, &file)
+	previews := file.Previews.access()
+	checkAccess(doc, "previews", previews)
 	var out []Environment
 	for _, name := range slices.Sorted(maps.Keys(file.Environments)) {
 		at := spec.Join("environments", name)
@@ -36,17 +38,17 @@ func loadEnvironments(f gitops.File, classes map[string]Class, fallback string) 
 				env.Class, ClassesDir, env.Class, strings.Join(known, ", "))
 		}
 		checkNamespace(doc, spec.Join(at, "namespace"), env.Namespace)
-		checkUsers(doc, spec.Join(at, "users"), env.Users)
+		checkAccess(doc, at, env.Access())
 		unique(doc, spec.Join(at, "checks"), env.Checks)
 		out = append(out, env)
 	}
-	return out, doc.Errors()
+	return out, previews, doc.Errors()
 }
 
 func (b *environmentBlock) environment(name, class string) Environment {
 	return Environment{
 		Name: name, Class: cmp.Or(b.Class, class), Namespace: b.Namespace,
-		Permission: cmp.Or(b.Permission, PermissionWrite), Users: b.Users, Checks: b.Checks,
+		Permission: cmp.Or(b.Permission, PermissionWrite), Users: b.Users, Teams: b.Teams, Actions: b.Actions.rules(), Checks: b.Checks,
 		Protected: b.Protected, Approval: b.Approval, AutoDeploy: b.AutoDeploy,
 		Logs: LogMode(b.Logs), RolloutTimeout: b.RolloutTimeout.Duration(),
 	}
@@ -82,21 +84,6 @@ func checkNamespace(doc *spec.Document, field, pattern string) {
 	case len(validation.IsDNS1123Label(name)) > 0:
 		doc.Report(field, spec.KindFormat, `namespace %q gives no valid name: expected lower-case letters, digits and "-", with a letter or digit at the end`, pattern)
 	}
-}
-
-var login = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
-
-func checkUsers(doc *spec.Document, field string, users []string) {
-	for i, user := range users {
-		if at := spec.Index(field, i); doc.OK(at) && !login.MatchString(user) {
-			doc.Suggest(at, spec.KindFormat, strings.TrimPrefix(user, "@"), "%q is no login of a person at GitHub", user)
-		}
-	}
-	folded := make([]string, len(users))
-	for i, user := range users {
-		folded[i] = strings.ToLower(user)
-	}
-	unique(doc, field, folded)
 }
 
 // unique reports what is listed twice.

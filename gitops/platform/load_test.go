@@ -87,7 +87,14 @@ func whatLoaded(t *testing.T, got platform.Platform, errs spec.Errors) string {
 		}
 		classes[name] = differs
 	}
-	out, err := json.MarshalIndent(map[string]any{"classes": classes, "environments": got.Environments}, "", "  ")
+	loaded := map[string]any{"classes": classes, "environments": got.Environments}
+	if !cmp.Equal(got.Previews, platform.Access{}) {
+		loaded["previews"] = got.Previews
+	}
+	if !cmp.Equal(got.Teams, platform.Teams{}) {
+		loaded["teams"] = got.Teams
+	}
+	out, err := json.MarshalIndent(loaded, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,8 @@
 // Package platform holds what the platform team declares and idp only reads.
 //
 // A Class binds a kind of environment to where and how it runs, and an Environment
-// is a long-lived one that repositories deploy to, with who may deploy what. Load
-// reads both from the platform folder of the GitOps repository, strictly and with
+// is a long-lived one that repositories deploy to, with who may deploy what. Teams
+// says which team owns which repository. Load reads them from the platform folder of the GitOps repository, strictly and with
 // every mistake at once. Without a platform folder there is one class, built from
 // the server's configuration, and no environment beside previews.
 //
@@ -17,8 +17,7 @@ type Class struct {
 
 	// RepoURL is the GitOps repository's URL as Argo CD reads it; Branch its branch.
 	RepoURL, Branch string
-	// PushURL is the URL that idp pushes to, "" for that of the server's configuration.
-	// Mode is how a change gets onto the branch, ModePush where it is "".
+	// PushURL is the URL that idp pushes to, as far as that is known. Mode is how a change gets onto the branch, ModePush where it is "".
 	PushURL string
 	Mode    Mode
 	// ArgoCDNamespace is where ApplicationSets live; Project the AppProject of

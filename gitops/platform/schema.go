@@ -12,6 +12,8 @@ var (
 	environmentsSchema []byte
 	//go:embed class.schema.json
 	classSchema []byte
+	//go:embed teams.schema.json
+	teamsSchema []byte
 )
 
 // EnvironmentsSchema returns the JSON Schema (draft-07) of
@@ -20,3 +22,6 @@ func EnvironmentsSchema() []byte { return slices.Clone(environmentsSchema) }
 
 // ClassSchema returns the JSON Schema (draft-07) of a file of platform/classes.
 func ClassSchema() []byte { return slices.Clone(classSchema) }
+
+// TeamsSchema returns the JSON Schema (draft-07) of platform/teams.yaml.
+func TeamsSchema() []byte { return slices.Clone(teamsSchema) }

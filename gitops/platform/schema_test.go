@@ -30,6 +30,7 @@ func TestSchemasAreGenerated(t *testing.T) {
 	}{
 		{"environments.schema.json", EnvironmentsPath, environmentsFile{}, environmentNames, EnvironmentsSchema()},
 		{"class.schema.json", ClassesDir + "/*.yaml", classFile{}, nil, ClassSchema()},
+		{"teams.schema.json", TeamsPath, teamsFile{}, teamNames, TeamsSchema()},
 	} {
 		want, err := schemagen.Generate("files.go", test.title, test.root, test.rules)
 		if err != nil {
@@ -54,11 +55,17 @@ func environmentNames(s *invopop.Schema) {
 		Not: &invopop.Schema{Pattern: `^(preview|pr-[0-9]+)$`}}
 }
 
+// teamNames are the names that a deploy.yaml may give as its team.
+func teamNames(s *invopop.Schema) {
+	teams, _ := s.Properties.Get("teams")
+	teams.PropertyNames = &invopop.Schema{Pattern: teamName.String(), MaxLength: new(uint64(maxTeamName))}
+}
+
 // TestSchemasAgreeWithLoad: what Load takes is valid against the schemas, and what it
 // does not take for a reason that a schema can say is not.
 func TestSchemasAgreeWithLoad(t *testing.T) {
 	t.Parallel()
-	schemas := map[string]*jsonschema.Schema{EnvironmentsPath: compile(t, EnvironmentsSchema()), ClassesDir: compile(t, ClassSchema())}
+	schemas := map[string]*jsonschema.Schema{EnvironmentsPath: compile(t, EnvironmentsSchema()), ClassesDir: compile(t, ClassSchema()), TeamsPath: compile(t, TeamsSchema())}
 	sayable := []spec.ErrorKind{spec.KindUnknownKey, spec.KindMissing, spec.KindType, spec.KindChoice}
 	names, err := filepath.Glob("testdata/load/*.txtar")
 	if err != nil || len(names) == 0 {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/platform"
 	networkingv1 "k8s.io/api/networking/v1"
 )
@@ -74,6 +75,7 @@ func TestEgressAddresses(t *testing.T) {
 			t.Errorf("%s can be reached with nothing listed", addr)
 		}
 	}
+	figure.Tell(t, "%d private, metadata and denied addresses: 0 reachable; %d public ones: all", len(never), len(public))
 }
 
 func TestEgressListed(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	rolloutsv1alpha1 "github.com/argoproj/argo-rollouts/pkg/apis/rollouts/v1alpha1"
 	"github.com/google/go-cmp/cmp"
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 	appsv1 "k8s.io/api/apps/v1"
@@ -165,13 +166,16 @@ func drawInput(t *rapid.T) Input {
 func TestEveryRendering(t *testing.T) {
 	t.Parallel()
 	hosts := map[string]gitops.EnvironmentRef{}
+	each, drawn := figure.Scaled(t, environmentsPerCheck), 0
 	rapid.Check(t, func(t *rapid.T) {
-		for i := range environmentsPerCheck {
+		for i := range each {
 			in := drawInput(t)
 			checkRendering(t, in, i == 0)
 			checkHosts(t, in, hosts)
+			drawn++
 		}
 	})
+	figure.Tell(t, "%d drawn environments: every object of a listed kind in its own namespace, no two share a host", drawn)
 }
 
 // environmentsPerCheck makes of rapid's 100 checks a thousand environments, of

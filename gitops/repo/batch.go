@@ -11,6 +11,7 @@ import (
 // batch is a Commit that was found valid, with the tree that each change wants.
 type batch struct {
 	subject, body string
+	trailers      [][2]string
 	changes       []wanted
 	shared        []gitops.File
 	invalid       []Conflict
@@ -31,7 +32,10 @@ func (w wanted) accepts(tree string) bool {
 // newBatch validates c. An invalid change is set apart, so that it keeps no other
 // from landing; invalid shared files make the whole commit invalid.
 func newBatch(c Commit) (batch, error) {
-	b := batch{subject: c.Subject, body: c.Body, shared: c.Shared, whole: c.Whole}
+	b := batch{subject: c.Subject, body: c.Body, trailers: c.Trailers, shared: c.Shared, whole: c.Whole}
+	if err := validTrailers(c.Trailers); err != nil {
+		return batch{}, err
+	}
 	if err := validFiles(gitops.ApplicationSetsDir, c.Shared); err != nil {
 		return batch{}, fmt.Errorf("shared files: %w", err)
 	}
@@ -57,10 +61,8 @@ func validChange(c Change) error {
 	if !validKey(c.Key) {
 		return fmt.Errorf("change key %.80q: %w: 1 to 200 characters of printable ASCII without blanks", c.Key, ErrInvalid)
 	}
-	for _, t := range c.Trailers {
-		if !validTrailerName(t[0]) {
-			return fmt.Errorf("trailer %.80q: %w", t[0], ErrInvalid)
-		}
+	if err := validTrailers(c.Trailers); err != nil {
+		return err
 	}
 	for _, tree := range c.Accept {
 		if tree != "" && tree != AnyTree && !isSHA(tree) {
@@ -82,6 +84,15 @@ func validChange(c Change) error {
 func validKey(key string) bool {
 	return key != "" && len(key) <= 200 &&
 		strings.IndexFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}
+
+func validTrailers(trailers [][2]string) error {
+	for _, t := range trailers {
+		if !validTrailerName(t[0]) {
+			return fmt.Errorf("trailer %.80q: %w", t[0], ErrInvalid)
+		}
+	}
+	return nil
 }
 
 func validTrailerName(name string) bool {
@@ -131,13 +142,18 @@ func (b *batch) message(changes []wanted) string {
 	if b.epoch != "" {
 		m.WriteString(trailerEpoch + ": " + oneLine(b.epoch) + "\n")
 	}
+	writeTrailers(&m, b.trailers)
 	for _, c := range changes {
 		m.WriteString(trailerChange + ": " + c.Key + "\n")
-		for _, t := range c.Trailers {
-			m.WriteString(t[0] + ": " + oneLine(t[1]) + "\n")
-		}
+		writeTrailers(&m, c.Trailers)
 	}
 	return strings.TrimRight(m.String(), "\n") + "\n"
+}
+
+func writeTrailers(m *strings.Builder, trailers [][2]string) {
+	for _, t := range trailers {
+		m.WriteString(t[0] + ": " + oneLine(t[1]) + "\n")
+	}
 }
 
 func (b *batch) headline(changes []wanted) string {

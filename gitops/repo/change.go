@@ -41,7 +41,9 @@ const AnyTree = "*"
 type Commit struct {
 	// Subject and Body make the message; Subject may be empty when there are Changes.
 	Subject, Body string
-	Changes       []Change
+	// Trailers are of the commit as a whole, ahead of those of its changes.
+	Trailers [][2]string
+	Changes  []Change
 	// Shared are files below applicationsets/ that are replaced outright,
 	// whatever they held. Nil Content removes the file.
 	Shared []gitops.File

@@ -24,6 +24,12 @@ type pushOutcome struct {
 // what was read. sha is a child of that tip, so that --force-with-lease, git's
 // name for compare-and-swap, never forces anything.
 func (r *Repo) push(ctx context.Context, sha string) pushOutcome {
+	return r.pushRef(ctx, sha, r.branchRef(), r.tip.sha)
+}
+
+// pushRef gives a ref of the remote the commit sha, "" to delete it, where the ref is
+// what is expected, "" for one that there is not.
+func (r *Repo) pushRef(ctx context.Context, sha, ref, expected string) pushOutcome {
 	env, secrets, err := r.credentialEnv(ctx)
 	if err != nil {
 		return pushOutcome{err: err}
@@ -34,8 +40,8 @@ func (r *Repo) push(ctx context.Context, sha string) pushOutcome {
 	_, err = r.git.Run(ctx, gitexec.Command{
 		Args: []string{
 			"push", "--porcelain", "--no-progress", "--no-verify", "--no-recurse-submodules",
-			"--force-with-lease=" + r.branchRef() + ":" + r.tip.sha,
-			"--", "origin", sha + ":" + r.branchRef(),
+			"--force-with-lease=" + ref + ":" + expected,
+			"--", "origin", sha + ":" + ref,
 		},
 		Env: env, Network: true,
 	})

@@ -46,15 +46,20 @@ func (r *Repo) local(ctx context.Context, c gitexec.Command) ([]byte, error) {
 
 // lsRemote returns the branch's tip at the remote, "" when there is none.
 func (r *Repo) lsRemote(ctx context.Context) (string, error) {
+	return r.remoteRef(ctx, r.branchRef())
+}
+
+// remoteRef returns the commit of a ref at the remote, "" when there is no such ref.
+func (r *Repo) remoteRef(ctx context.Context, wanted string) (string, error) {
 	out, err := r.network(ctx, "read the GitOps repository", gitexec.Command{
-		Args: []string{"ls-remote", "--quiet", "--", "origin", r.branchRef()},
+		Args: []string{"ls-remote", "--quiet", "--", "origin", wanted},
 	})
 	if err != nil {
 		return "", err
 	}
 	for line := range strings.Lines(string(out)) {
 		// The pattern matches the ends of names; only the whole name is meant.
-		if sha, ref, _ := strings.Cut(strings.TrimSpace(line), "\t"); ref == r.branchRef() && isSHA(sha) {
+		if sha, ref, _ := strings.Cut(strings.TrimSpace(line), "\t"); ref == wanted && isSHA(sha) {
 			return sha, nil
 		}
 	}

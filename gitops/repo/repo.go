@@ -159,6 +159,10 @@ func (r *Repo) Ping(ctx context.Context) error {
 	return err
 }
 
+// Remote returns the branch's tip at the remote, "" where there is no such branch. It
+// fetches nothing and does not wait for a push that is under way, as Tip does.
+func (r *Repo) Remote(ctx context.Context) (string, error) { return r.lsRemote(ctx) }
+
 // Tip reads the branch's tip from the remote and fetches it; "" means that the
 // branch does not exist.
 func (r *Repo) Tip(ctx context.Context) (string, error) {
@@ -170,6 +174,13 @@ func (r *Repo) Tip(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return r.tip.sha, nil
+}
+
+// CheckURL says whether a text can be the URL of a GitOps repository, as Options has it.
+// The error wraps ErrInvalid.
+func CheckURL(raw string) error {
+	_, err := parseURL(raw)
+	return err
 }
 
 // scpLike is git's "user@host:path".

@@ -30,7 +30,7 @@ func scalarInto(n *yaml.Node, v reflect.Value, name string, tag keywords) *probl
 		return notScalar(n, v.Type())
 	}
 	switch v.Interface().(type) {
-	case int32:
+	case int32, int64:
 		return wholeInto(n, v, name, tag)
 	case bool:
 		b, p := readBool(n)
@@ -64,7 +64,7 @@ func scalarInto(n *yaml.Node, v reflect.Value, name string, tag keywords) *probl
 // which is a mapping to YAML, is what people mean as text.
 func notScalar(n *yaml.Node, t reflect.Type) *problem {
 	want := map[reflect.Type]string{
-		reflect.TypeFor[int32](): "a whole number", reflect.TypeFor[bool](): "true or false",
+		reflect.TypeFor[int32](): "a whole number", reflect.TypeFor[int64](): "a whole number", reflect.TypeFor[bool](): "true or false",
 		reflect.TypeFor[span](): "a duration such as 5m", reflect.TypeFor[errorRate](): `a percentage such as ">1%"`,
 		reflect.TypeFor[quantity](): "a quantity",
 	}[t]
@@ -84,7 +84,7 @@ func wholeInto(n *yaml.Node, v reflect.Value, name string, tag keywords) *proble
 	if p != nil {
 		return p
 	}
-	i, err := strconv.ParseInt(digits, 10, 32)
+	i, err := strconv.ParseInt(digits, 10, v.Type().Bits())
 	if err != nil || i < tag.minimum || i > tag.maximum {
 		return &problem{KindRange, fmt.Sprintf("%s %s is out of range: expected %d to %d", name, digits, tag.minimum, tag.maximum), ""}
 	}

@@ -12,6 +12,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 	k8syaml "sigs.k8s.io/yaml"
+
+	"github.com/idp-bot/idp/gitops/figure"
 )
 
 func TestParseValid(t *testing.T) {
@@ -34,7 +36,9 @@ func TestParseValid(t *testing.T) {
 
 func TestParseInvalid(t *testing.T) {
 	t.Parallel()
-	for _, file := range corpus(t, "invalid") {
+	files := corpus(t, "invalid")
+	figure.Tell(t, "%d hostile or mistaken documents: each refused with its reason", len(files))
+	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			got, errs := Parse(Path, read(t, file))

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// The types of values that Decode knows beside string, bool, int32, lists, blocks
+// The types of values that Decode knows beside string, bool, int32, int64, lists, blocks
 // and mappings of names to blocks; all may be pointers.
 type (
 	// Span is a duration such as "90m" or "7d", longer than 0.

@@ -97,14 +97,15 @@ func (s *Store) LatchBreaker(ctx context.Context, reason string) error {
 
 // ConfirmBreaker lets inferred removals go on; by says who takes it on them.
 func (s *Store) ConfirmBreaker(ctx context.Context, by string) error {
-	err := s.changeBreaker(ctx, func(b previews.Breaker) previews.Breaker { return b.Confirm(by, s.now().UTC()) })
+	entry := previews.Audit{Actor: by, Action: "confirm removals", Allowed: true, Reason: "by the operator of the server"}
+	err := s.changeBreaker(ctx, func(b previews.Breaker) previews.Breaker { return b.Confirm(by, s.now().UTC()) }, entry)
 	if err != nil {
 		return fmt.Errorf("confirm breaker: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) changeBreaker(ctx context.Context, fn func(previews.Breaker) previews.Breaker) error {
+func (s *Store) changeBreaker(ctx context.Context, fn func(previews.Breaker) previews.Breaker, audit ...previews.Audit) error {
 	return s.inTx(ctx, "breaker", func(tx *sql.Tx) error {
 		b, err := readBreaker(tx.QueryRowContext, ctx)
 		if err != nil {
@@ -116,6 +117,9 @@ func (s *Store) changeBreaker(ctx context.Context, fn func(previews.Breaker) pre
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO breaker (id, doc) VALUES (1, ?)
 			ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`, string(doc))
-		return err
+		if err != nil {
+			return err
+		}
+		return insertAudit(ctx, tx, "", s.now(), audit)
 	})
 }

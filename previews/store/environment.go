@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/idp-bot/idp/gitops"
@@ -196,7 +197,10 @@ func (s *Store) updateRow(ctx context.Context, tx *sql.Tx, rowID int64, fn func(
 	case err != nil:
 		return before, err
 	}
-	return after, s.replace(ctx, tx, before, &after)
+	if err := s.replace(ctx, tx, before, &after); err != nil {
+		return after, err
+	}
+	return after, insertAudit(ctx, tx, "", s.now(), previews.Decided(before, after))
 }
 
 // replace writes after where before stands. The identity of a row never changes.
@@ -217,7 +221,7 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environ
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE environments SET
-		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?,
+		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?, lane = ?, proposed = ?, preview = ?, author = ?, team = ?,
 		wanted_at = ?, image_check_at = ?, expires_at = ?, report_rank = ?,
 		unreported_since = CASE WHEN version = reported_version THEN ? ELSE unreported_since END,
 		report_not_before = CASE WHEN report_not_before = ? OR report_not_before < 0 AND ? THEN 0 ELSE report_not_before END
@@ -227,7 +231,16 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environ
 
 // outpaces says that there is more to say of an environment than how far it has come.
 func outpaces(before previews.Environment, after *previews.Environment) bool {
-	return after.State() != before.State() || after.HeadSHA != before.HeadSHA || after.RecheckAt != before.RecheckAt
+	return after.State() != before.State() || after.HeadSHA != before.HeadSHA || after.RecheckAt != before.RecheckAt || requeued(before, after)
+}
+
+// requeued says that there is something new to say to those who wait for their turn.
+func requeued(before previews.Environment, after *previews.Environment) bool {
+	if !before.Declared() || !after.Declared() {
+		return false
+	}
+	was, is := before.Deployed, after.Deployed
+	return !reflect.DeepEqual(was.Queue, is.Queue) || !reflect.DeepEqual(was.Lock, is.Lock)
 }
 
 // create writes a new row and fills in its RowID and Version.
@@ -242,9 +255,9 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment)
 		return err
 	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO environments (
-		version, doc, diff, head_sha, state, present, committed, needs_commit,
+		version, doc, diff, head_sha, state, present, committed, needs_commit, lane, proposed, preview, author, team,
 		wanted_at, image_check_at, expires_at, report_rank, unreported_since, repository_id, env_id, name, folder)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
 		append(p, stamp(now), e.Ref.RepositoryID, e.Ref.Key(), e.Ref.Name(), e.Ref.Owner+"/"+e.Ref.Repo)...).Scan(&e.RowID)
 	if !isTaken(err) {
 		return err
@@ -268,6 +281,10 @@ func project(e *previews.Environment) ([]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode environment %s: %w", e.Ref, err)
 	}
+	lane, err := laneColumn(e.Lane)
+	if err != nil {
+		return nil, err
+	}
 	var imageCheck, expires int64
 	if e.NeedsImages() {
 		imageCheck = max(stamp(e.NextImageCheck), 1)
@@ -276,7 +293,7 @@ func project(e *previews.Environment) ([]any, error) {
 		expires = stamp(e.ExpiresAt)
 	}
 	return []any{
-		e.Version, string(doc), e.Diff, e.HeadSHA, string(e.State()), e.Wanted == previews.Present, e.Live(), e.NeedsCommit(),
+		e.Version, string(doc), e.Diff, e.HeadSHA, string(e.State()), e.Wanted == previews.Present, e.Live(), e.NeedsCommit(), lane, e.Proposal != nil, !e.Declared(), e.Author, e.Team,
 		stamp(e.WantedAt), imageCheck, expires, reportRank(e.State()),
 	}, nil
 }

@@ -23,7 +23,12 @@ var migrationFiles embed.FS
 type migration struct {
 	version int
 	sql     string
+	// then, where there is one, does in the same transaction what SQL cannot.
+	then func(context.Context, *sql.Tx) error
 }
+
+// afterwards are the steps' then, by version.
+var afterwards = map[int]func(context.Context, *sql.Tx) error{6: chainAudit}
 
 // migrations returns the steps in order.
 func migrations() ([]migration, error) {
@@ -43,7 +48,7 @@ func migrations() ([]migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		steps = append(steps, migration{version: version, sql: string(text)})
+		steps = append(steps, migration{version: version, sql: string(text), then: afterwards[version]})
 	}
 	return steps, nil
 }
@@ -103,6 +108,11 @@ func (m migration) apply(ctx context.Context, db *sql.DB) error {
 		m.sql,
 	} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+	}
+	if m.then != nil {
+		if err := m.then(ctx, tx); err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 	}

@@ -26,26 +26,10 @@ type Outcome struct {
 	Declared []*previews.Environment
 	// Effects follow in this order.
 	Effects []Effect
-	Audit   []Audit
+	// Audit are its entries; Apply fills in At, Delivery and their place in the chain.
+	Audit []previews.Audit
 	// Result says in a few words what came of the delivery.
 	Result string
-}
-
-// Audit records who asked for what, and what became of it.
-type Audit struct {
-	// At and Delivery are filled in by Apply.
-	At       time.Time
-	Delivery string
-
-	ActorID int64
-	Actor   string
-	// Action is the command or event, such as "extend 24h".
-	Action string
-	// Environment is "owner/repo/id", SHA the revision it concerns.
-	Environment, SHA string
-	Allowed          bool
-	// Reason is the rule that allowed or refused it.
-	Reason string
 }
 
 var (
@@ -86,7 +70,7 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 		if err := insertEffects(ctx, tx, o, now); err != nil {
 			return err
 		}
-		return insertAudit(ctx, tx, o, now)
+		return insertAudit(ctx, tx, o.Delivery, now, o.Audit)
 	})
 	if errors.Is(err, errDone) {
 		return nil
@@ -159,45 +143,4 @@ func insertEffects(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) er
 		}
 	}
 	return nil
-}
-
-func insertAudit(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
-	for _, a := range o.Audit {
-		_, err := tx.ExecContext(ctx, `INSERT INTO audit (at, delivery, actor_id, actor, action, environment, sha, allowed, reason)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			stamp(now), o.Delivery, a.ActorID, a.Actor, a.Action, a.Environment, a.SHA, a.Allowed, a.Reason)
-		if err != nil {
-			return fmt.Errorf("audit: %w", err)
-		}
-	}
-	return nil
-}
-
-// AuditLog returns the newest entries first; environment "" means all.
-func (s *Store) AuditLog(ctx context.Context, environment string, limit int) ([]Audit, error) {
-	defer s.metrics.time("audit_log")()
-	where, args := "1 = 1", []any{}
-	if environment != "" {
-		where, args = "environment = ?", append(args, environment)
-	}
-	rows, err := s.read.QueryContext(ctx, `SELECT at, delivery, actor_id, actor, action, environment, sha, allowed, reason
-		FROM audit WHERE `+where+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
-	if err != nil {
-		return nil, fmt.Errorf("read audit log: %w", err)
-	}
-	defer rows.Close()
-	var out []Audit
-	for rows.Next() {
-		var a Audit
-		var at int64
-		if err := rows.Scan(&at, &a.Delivery, &a.ActorID, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Allowed, &a.Reason); err != nil {
-			return nil, fmt.Errorf("read audit log: %w", err)
-		}
-		a.At = instant(at)
-		out = append(out, a)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read audit log: %w", err)
-	}
-	return out, nil
 }

@@ -24,6 +24,8 @@ type Report struct {
 	CheckRunID          int64
 	CheckSHA, CheckHash string
 	CheckDone           bool
+	// Queued are the check runs of commits that wait for their turn.
+	Queued []QueuedCheck `json:",omitempty"`
 	// An id of 0 beside a commit says that one was about to be created: it may exist.
 	// DeploymentID is the deployment of DeploymentSHA, DeploymentState its last status.
 	DeploymentID                   int64
@@ -32,7 +34,7 @@ type Report struct {
 	ReportedVersion int64
 	// NotBefore holds the next report back, after a failure or, where Paced says so, to keep
 	// the pace: that holds back what else there is to say of a rollout under way, and never a
-	// verdict or a newer commit.
+	// verdict, a newer commit or what waits for its turn.
 	NotBefore time.Time
 	Paced     bool
 	// Parked holds it back until ResumeReports: the repository is out of reach. GivenUp
@@ -42,6 +44,15 @@ type Report struct {
 	Attempts  int
 	LastError string
 	UpdatedAt time.Time
+}
+
+// QueuedCheck is the check run, by the name that it has, of a commit that waits for its
+// turn with a pull request, 0 for none. Hash is of its content, "" before it is written.
+type QueuedCheck struct {
+	SHA, Name string
+	PR        int
+	RunID     int64
+	Hash      string
 }
 
 // Reportable is an environment about which there is something new to say.

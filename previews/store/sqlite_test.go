@@ -306,3 +306,83 @@ func TestPrivateFile(t *testing.T) {
 		}
 	}
 }
+
+// A database from before the audit log was a chain gets one, and keeps what it holds.
+func TestMigrateChainsAudit(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "idp.db")
+	write, read, err := openSQLite(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps[:5] {
+		if err := step.apply(t.Context(), write); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []int{1, 2, 7} {
+		_, err := write.ExecContext(t.Context(), `INSERT INTO audit (id, at, delivery, actor_id, actor, action, environment, sha, allowed, reason)
+			VALUES (?, 1700000000123456789, 'guid', 3, 'ada', 'pin', 'acme/web/pr-1', 'c0ffee', 1, 'write')`, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(read.Close(), write.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, func(o *Options) { o.URL = "sqlite://" + path })
+	var chain previews.AuditChain
+	n := 0
+	err = s.EachAudit(t.Context(), 0, -1, func(a previews.Audit) error {
+		n++
+		if problem := chain.Check(a); problem != "" || a.Actor != "ada" || a.At.UnixNano() != 1700000000123456789 {
+			t.Errorf("%s: %+v", problem, a)
+		}
+		return nil
+	})
+	if err != nil || n != 3 || chain.Seq != 3 {
+		t.Errorf("%d entries, the last is %d (%v)", n, chain.Seq, err)
+	}
+}
+
+// TestAuditTampered changes the database behind the store's back.
+func TestAuditTampered(t *testing.T) {
+	t.Parallel()
+	for statement, want := range map[string]string{
+		`UPDATE audit SET allowed = 1 WHERE id = 3`:                 "entry 3 was altered",
+		`UPDATE audit SET actor = 'eve', actor_id = 9 WHERE id = 3`: "entry 3 was altered",
+		`UPDATE audit SET hash = '' WHERE id = 3`:                   "entry 3 was altered; entry 4 does not follow the entry before it",
+		`DELETE FROM audit WHERE id = 3`:                            "entry 3 is missing",
+		`UPDATE audit SET id = CASE id WHEN 3 THEN -4 ELSE -3 END WHERE id IN (3, 4); UPDATE audit SET id = -id WHERE id < 0`: "entry 3 does not follow the entry before it; entry 4 does not follow the entry before it; entry 5 does not follow the entry before it",
+	} {
+		s := open(t, nil)
+		if _, err := s.AddDelivery(t.Context(), Delivery{GUID: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		o := Outcome{Delivery: "one"}
+		for range 6 {
+			o.Audit = append(o.Audit, previews.Audit{ActorID: 3, Actor: "ada", Action: "deploy production", Reason: "no"})
+		}
+		if err := s.Apply(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		var chain previews.AuditChain
+		var found []string
+		err := s.EachAudit(t.Context(), 0, -1, func(a previews.Audit) error {
+			if problem := chain.Check(a); problem != "" {
+				found = append(found, problem)
+			}
+			return nil
+		})
+		if got := strings.Join(found, "; "); err != nil || got != want {
+			t.Errorf("%s:\n found %q\n want  %q (%v)", statement, got, want, err)
+		}
+	}
+}

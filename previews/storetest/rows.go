@@ -21,11 +21,13 @@ func testApply(t *testing.T, open Open) {
 	e.Diff = "+everything"
 	e.Problem = &previews.Problem{Kind: previews.ProblemSpec, SHA: e.SHA, Message: "no", Errors: []spec.Error{{Line: 3, Column: 9, Message: "no"}}, At: clock.Now()}
 	e.Images = []previews.Image{{Service: "web", Reference: "example.com/web:1", Digest: "sha256:1"}}
+	e.Fork = &previews.Fork{Base: "b", Taken: []string{"replicas"}, Left: []spec.Untaken{{Key: "image"}, {Key: "env.A", Why: "it refers"}}}
+	e.Clear(previews.Approval{SHA: e.SHA, Into: "main", By: "ada", ByID: 3, At: clock.Now()})
 	Deliver(t, s, store.Delivery{GUID: "one", RepositoryID: 7, PR: 42})
 	outcome := store.Outcome{
 		Delivery: "one", Environment: &e, Result: "decided",
 		Effects: []store.Effect{{Kind: "reaction", CommentID: 9, Content: "eyes"}},
-		Audit:   []store.Audit{{ActorID: 3, Actor: "ada", Action: "extend 24h", Environment: "acme/repo-7/pr-42", Allowed: true, Reason: "write"}},
+		Audit:   []previews.Audit{{ActorID: 3, Actor: "ada", Action: "extend 24h", Environment: "acme/repo-7/pr-42", Allowed: true, Reason: "write"}},
 	}
 	changed, cancel := s.Subscribe()
 	defer cancel()
@@ -52,7 +54,7 @@ func testApply(t *testing.T, open Open) {
 		t.Errorf("repeated: %v", err)
 	}
 	effects, _ := s.PendingEffects(t.Context(), clock.Now(), 10)
-	audit, _ := s.AuditLog(t.Context(), "acme/repo-7/pr-42", 10)
+	audit, _ := s.AuditLog(t.Context(), store.AuditFilter{Environment: "acme/repo-7/pr-42"})
 	if len(effects) != 1 || len(audit) != 1 || audit[0].Delivery != "one" || !audit[0].At.Equal(clock.Now()) {
 		t.Errorf("after repeating: effects %v, audit %v", effects, audit)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -27,7 +28,7 @@ func testRoundRobin(t *testing.T, open Open) {
 		100: {"1/pr-1", "2/pr-4", "3/pr-6", "1/pr-2", "3/pr-7", "1/pr-3", "1/pr-5"},
 		4:   {"1/pr-1", "2/pr-4", "3/pr-6", "1/pr-2"},
 	} {
-		got, err := s.Uncommitted(t.Context(), limit)
+		got, err := s.Uncommitted(t.Context(), gitops.Lane{}, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,6 +36,50 @@ func testRoundRobin(t *testing.T, open Open) {
 			t.Errorf("limit %d (-want +got):\n%s", limit, diff)
 		}
 	}
+}
+
+// Each lane has its own work, and one without any is not listed.
+func testLanes(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	elsewhere := gitops.Lane{URL: "https://git.example.com/acme/production.git", Branch: "main"}
+	proposed := gitops.Lane{Proposed: true}
+	rows := map[gitops.Lane]int64{}
+	for i, lane := range []gitops.Lane{{}, elsewhere, proposed} {
+		e := Preview(1, i+1, clock.Now())
+		e.Lane = lane
+		e.Resolve(nil, clock.Now())
+		rows[lane] = Add(t, s, e).RowID
+	}
+	for lane, row := range rows {
+		got, err := s.Uncommitted(t.Context(), lane, 10)
+		if err != nil || len(got) != 1 || got[0].RowID != row || got[0].Lane != lane {
+			t.Errorf("uncommitted in %s: %v, %v", lane, names(got), err)
+		}
+	}
+	lanes := func(want ...gitops.Lane) {
+		t.Helper()
+		got, err := s.Lanes(t.Context())
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("lanes (-want +got), error %v:\n%s", err, diff)
+		}
+	}
+	lanes(proposed, elsewhere)
+	commit(t, s, rows[elsewhere], clock.Now())
+	update(t, s, rows[proposed], func(e *previews.Environment) {
+		e.Propose(previews.Proposal{Generation: e.Generation, Branch: "idp/x", Tree: "1"})
+		e.Offer("idp/x", previews.Proposal{Number: 7})
+	})
+	lanes(proposed)
+	if got, err := s.Uncommitted(t.Context(), proposed, 10); err != nil || len(got) != 0 {
+		t.Errorf("what is proposed is still to be: %v, %v", names(got), err)
+	}
+	if got, err := s.Proposed(t.Context(), proposed); err != nil || len(got) != 1 || got[0].State() != previews.StateProposed {
+		t.Errorf("proposed: %v, %v", names(got), err)
+	}
+	// A class may come to push what it proposed before.
+	update(t, s, rows[proposed], func(e *previews.Environment) { e.Lane = gitops.Lane{} })
+	lanes(gitops.Lane{})
 }
 
 func testScans(t *testing.T, open Open) {
@@ -63,7 +108,7 @@ func testScans(t *testing.T, open Open) {
 	check("images due", rows, err, "1/pr-1")
 	rows, err = s.AwaitingImages(t.Context(), now.Add(time.Minute), 10)
 	check("images due later", rows, err, "1/pr-1", "1/pr-2")
-	rows, err = s.Uncommitted(t.Context(), 10)
+	rows, err = s.Uncommitted(t.Context(), gitops.Lane{}, 10)
 	check("uncommitted", rows, err, "1/pr-4", "1/pr-5")
 	rows, err = s.CommittedIn(t.Context(), 1)
 	check("committed", rows, err, "1/pr-3", "1/pr-5")

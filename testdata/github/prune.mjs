@@ -36,6 +36,7 @@ POST   /app/installations/{installation_id}/access_tokens
 GET    /installation/repositories
 DELETE /installation/token
 GET    /orgs/{org}/installation
+GET    /orgs/{org}/teams/{team_slug}/memberships/{username}
 GET    /rate_limit
 GET    /users/{username}
 GET    /users/{username}/installation
@@ -53,6 +54,7 @@ GET    /repos/{owner}/{repo}/collaborators/{username}/permission
 GET    /repos/{owner}/{repo}/commits/{ref}
 GET    /repos/{owner}/{repo}/commits/{ref}/check-runs
 GET    /repos/{owner}/{repo}/commits/{ref}/check-suites
+GET    /repos/{owner}/{repo}/commits/{ref}/status
 GET    /repos/{owner}/{repo}/compare/{basehead}
 GET    /repos/{owner}/{repo}/contents/{path}
 GET    /repos/{owner}/{repo}/deployments

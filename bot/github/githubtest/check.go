@@ -152,13 +152,18 @@ func (r *Repository) run(id int64) *checkRun {
 	return r.runs[at]
 }
 
-// suite returns the App's suite on a commit, made where there is none.
+// suite returns the App's newest suite on a commit, made where there is none.
 func (r *Repository) suite(app *App, sha string) *checkSuite {
-	for _, suite := range r.suites {
+	for _, suite := range slices.Backward(r.suites) {
 		if suite.app == app && suite.sha == sha {
 			return suite
 		}
 	}
+	return r.newSuite(app, sha)
+}
+
+// newSuite makes one more suite of the App's on a commit.
+func (r *Repository) newSuite(app *App, sha string) *checkSuite {
 	suite := &checkSuite{repo: r, id: r.s.nextID(), app: app, sha: sha, created: r.s.now(), updated: r.s.now()}
 	for name, tip := range r.branches {
 		if tip == sha {

@@ -50,6 +50,20 @@ func (ci *CI) Check(r *Repository, ref, name, conclusion string) (CheckRun, erro
 	return run.snapshot(), nil
 }
 
+// NewSuite begins another check suite on a commit, which the checks after it are part
+// of: Actions has one for each workflow run, such as that of a push and that of a pull
+// request.
+func (ci *CI) NewSuite(r *Repository, ref string) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	at := r.resolve(ref)
+	if at == nil {
+		return fmt.Errorf("begin a suite: %s has no commit %s", r.fullName(), ref)
+	}
+	r.newSuite(ci.app, at.sha)
+	return nil
+}
+
 // running returns the CI's run of that name that is not completed, or nil.
 func (ci *CI) running(r *Repository, sha, name string) *checkRun {
 	for _, run := range r.runs {

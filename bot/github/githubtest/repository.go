@@ -30,6 +30,7 @@ type Repository struct {
 	pulls         map[int]*PullRequest
 	comments      map[int64]*comment
 	suites        []*checkSuite
+	statuses      []*commitStatus
 	runs          []*checkRun
 	deployments   []*deployment
 }

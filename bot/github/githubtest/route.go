@@ -30,6 +30,7 @@ const (
 	needApp                          // an App's JWT
 	needInstallation                 // an installation token
 	needRepository                   // access to {owner}/{repo}
+	needOrganisation                 // a permission on {org}
 )
 
 var (
@@ -46,6 +47,10 @@ func write(anyOf ...string) need {
 	return need{kind: needRepository, anyOf: anyOf, level: "write"}
 }
 
+func organisation(permission string) need {
+	return need{kind: needOrganisation, anyOf: []string{permission}, level: "read"}
+}
+
 // routes lists the API. The first that matches answers: longer templates before
 // those whose last parameter may hold slashes.
 var routes = []route{
@@ -57,6 +62,7 @@ var routes = []route{
 	{"GET", "/app/installations/{installation_id}", appOnly, getInstallation},
 	{"POST", "/app/installations/{installation_id}/access_tokens", appOnly, createToken},
 	{"GET", "/orgs/{org}/installation", appOnly, getAccountInstallation},
+	{"GET", "/orgs/{org}/teams/{team_slug}/memberships/{username}", organisation("members"), getMembership},
 	{"GET", "/users/{username}/installation", appOnly, getAccountInstallation},
 	{"GET", "/repos/{owner}/{repo}/installation", appOnly, getRepositoryInstallation},
 	{"GET", "/installation/repositories", installation, listInstallationRepositories},
@@ -70,6 +76,7 @@ var routes = []route{
 	{"GET", "/repos/{owner}/{repo}/collaborators/{username}/permission", read("metadata"), getPermission},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/check-runs", read("checks"), listCommitCheckRuns},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/check-suites", read("checks"), listCommitCheckSuites},
+	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/status", read("statuses"), getCombinedStatus},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}", read("contents"), getCommit},
 	{"GET", "/repos/{owner}/{repo}/compare/{basehead:.+}", read("contents"), compareCommits},
 	{"GET", "/repos/{owner}/{repo}/contents/{path:.+}", read("contents"), getContents},
@@ -168,6 +175,16 @@ func (c *call) authorize() *reply {
 	case needInstallation:
 		if c.cred.token == nil {
 			return refuse(http.StatusForbidden, "You must authenticate with an installation access token in order to list repositories for an installation.")
+		}
+	case needOrganisation:
+		t := c.cred.token
+		switch {
+		case t == nil:
+			return refuse(http.StatusUnauthorized, "Requires authentication")
+		case !strings.EqualFold(t.installation.account.login, c.params["org"]):
+			return notFound()
+		case !t.allows(n.anyOf, n.level):
+			return notAllowed()
 		}
 	case needRepository:
 		if c.cred.app != nil {

@@ -37,6 +37,12 @@ func TestEveryRoute(t *testing.T) {
 	}
 	w.do("GET", repo+"/commits/"+sha+"/check-suites", token, "", 200).decode(&suites)
 
+	if err := w.repo.SetStatus(sha, "legacy", "success"); err != nil {
+		t.Fatal(err)
+	}
+
+	w.server.AddTeam("acme/web", "alice")
+
 	rows := []struct {
 		method, path, auth, body string
 		status                   int
@@ -48,6 +54,11 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},
 		{"POST", "/app/hook/deliveries/" + itoa(deliveries[0].ID) + "/attempts", app, "", 202},
 		{"GET", "/orgs/acme/installation", app, "", 200},
+		{"GET", "/orgs/acme/teams/web/memberships/alice", token, "", 200},
+		{"GET", "/orgs/acme/teams/web/memberships/bob", token, "", 404},
+		{"GET", "/orgs/acme/teams/api/memberships/alice", token, "", 404},
+		{"GET", "/orgs/other/teams/web/memberships/alice", token, "", 404},
+		{"GET", "/orgs/acme/teams/web/memberships/alice", "", "", 401},
 		{"GET", "/users/alice/installation", app, "", 404},
 		{"GET", repo + "/installation", app, "", 200},
 		{"GET", "/installation/repositories", token, "", 200},
@@ -60,6 +71,7 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", repo + "/collaborators/alice/permission", token, "", 200},
 		{"GET", repo + "/commits/feature", token, "", 200},
 		{"GET", repo + "/commits/heads/feature/check-runs", token, "", 200},
+		{"GET", repo + "/commits/" + sha + "/status", token, "", 200},
 		{"GET", repo + "/compare/main...heads/feature", token, "", 200},
 		{"GET", repo + "/contents/.idp/deploy.yaml?ref=" + sha, token, "", 200},
 		{"GET", repo + "/contents/src", token, "", 200},

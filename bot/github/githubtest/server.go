@@ -70,7 +70,8 @@ type Server struct {
 	accounts     map[string]*account // by lower-cased login
 	apps         []*App
 	repositories map[int64]*Repository
-	renamed      map[string]int64 // lower-cased former full name → repository id
+	teams        map[string]map[int64]Membership // by lower-cased "organisation/slug", then account id
+	renamed      map[string]int64                // lower-cased former full name → repository id
 	commits      map[string]*commit
 	tokens       map[string]*token
 	budgets      map[string]*budget
@@ -103,6 +104,7 @@ func New(opts Options) *Server {
 		lastID:       1000,
 		accounts:     map[string]*account{},
 		repositories: map[int64]*Repository{},
+		teams:        map[string]map[int64]Membership{},
 		renamed:      map[string]int64{},
 		commits:      map[string]*commit{},
 		tokens:       map[string]*token{},

@@ -191,11 +191,25 @@ func createToken(c *call) reply {
 	if bad := t.narrow(c.s, want); bad != nil {
 		return *bad
 	}
+	return reply{status: http.StatusCreated, body: c.s.tokenShape(c.s.issue(t), t)}
+}
+
+// issue makes a token's secret, by which it is found from then on.
+func (s *Server) issue(t *token) string {
 	raw := make([]byte, 18)
 	_, _ = rand.Read(raw) // never fails (crypto/rand)
 	value := "ghs_" + hex.EncodeToString(raw)
-	c.s.tokens[value] = t
-	return reply{status: http.StatusCreated, body: c.s.tokenShape(value, t)}
+	s.tokens[value] = t
+	return value
+}
+
+// Token makes a token of the installation's, with all that it may, for a program that
+// takes one ready-made.
+func (i *Installation) Token() string {
+	s := i.app.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.issue(&token{installation: i, permissions: maps.Clone(i.permissions), expires: s.now().Add(tokenLife)})
 }
 
 // narrow cuts the token down to what was asked for, which must lie within what

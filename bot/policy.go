@@ -1,0 +1,158 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/policy"
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// Guard judges what is asked for by the platform team's policies. It is pure: the same
+// request has the same verdict.
+type Guard interface {
+	Request(policy.Request) policy.Verdict
+}
+
+// readGuard reads the policies, and what they are asked about beside the snapshot, where
+// something new may come to be deployed: who only has running what runs is not kept
+// waiting for it.
+func (h *Handler) readGuard(ctx context.Context, event Event, s *Snapshot) error {
+	if h.Guard == nil {
+		return nil
+	}
+	preview := s.PR.Open && s.trusted() != nil && (event.asks() || !wantedAlready(s.Environment, s.PR.HeadSHA))
+	if !preview && len(s.Revisions) == 0 {
+		return nil
+	}
+	s.Guard = h.Guard(ctx)
+	if !preview {
+		return ctx.Err()
+	}
+	repository, team, author, err := h.Store.LivePreviews(ctx, store.LiveOf{
+		RepositoryID: s.PR.Repository.ID, ID: gitops.PreviewID(s.PR.Number), Team: s.team(s.trusted()), Author: s.PR.Author.Login,
+	})
+	if err != nil {
+		return err
+	}
+	s.Live = policy.Previews{Repository: s.live(repository), Team: s.live(team), Author: s.live(author)}
+	return nil
+}
+
+// live is what may be said of others' previews here: nobody reads in one repository what
+// a private other one is called.
+func (s Snapshot) live(of store.Live) policy.Live {
+	out := policy.Live{Count: of.Count}
+	if e := of.Oldest; e != nil && (e.Ref.RepositoryID == s.PR.Repository.ID || !e.Private) {
+		out.Oldest = &policy.Preview{Repository: e.Owner + "/" + e.Repo, PullRequest: e.PR}
+	}
+	return out
+}
+
+func wantedAlready(e *previews.Environment, sha string) bool {
+	return e != nil && e.Wanted == previews.Present && e.SHA == sha
+}
+
+// guarded turns the wish for a preview into its refusal where policies refuse it. What is
+// wanted already is not judged again.
+func (d *deciding) guarded(w wish) wish {
+	if !w.wanted || d.Guard == nil || wantedAlready(d.env, d.PR.HeadSHA) {
+		return w
+	}
+	ttl, _ := d.lifetime()
+	r := d.request("preview", Revision{Commit: Commit{SHA: d.PR.HeadSHA}, Spec: d.Spec}, allServices(d.Spec.Spec))
+	r.Environment = policy.Environment{Name: gitops.PreviewID(d.PR.Number), Class: d.Class.Name, Preview: true, TTL: ttl}
+	r.Previews = d.Live
+	v := d.Guard.Request(r)
+	d.warnings = previews.Warnings(v)
+	if v.Allowed() {
+		return w
+	}
+	problem := previews.PolicyProblem(v)
+	return wish{problem: &problem, why: w.why + "; " + problem.Message}
+}
+
+// judged returns why policies refuse a release, as Markdown sentences; none where they
+// let it pass, and then warnings is what they tell.
+func (d *deciding) judged(kind previews.ReleaseKind, env platform.Environment, rev Revision, services []string) (refusals, warnings []string) {
+	if d.Guard == nil {
+		return nil, nil
+	}
+	r := d.request(string(kind), rev, services)
+	r.Environment = policy.Environment{Name: env.Name, Class: env.Class, Protected: env.Protected}
+	v := d.Guard.Request(r)
+	if v.Broken != nil {
+		p := previews.PolicyProblem(v)
+		return []string{capitalised(report.Text(p.Message)) + ". " + report.Text(p.Hint)}, nil
+	}
+	for _, f := range v.Denied {
+		text := "Policy " + report.Text(f.String())
+		if f.At != nil {
+			text += ": " + report.Code(fmt.Sprintf("%s:%d", f.At.Path, f.At.Line))
+		}
+		refusals = append(refusals, text+".")
+	}
+	return refusals, previews.Warnings(v)
+}
+
+// permitted refuses a release that policies refuse.
+func (r *run) permitted(kind previews.ReleaseKind, env platform.Environment, rev Revision, services []string) (answer, bool) {
+	refusals, warnings := r.judged(kind, env, rev, services)
+	if len(refusals) == 0 {
+		r.warnings = warnings
+		return answer{}, true
+	}
+	r.auditOf(r.refOf(env.Name), string(kind)+" "+env.Name, rev.SHA, false, "refused by policy: "+strings.Join(refusals, " "))
+	return sorry("refused by policy", strings.Join(refusals, "\n\n")+"\n\nNothing was deployed to "+report.Code(env.Name)+"."), false
+}
+
+// warned words what policies tell of a release and let pass; "" where they tell nothing.
+func (r *run) warned() string {
+	if len(r.warnings) == 0 {
+		return ""
+	}
+	lines := make([]string, len(r.warnings))
+	for i, text := range r.warnings {
+		lines[i] = "- " + capitalised(report.Text(text)) + "."
+	}
+	return "Policies let it pass and say:\n\n" + strings.Join(lines, "\n")
+}
+
+// request is what policies are asked about, without the environment.
+func (d *deciding) request(action string, rev Revision, services []string) policy.Request {
+	actor := func(a Actor) policy.Actor { return policy.Actor{ID: a.ID, Login: a.Login, Bot: a.Bot} }
+	repo := d.PR.Repository
+	r := policy.Request{
+		Action: action, Actor: actor(d.event.Actor),
+		PullRequest: policy.PullRequest{
+			Number: d.PR.Number, Author: actor(d.PR.Author), Fork: d.PR.Fork, Draft: d.PR.Draft,
+			Labels: slices.Sorted(slices.Values(d.PR.Labels)), Base: d.PR.BaseRef, Head: d.PR.HeadRef,
+		},
+		Repository: policy.Repository{ID: repo.ID, Owner: repo.Owner, Name: repo.Name, Private: repo.Private},
+		Revision:   policy.Revision{SHA: rev.SHA, OnDefault: rev.OnDefault},
+		Services:   services, Spec: rev.Spec.Spec, SpecRaw: rev.Spec.Raw, Now: d.Now.Truncate(time.Second),
+	}
+	if d.event.asks() {
+		r.Actor.Permission = string(d.Permission)
+	}
+	if rev.Spec.Spec != nil {
+		r.Team = d.team(rev.Spec.Spec)
+	}
+	return r
+}
+
+func allServices(s *spec.Spec) []string {
+	names := make([]string, len(s.Services))
+	for i, svc := range s.Services {
+		names[i] = svc.Name
+	}
+	return names
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/manifests"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/images"
+)
+
+// comparing says what committing a row would change in the manifests that are in Git.
+type comparing struct {
+	images func(context.Context, previews.Environment) ([]previews.Image, error)
+	render func(previews.Environment) ([]gitops.File, error)
+	files  func(ctx context.Context, env previews.Environment, commit, dir string) ([]gitops.File, error)
+	// failed hears of what is told to people in fewer words.
+	failed func(env previews.Environment, err error)
+}
+
+// compare looks the images up and renders as would happen with the row, and compares
+// with the commit that was last made of it. Only manifests are compared: idp's own record
+// beside them has the generation, the commit and the spec in it, and changes each time.
+// The attempt on a pod that was rolled out again is among the manifests and is shown, for
+// where it goes the pods are replaced.
+func (c comparing) compare(ctx context.Context, would previews.Environment) report.Planned {
+	var out report.Planned
+	var err error
+	if !would.Shared() {
+		if would.Images, err = c.images(ctx, would); err != nil {
+			return c.unknown(would, err)
+		}
+	}
+	rendered, missing, err := c.rendered(would)
+	if err != nil {
+		return c.unknown(would, err)
+	}
+	out.Missing = missing
+	var now []gitops.File
+	if would.Live() {
+		if now, err = c.files(ctx, would, would.AppliedCommit, would.Ref.ManifestsDir()); err != nil {
+			return c.unknown(would, err)
+		}
+	}
+	out.Changes = manifests.Compare(now, below(rendered, would.Ref.ManifestsDir()))
+	return out
+}
+
+// noDigest stands for the digest of an image that is not there yet, so that nothing but
+// the digest differs from what will be committed.
+var noDigest = "sha256:" + strings.Repeat("0", 64)
+
+// rendered are the environment's files, with the images by their names that are not in
+// their registry yet.
+func (c comparing) rendered(would previews.Environment) (files []gitops.File, missing []previews.Image, err error) {
+	names := map[string]string{}
+	would.Images = slices.Clone(would.Images)
+	for i, image := range would.Images {
+		if image.Missing == "" {
+			continue
+		}
+		missing = append(missing, image)
+		if pinned, err := images.Pinned(image.Reference, noDigest); err == nil {
+			would.Images[i].Digest, names[pinned] = noDigest, image.Reference
+		}
+	}
+	if files, err = c.render(would); err != nil {
+		return nil, missing, err
+	}
+	for pinned, name := range names {
+		for i := range files {
+			files[i].Content = bytes.ReplaceAll(files[i].Content, []byte(pinned), []byte(name))
+		}
+	}
+	return files, missing, nil
+}
+
+// unknown words why it is not known what would change.
+func (c comparing) unknown(would previews.Environment, err error) report.Planned {
+	c.failed(would, err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return report.Planned{Unknown: "it took too long to find out; ask for fewer services, or again later"}
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		text := f.Message
+		if f.Hint != "" {
+			text += " (" + f.Hint + ")"
+		}
+		return report.Planned{Unknown: text}
+	}
+	return report.Planned{Unknown: "the manifests could not be compared; the platform team finds the reason in idp's log"}
+}
+
+// below are the files of a folder.
+func below(files []gitops.File, dir string) []gitops.File {
+	var out []gitops.File
+	for _, f := range files {
+		if strings.HasPrefix(f.Path, dir+"/") {
+			out = append(out, f)
+		}
+	}
+	return out
+}

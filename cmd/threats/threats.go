@@ -1,0 +1,104 @@
+package main
+
+import "strings"
+
+// proof is a test, or a subtest, that shows that a threat is met.
+type proof struct {
+	// Package is relative to the module, Test the name as -run takes it.
+	Package, Test string
+}
+
+// cluster says that it takes a Kubernetes and an Argo CD.
+func (p proof) cluster() bool { return strings.HasPrefix(p.Test, "TestEndToEnd/") }
+
+// threat is one row of the table: what somebody could try, what idp promises, and the
+// tests that show it.
+type threat struct {
+	Name, Promise string
+	Proofs        []proof
+}
+
+// scenario is a story of testdata/scenarios.
+func scenario(name string) proof { return proof{"cmd/idp", "TestScenarios/" + name} }
+
+// threats is the table. A threat without a proof is one that is not shown to be met.
+var threats = []threat{
+	{"forged webhook", "no start without a secret of 32 bytes; SHA-256 over the raw bytes, two secrets while one is rotated", []proof{
+		{"webhooks", "TestForgedAreRefused"}, {"webhooks", "FuzzSignature"}, {"webhooks", "FuzzEnvelope"}, {"webhooks", "TestNoStartWithoutSecret"}, {"webhooks", "TestRotation"},
+	}},
+	{"memory bomb before authentication", "bodies are capped, share a bounded memory, and are read before they are parsed", []proof{
+		{"webhooks", "TestBodiesShareMemory"}, {"webhooks", "TestOverTCP"}, {"cmd/idp", "TestManyEndlessBodies"},
+	}},
+	{"flood of requests", "an address that forges is refused unread, an installation has its limit, and GitHub's own bursts are taken", []proof{
+		{"webhooks", "TestForgedFlood"}, {"webhooks", "TestForgedThenSigned"}, {"webhooks", "TestInstallationFlood"}, {"webhooks", "TestSources"},
+	}},
+	{"replay", "one effect, however often and under whatever GUID it is sent again", []proof{
+		{"bot", "TestHandleReplayedComment"}, {"bot", "TestHandleManyTimes"}, scenario("duplicate-delivery"),
+	}},
+	{"outsider's comment", "the permission is read live for each command; any doubt denies, and says who may", []proof{
+		{"bot", "TestMatrix"}, {"bot", "TestErrorsDeny"}, {"bot/access", "TestDoubt"}, {"bot/access", "TestNarrowing"}, scenario("command-refused"), scenario("command-permission-now"), scenario("command-permission-unknown"),
+	}},
+	{"a fork's code and spec", "a fork's commit runs once somebody with write permission approved it; its spec is the base branch's, but for bounded values", []proof{
+		{"bot", "TestForks"}, {"bot", "TestHostileSpecs"}, scenario("fork-asked-for"), scenario("fork-approved"), scenario("fork-hostile-spec"), scenario("fork-approved-by-outsider"),
+	}},
+	{"approve, then push", "an approval is of 40 hexadecimal digits, and asked for again in the transaction that commits", []proof{
+		{"bot", "TestPushWhileApproved"}, scenario("fork-pushed-after-approval"),
+	}},
+	{"self-declared team", "a repository's team is the platform team's word, by the repository's id", []proof{
+		{"gitops/platform", "TestTeamsOfRepositories"}, scenario("team-mismatch"), scenario("deploy-by-team"),
+	}},
+	{"self-approval", "who asked or wrote it, by GitHub's id, does not approve it", []proof{
+		{"bot", "TestNobodyApprovesTheirOwn"}, {"bot", "TestApprovalByID"},
+	}},
+	{"host stealing", "a host is computed, with a hash of the repository's id in it", []proof{
+		{"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzHost"}, {"gitops/render", "TestLongServiceNamesKeepTheirOwnHosts"},
+	}},
+	{"privilege or secrets in manifests", "only kinds that are listed, in the environment's own namespace, without privilege", []proof{
+		{"gitops/render", "TestEveryRendering"}, {"gitops/argocd", "TestEveryKindIsAllowed"},
+	}},
+	{"template injection by names", "what users write is data in every template", []proof{
+		{"gitops/argocd", "FuzzNames"}, scenario("hostile-names"),
+	}},
+	{"git argument injection", "commits are 40 hexadecimal digits, options end before names, there is no shell", []proof{
+		{"gitops/repo", "TestBranchesAndURLs"}, {"gitops/repo", "TestReadRefuses"}, {"gitops/repo", "FuzzPath"},
+	}},
+	{"YAML abuse", "64 KiB, one document, 20 levels; no anchors, aliases, merge keys, unknown or repeated keys", []proof{
+		{"gitops/spec", "TestParseInvalid"}, {"gitops/spec", "TestParseBoundsHostileFiles"}, {"gitops/spec", "FuzzParse"}, {"gitops/spec", "TestKubernetesReadsTheSameValues"},
+	}},
+	{"traversal and symbolic links", "trees are built in the object database, below one prefix", []proof{
+		{"gitops/repo", "TestValidPath"}, {"gitops/repo", "TestLinkedParents"}, scenario("planted-link"), scenario("planted-link-inside"),
+	}},
+	{"name collision", "names carry a hash of the repository's id and are unique in the store; a collision is refused", []proof{
+		{"gitops", "TestNamesAreLabels"}, {"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzNames"}, {"bot", "TestHandleNameTaken"}, scenario("names-taken-over"),
+	}},
+	{"Markdown, HTML and link injection", "what others wrote becomes no tag, link, mention, reference or command", []proof{
+		{"bot/report", "TestEscaping"}, {"bot/report", "FuzzEscape"},
+	}},
+	{"requests to inside addresses", "only the class's gateway and registries are dialled, without redirects", []proof{
+		{"previews/serving", "TestDialsNothingElse"}, {"previews/images", "TestForbiddenAddresses"},
+	}},
+	{"idp itself stolen", "what its credentials may do ends at its own namespaces: on the API server, in Argo CD and in the GitOps repository", []proof{
+		{"cmd/idp", "TestEndToEnd/fence"}, {"gitops/argocd", "TestEveryKindIsAllowed"},
+	}},
+	{"a preview's code as attacker", "egress to DNS, its own namespace and what is listed; private ranges and metadata denied", []proof{
+		{"gitops/render", "TestEgressAddresses"}, {"gitops/render", "TestMetadataIsNeverPublic"},
+	}},
+	{"tokens in logs, URLs, comments", "secrets have a type that prints as [redacted], and after every scenario all that idp wrote is searched for them; tokens are scoped and never in a URL", []proof{
+		{"cmd/idp", "TestNoSecretIsTold"}, {"cmd/idp", "TestLeaksAreFound"}, {"cmd/idp", "TestCrashTellsNoSecret"}, {"gitops/secret", "TestNothingPrintsTheValue"}, {"bot/github", "TestErrorsShowNoSecrets"}, {"bot/github", "TestTokensReachOnlyWhatTheyAreFor"}, {"gitops/repo", "TestAskpassAnswersOnlyTheRemote"},
+	}},
+	{"metrics and debugging exposed", "metrics have a listener of their own; the public one has three routes", []proof{
+		{"cmd/idp", "TestPublicRoutes"},
+	}},
+	{"edited comment", "commands are read from new comments only", []proof{
+		scenario("comment-edited"), scenario("comment-deleted"),
+	}},
+	{"bot loop", "comments of bots, and idp's own, are no commands; bots' pull requests are followed all the same", []proof{
+		{"bot", "TestOwnOutput"}, {"bot", "TestIgnoredComments"}, scenario("dependabot"), scenario("comment-of-ours"),
+	}},
+	{"unreviewed production deployment", "the protected branch, green checks, and an approval by somebody else", []proof{
+		{"bot", "TestProductionConditions"}, {"previews", "TestApprove"}, scenario("deploy-production"),
+	}},
+	{"a changed audit log", "entries are a chain, whose end stands in commits and copies", []proof{
+		{"previews", "TestAuditChainBreaks"}, {"previews/store", "TestAuditTampered"}, {"cmd/idp", "TestAuditVerify"},
+	}},
+}

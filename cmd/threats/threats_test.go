@@ -1,0 +1,113 @@
+package main
+
+import (
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the table into SECURITY.md")
+
+// TestProofsExist holds the table to tests that there are.
+func TestProofsExist(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	for _, threat := range threats {
+		if len(threat.Proofs) == 0 {
+			t.Errorf("%s: nothing shows that it is met", threat.Name)
+		}
+		for _, p := range threat.Proofs {
+			name, sub, _ := strings.Cut(p.Test, "/")
+			if !declared(t, filepath.Join(root, filepath.FromSlash(p.Package)), name) {
+				t.Errorf("%s: there is no test %s in %s", threat.Name, name, p.Package)
+			}
+			if name != "TestScenarios" {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, "testdata", "scenarios", sub+".txtar")); err != nil {
+				t.Errorf("%s: %v", threat.Name, err)
+			}
+		}
+	}
+}
+
+// declared says that a package's tests have a function.
+func declared(t *testing.T, dir, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range parsed.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	results := map[proof]outcome{}
+	for _, threat := range threats {
+		for _, p := range threat.Proofs {
+			results[p] = outcome{passed: true}
+		}
+	}
+	first := threats[0].Proofs
+	results[first[0]] = outcome{passed: true, figure: "7 of 7"}
+	if table, met := report(results, true); !met || !strings.Contains(table, "| 7 of 7<br>passed") {
+		t.Errorf("met %v:\n%s", met, table)
+	}
+	stolen := proof{"cmd/idp", "TestEndToEnd/fence"}
+	delete(results, stolen)
+	if table, met := report(results, true); met || !strings.Contains(table, "**did not run**") {
+		t.Errorf("with a cluster, met %v:\n%s", met, table)
+	}
+	if table, met := report(results, false); !met || !strings.Contains(table, "takes a cluster: -cluster") {
+		t.Errorf("without a cluster, met %v:\n%s", met, table)
+	}
+	results[stolen] = outcome{passed: true}
+	results[first[1]] = outcome{}
+	delete(results, first[2])
+	if table, met := report(results, true); met || !strings.Contains(table, "| 7 of 7<br>**failed**<br>**did not run**<br>") {
+		t.Errorf("met %v:\n%s", met, table)
+	}
+}
+
+// TestSecurityIsGenerated holds the table in SECURITY.md to this one.
+func TestSecurityIsGenerated(t *testing.T) {
+	t.Parallel()
+	const begin, end = "<!-- threats -->\n", "<!-- /threats -->"
+	path := filepath.Join("..", "..", ".github", "SECURITY.md")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(data), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no table between %q and %q", path, begin, end)
+	}
+	want := before + begin + promises() + end + after
+	if want == string(data) {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s has another table; -update writes it", path)
+	}
+	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+const (
+	// Dir is the folder of the policies in the GitOps repository, SettingsPath the file
+	// in it that tunes the starter set.
+	Dir          = platform.Dir + "/policies"
+	SettingsPath = Dir + "/settings.yaml"
+)
+
+// settingsFile is platform/policies/settings.yaml: the parameters of the starter set, which policies of one's own find below data.settings as well.
+type settingsFile struct {
+	// What becomes of a policy of the starter set, by its name: "deny" refuses, "warn" only tells, "off" does not ask.
+	Rules map[string]string `json:"rules"`
+	// The registries, or folders of them such as ghcr.io/acme, that images may come from; any when left out.
+	Registries []string `json:"registries" jsonschema:"minLength=1,maxLength=255,maxItems=100"`
+	// The environments and classes that count as production by their name, beside every one that is protected.
+	Production []string `json:"production" jsonschema:"minLength=1,maxLength=40,maxItems=50"`
+	// The longest that a preview may live from its last push; as long as its class allows when left out.
+	MaxTTL *spec.Span `json:"max_ttl" jsonschema:"example=7d"`
+	// The most CPU that one container may have as its limit.
+	MaxCPU spec.Quantity `json:"max_cpu"`
+	// The most memory that one container may have as its limit.
+	MaxMemory spec.Quantity `json:"max_memory"`
+	// How many previews there may be at a time.
+	MaxPreviews *maxPreviews `json:"max_previews"`
+}
+
+// maxPreviews are limits of the number of previews that live at a time; none where left out.
+type maxPreviews struct {
+	// Of one repository.
+	Repository *int32 `json:"repository" jsonschema:"minimum=1,maximum=100000"`
+	// Of one team.
+	Team *int32 `json:"team" jsonschema:"minimum=1,maximum=100000"`
+	// Of the pull requests that one person opened.
+	Author *int32 `json:"author" jsonschema:"minimum=1,maximum=100000"`
+}
+
+// Setting is a row of the table of settings.
+type Setting struct{ Name, Default, Help string }
+
+// Settings lists the settings, for the documentation.
+func Settings() []Setting {
+	return []Setting{
+		{"rules", "`{}`", "what becomes of a policy of the starter set, by its name: `deny`, `warn` or `off`"},
+		{"registries", "any", "the registries, or folders of them such as `ghcr.io/acme`, that images may come from"},
+		{"production", "`[production, prod]`", "the environments and classes that count as production by their name, beside every one that is `protected`"},
+		{"max_ttl", "the class's", "the longest that a preview may live from its last push, such as `7d`"},
+		{"max_cpu", "`" + defaultMaxCPU + "`", "the most CPU that one container may have as its limit"},
+		{"max_memory", "`" + defaultMaxMemory + "`", "the most memory that one container may have as its limit"},
+		{"max_previews", "no limit", "how many previews a `repository`, a `team` and an `author` may have at a time"},
+	}
+}
+
+const (
+	defaultMaxCPU    = "16"
+	defaultMaxMemory = "64Gi"
+)
+
+// The levels of a policy of the starter set.
+const (
+	levelDeny = "deny"
+	levelWarn = "warn"
+	levelOff  = "off"
+)
+
+// settings are the file with its defaults.
+type settings struct {
+	levels     map[string]string
+	registries []string
+	production []string
+	maxTTL     time.Duration
+	cpu, mem   string
+	most       maxPreviews
+}
+
+func defaultSettings() settings {
+	s := settings{levels: map[string]string{}, production: []string{"production", "prod"}, cpu: defaultMaxCPU, mem: defaultMaxMemory}
+	for _, p := range Starter() {
+		s.levels[p.Name] = p.Level
+	}
+	return s
+}
+
+// parseSettings reads the file; nil is one that is not there.
+func parseSettings(content []byte) (settings, spec.Errors) {
+	s := defaultSettings()
+	if content == nil {
+		return s, nil
+	}
+	var file settingsFile
+	doc := spec.Decode(SettingsPath, content, &file)
+	for name, level := range file.Rules {
+		s.level(doc, name, level)
+	}
+	if doc.Given("registries") {
+		s.registries = file.Registries
+	}
+	if doc.Given("production") {
+		s.production = file.Production
+	}
+	s.maxTTL = file.MaxTTL.Duration()
+	s.cpu = quantity(doc, "max_cpu", file.MaxCPU, s.cpu)
+	s.mem = quantity(doc, "max_memory", file.MaxMemory, s.mem)
+	if file.MaxPreviews != nil {
+		s.most = *file.MaxPreviews
+	}
+	return s, doc.Errors()
+}
+
+func (s *settings) level(doc *spec.Document, name, level string) {
+	field, names := "rules."+name, starterNames()
+	switch {
+	case !slices.Contains(names, name):
+		doc.ReportKey(field, spec.KindUnknownKey, "the starter set has no policy %q: it has %s", name, strings.Join(names, ", "))
+	case !slices.Contains([]string{levelDeny, levelWarn, levelOff}, level):
+		doc.Report(field, spec.KindChoice, "%q is none of deny, warn and off", level)
+	case name == fixedPolicy && level != levelDeny:
+		doc.Report(field, spec.KindChoice, "policy %s always denies", name)
+	default:
+		s.levels[name] = level
+	}
+}
+
+func quantity(doc *spec.Document, key string, given spec.Quantity, otherwise string) string {
+	if !doc.Given(key) {
+		return otherwise
+	}
+	if _, err := resource.ParseQuantity(string(given)); err != nil && doc.OK(key) {
+		doc.Report(key, spec.KindFormat, "%s: %q is not a Kubernetes quantity", key, string(given))
+	}
+	return string(given)
+}
+
+// document is data.settings.
+func (s settings) document() map[string]any {
+	count := func(n *int32) any {
+		if n == nil {
+			return 0
+		}
+		return int(*n)
+	}
+	return map[string]any{
+		"registries": list(s.registries), "production": list(s.production),
+		"max_ttl": spec.FormatDuration(s.maxTTL), "max_ttl_seconds": int(s.maxTTL / time.Second), "max_cpu": s.cpu, "max_memory": s.mem,
+		"max_previews": map[string]any{"repository": count(s.most.Repository), "team": count(s.most.Team), "author": count(s.most.Author)},
+	}
+}
+
+func list(words []string) []any {
+	out := make([]any, len(words))
+	for i, word := range words {
+		out[i] = word
+	}
+	return out
+}

@@ -1,0 +1,15 @@
+# METADATA
+# title: previews do not live too long
+# description: A preview lives at most "max_ttl" of the settings from its last push. Without that as long as its class allows.
+package starter.max_ttl
+
+deny contains violation if {
+	input.kind == "Request"
+	input.environment.preview
+	data.settings.max_ttl_seconds > 0
+	input.environment.ttl_seconds > data.settings.max_ttl_seconds
+	violation := {
+		"msg": sprintf("the preview would live %s from its last push, and the most allowed is %s", [input.environment.ttl, data.settings.max_ttl]),
+		"path": "preview.ttl",
+	}
+}

@@ -1,0 +1,25 @@
+# METADATA
+# title: no mutable tags in production
+# description: In production an image is named by its digest, or by a tag that has the commit in it. What "production" is, the settings say.
+package starter.mutable_tags
+
+import data.starter.lib
+
+deny contains violation if {
+	data.idp.environment.production
+	some container in lib.containers
+	not fixed(container.image)
+	violation := {
+		"msg": sprintf("image %s may become another one while it runs in %s: name it by digest or by {sha}", [container.image, lib.environment]),
+		"service": lib.service,
+		"path": "image",
+	}
+}
+
+fixed(image) if regex.match(`@sha256:[0-9a-f]{64}$`, image)
+
+fixed(image) if {
+	tag := regex.find_n(`:[A-Za-z0-9_][A-Za-z0-9_.-]*$`, image, 1)[0]
+	contains(tag, substring(data.idp.revision.sha, 0, 7))
+	data.idp.revision.sha != ""
+}

@@ -1,0 +1,22 @@
+# METADATA
+# title: allowed registries
+# description: Images come only from the registries, or folders of them, that "registries" of the settings lists. Without that list from any.
+package starter.registries
+
+import data.starter.lib
+
+deny contains violation if {
+	count(data.settings.registries) > 0
+	some container in lib.containers
+	not allowed(container.image)
+	violation := {
+		"msg": sprintf("image %s is not from %s", [container.image, concat(" or ", sort(data.settings.registries))]),
+		"service": lib.service,
+		"path": "image",
+	}
+}
+
+allowed(image) if {
+	some registry in data.settings.registries
+	startswith(image, sprintf("%s/", [trim_suffix(registry, "/")]))
+}

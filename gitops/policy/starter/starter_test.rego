@@ -1,0 +1,162 @@
+# What each policy of the starter set refuses, and what it lets pass.
+package starter.starter_test
+
+import data.starter.limits
+import data.starter.max_previews
+import data.starter.max_ttl
+import data.starter.mutable_tags
+import data.starter.owner
+import data.starter.privileged
+import data.starter.probes
+import data.starter.registries
+
+deployment(container) := {
+	"kind": "Deployment",
+	"metadata": {"name": "web", "labels": {"app.kubernetes.io/name": "web"}},
+	"spec": {"template": {"spec": {"containers": [object.union({"name": "web"}, container)]}}},
+}
+
+limited := {"resources": {"limits": {"cpu": "500m", "memory": "512Mi"}}}
+
+named := {"name": "staging", "class": "durable", "preview": false, "production": false, "limits": {}}
+
+test_limits_missing if {
+	count(limits.deny) == 2 with input as deployment({}) with data.idp.environment as named
+}
+
+test_limits_beyond if {
+	some violation in limits.deny with input as deployment({"resources": {"limits": {"cpu": "32", "memory": "512Mi"}}})
+		with data.idp.environment as named
+		with data.settings as {"max_cpu": "16", "max_memory": "64Gi"}
+	violation.path == "resources.limits.cpu"
+}
+
+test_limits_within if {
+	count(limits.deny) == 0 with input as deployment(limited)
+		with data.idp.environment as named
+		with data.settings as {"max_cpu": "16", "max_memory": "64Gi"}
+}
+
+test_limits_of_the_namespace if {
+	count(limits.deny) == 0 with input as deployment({})
+		with data.idp.environment as object.union(named, {"limits": {"cpu": "1", "memory": "1Gi"}})
+		with data.settings as {"max_cpu": "16", "max_memory": "64Gi"}
+}
+
+request := {
+	"kind": "Request",
+	"team": "",
+	"environment": {"preview": true, "ttl": "7d", "ttl_seconds": 604800},
+	"repository": {"full_name": "acme/web"},
+	"pull_request": {"author": {"login": "ann"}},
+	"spec": {"services": [{"field": "service", "name": "web", "team": ""}]},
+	"previews": {
+		"repository": {"count": 3, "oldest": {"repository": "acme/web", "pull_request": 7}},
+		"team": {"count": 0},
+		"author": {"count": 1},
+	},
+}
+
+test_max_previews_reached if {
+	some violation in max_previews.deny with input as request with data.settings.max_previews as {"repository": 3, "team": 0, "author": 0}
+	contains(violation.msg, "acme/web has 3 of at most 3 previews")
+	contains(violation.msg, "acme/web#7")
+}
+
+test_max_previews_left if {
+	count(max_previews.deny) == 0 with input as request with data.settings.max_previews as {"repository": 4, "team": 1, "author": 2}
+}
+
+test_max_previews_unlimited if {
+	count(max_previews.deny) == 0 with input as request with data.settings.max_previews as {"repository": 0, "team": 0, "author": 0}
+}
+
+test_max_ttl_beyond if {
+	some violation in max_ttl.deny with input as request with data.settings as {"max_ttl": "3d", "max_ttl_seconds": 259200}
+	violation.path == "preview.ttl"
+}
+
+test_max_ttl_within if {
+	count(max_ttl.deny) == 0 with input as request with data.settings as {"max_ttl": "14d", "max_ttl_seconds": 1209600}
+}
+
+test_owner_missing if {
+	some violation in owner.deny with input as request
+	violation.path == "service.team"
+}
+
+test_owner_of_the_platform if {
+	count(owner.deny) == 0 with input as object.union(request, {"team": "payments"})
+}
+
+production := object.union(named, {"name": "production", "production": true})
+
+test_mutable_tag if {
+	count(mutable_tags.deny) == 1 with input as deployment({"image": "ghcr.io/acme/web:latest"})
+		with data.idp as {"environment": production, "revision": {"sha": "0123456789abcdef0123456789abcdef01234567"}}
+}
+
+test_tag_of_the_commit if {
+	count(mutable_tags.deny) == 0 with input as deployment({"image": "ghcr.io/acme/web:v1-0123456"})
+		with data.idp as {"environment": production, "revision": {"sha": "0123456789abcdef0123456789abcdef01234567"}}
+}
+
+test_digest if {
+	image := concat("", ["ghcr.io/acme/web@sha256:", "0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"])
+	count(mutable_tags.deny) == 0 with input as deployment({"image": image})
+		with data.idp as {"environment": production, "revision": {"sha": "f"}}
+}
+
+test_mutable_tag_elsewhere if {
+	count(mutable_tags.deny) == 0 with input as deployment({"image": "ghcr.io/acme/web:latest"})
+		with data.idp as {"environment": named, "revision": {"sha": "f"}}
+}
+
+test_privileged_container if {
+	count(privileged.deny) == 1 with input as deployment({"securityContext": {"privileged": true}})
+}
+
+test_capability if {
+	count(privileged.deny) == 1 with input as deployment({"securityContext": {"capabilities": {"add": ["SYS_ADMIN", "NET_BIND_SERVICE"]}}})
+}
+
+test_host_port if {
+	count(privileged.deny) == 1 with input as deployment({"ports": [{"containerPort": 80, "hostPort": 80}]})
+}
+
+test_host_of_a_pod if {
+	count(privileged.deny) == 2 with input as {"kind": "Pod", "spec": {"hostNetwork": true, "containers": [], "volumes": [{"name": "host", "hostPath": {"path": "/"}}]}}
+}
+
+test_unprivileged if {
+	count(privileged.deny) == 0 with input as deployment({"securityContext": {"privileged": false, "capabilities": {"drop": ["ALL"]}}})
+}
+
+test_probe_missing if {
+	count(probes.deny) == 1 with input as deployment({"ports": [{"containerPort": 80}]}) with data.idp.environment as named
+}
+
+test_probe_of_a_preview if {
+	count(probes.deny) == 0 with input as deployment({"ports": [{"containerPort": 80}]})
+		with data.idp.environment as object.union(named, {"preview": true})
+}
+
+test_probe_without_a_port if {
+	count(probes.deny) == 0 with input as deployment({}) with data.idp.environment as named
+}
+
+test_registry_of_another if {
+	count(registries.deny) == 1 with input as deployment({"image": "docker.io/library/nginx:1"}) with data.settings.registries as ["ghcr.io/acme"]
+}
+
+test_registry_that_begins_alike if {
+	count(registries.deny) == 1 with input as deployment({"image": "ghcr.io/acme-evil/web:1"}) with data.settings.registries as ["ghcr.io/acme"]
+}
+
+test_registry_allowed if {
+	count(registries.deny) == 0 with input as deployment({"image": "ghcr.io/acme/web:1"}) with data.settings.registries as ["ghcr.io/acme"]
+}
+
+test_any_registry if {
+	count(registries.deny) == 0 with input as deployment({"image": "docker.io/library/nginx:1"}) with data.settings.registries as []
+}

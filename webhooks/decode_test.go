@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/secret"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -175,6 +177,52 @@ func TestCommentsActor(t *testing.T) {
 	if want := (bot.Actor{ID: 2, Login: "idp[bot]", Bot: true}); event.Actor != want || event.Comment.ViaApp != 77 {
 		t.Errorf("actor %+v, via %d", event.Actor, event.Comment.ViaApp)
 	}
+}
+
+// TestTitlesAreNotRead sends each of the hostile names wherever a pull request's delivery
+// has text of its author: what is read of it is what it would be without.
+func TestTitlesAreNotRead(t *testing.T) {
+	t.Parallel()
+	const corpus = "../testdata/hostile/names/names.txt"
+	raw, err := os.ReadFile(corpus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(text string) bot.Event {
+		t.Helper()
+		payload, err := json.Marshal(map[string]any{
+			"action": "opened", "number": 3, "label": map[string]any{"name": text, "description": text},
+			"pull_request": map[string]any{
+				"number": 3, "title": text, "body": text, "head": map[string]any{"ref": text, "label": text}, "base": map[string]any{"ref": text},
+				"labels": []any{map[string]any{"name": text}}, "milestone": map[string]any{"title": text},
+			},
+			"repository":   map[string]any{"id": 9, "name": "web", "owner": map[string]any{"login": "acme"}, "description": text},
+			"installation": map[string]any{"id": 7}, "sender": map[string]any{"id": 1, "login": "ann"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		event, err := Decode("pull_request", someGUID, payload)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		return event
+	}
+	want, count := read("Make it faster"), 0
+	for line := range strings.Lines(string(raw)) {
+		name, err := strconv.Unquote(strings.TrimSuffix(line, "\n"))
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if got := read(name); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q is read as %+v", name, got)
+		}
+		count++
+	}
+	if count < 100 {
+		t.Fatalf("%d names in %s, want at least 100", count, corpus)
+	}
+	figure.Tell(t, "%d titles, branches and labels: none is read of a delivery", count)
 }
 
 func TestDecodeSwept(t *testing.T) {

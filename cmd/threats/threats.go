@@ -57,7 +57,7 @@ var threats = []threat{
 		{"gitops/render", "TestEveryRendering"}, {"gitops/argocd", "TestEveryKindIsAllowed"},
 	}},
 	{"template injection by names", "what users write is data in every template", []proof{
-		{"gitops/argocd", "FuzzNames"}, scenario("hostile-names"),
+		{"gitops/argocd", "FuzzNames"}, {"bot", "TestHostileBranches"}, {"webhooks", "TestTitlesAreNotRead"}, scenario("hostile-names"),
 	}},
 	{"git argument injection", "commits are 40 hexadecimal digits, options end before names, there is no shell", []proof{
 		{"gitops/repo", "TestBranchesAndURLs"}, {"gitops/repo", "TestReadRefuses"}, {"gitops/repo", "FuzzPath"},

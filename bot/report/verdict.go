@@ -129,6 +129,8 @@ func problemVerdict(in Input) verdict {
 		forkVerdict(&v, e)
 	case previews.ProblemChanged:
 		v.title, v.cause = "Somebody else changed the preview's folder", sentence(p.Message)
+	case previews.ProblemProvenance:
+		v.title, v.cause = "Not proven where its image was built", sentence(p.Message)
 	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemPlatform:
 		// As it was split.
 	}

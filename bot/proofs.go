@@ -47,7 +47,7 @@ func (d *deciding) unproven(kind previews.ReleaseKind, env platform.Environment,
 		}
 		for _, u := range proof.Unproven {
 			out = append(out, fmt.Sprintf("Image %s of %s %s. %s takes only images with an attestation of %s: [how to attest](%s).",
-				report.Code(u.Image.Reference), report.Code(u.Image.Service), report.Text(u.Why), capitalised(report.Text(env.Name)), report.Text(u.Asked), previews.AttestAction))
+				report.Code(u.Image.Reference), report.Code(u.Image.Service), report.Text(u.Why), report.Code(env.Name), report.Text(u.Asked), previews.AttestAction))
 		}
 	}
 	return out
@@ -171,7 +171,10 @@ func (h *Handler) readProofs(ctx context.Context, event Event, s *Snapshot) erro
 	defer cancel()
 	for _, c := range s.candidates(event) {
 		proof, err := h.proof(bounded, c)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() == nil && bounded.Err() != nil:
+			proof = Proof{Err: "it took too long; ask again in a while"}
+		case err != nil:
 			return err
 		}
 		if s.Proofs == nil {

@@ -26,7 +26,9 @@ type keeper struct {
 	listErr   error
 }
 
-func (k keeper) DefaultBranch(context.Context, RepositoryRef) (string, error) { return k.branch, k.branchErr }
+func (k keeper) DefaultBranch(context.Context, RepositoryRef) (string, error) {
+	return k.branch, k.branchErr
+}
 
 func (k keeper) Attestations(_ context.Context, _ RepositoryRef, digest string) ([][]byte, error) {
 	return k.bundles[digest], k.listErr
@@ -95,16 +97,16 @@ func TestProver(t *testing.T) {
 		"of that image":         {github: with(good), images: []previews.Image{built[0], {Service: "api", Digest: "sha256:" + strings.Repeat("6", 64)}}, because: "has no attestation of its provenance", yet: true},
 		"a digest":              {github: with(good), images: []previews.Image{{Service: "web", Reference: "ghcr.io/acme/web:x"}}, because: "has no SHA-256 digest"},
 		"an image":              {github: with(good), because: "is not known"},
-		"the repository":        {github: with(attest(func(b *provenancetest.Build) { b.Repository = "https://github.test/mallory/web" })), images: built, because: "was built from repository https://github.test/mallory/web"},
-		"the same GitHub":       {github: with(attest(func(b *provenancetest.Build) { b.Repository = "https://github.com/Acme/Web" })), images: built, because: "was built from repository https://github.com/Acme/Web"},
+		"the repository":        {github: with(attest(func(b *provenancetest.Build) { b.Repository = "https://github.test/mallory/web" })), images: built, because: "was built from repository github.test/mallory/web"},
+		"the same GitHub":       {github: with(attest(func(b *provenancetest.Build) { b.Repository = "https://github.com/Acme/Web" })), images: built, because: "was built from repository github.com/Acme/Web"},
 		"the repository's id":   {github: with(attest(func(b *provenancetest.Build) { b.RepositoryID = 2 })), images: built, because: "with id 2, not 1"},
 		"the workflow":          {github: with(attest(func(b *provenancetest.Build) { b.Workflow = ".github/workflows/pr.yml" })), images: built, because: "was built by workflow"},
 		"the default branch":    {github: with(attest(func(b *provenancetest.Build) { b.Ref, b.WorkflowRef = "refs/heads/feature", "refs/heads/trunk" })), images: built, because: "was built on refs/heads/feature, not refs/heads/trunk"},
 		"the commit":            {github: with(attest(func(b *provenancetest.Build) { b.SHA = newSHA })), images: built, because: "was built from commit " + newSHA},
-		"a branch that is told": {github: keeper{branchErr: errors.New("503")}, images: built, because: "could not be read: 503"},
-		"a list that is told":   {github: keeper{branch: "trunk", listErr: errors.New("503")}, images: built, because: "could not be read: 503"},
+		"a branch that is told": {github: keeper{branchErr: errors.New("503")}, images: built, because: "could not be read: 503", yet: true},
+		"a list that is told":   {github: keeper{branch: "trunk", listErr: errors.New("503")}, images: built, because: "could not be read: 503", yet: true},
 		"the permission":        {github: keeper{branch: "trunk", listErr: forbiddenError{}}, images: built, because: "Attestations: read"},
-		"time":                  {github: keeper{branch: "trunk", listErr: context.DeadlineExceeded}, images: built, because: "took too long"},
+		"time":                  {github: keeper{branch: "trunk", listErr: context.DeadlineExceeded}, images: built, because: "took too long", yet: true},
 		"our turn to ask":       {github: keeper{branch: "trunk", listErr: waitsError{}}, images: built, waits: true},
 		"our turn to ask first": {github: keeper{branchErr: waitsError{}}, images: built, waits: true},
 	} {

@@ -49,11 +49,11 @@ func (p Prover) Prove(ctx context.Context, asked platform.Provenance, env previe
 	gh := p.GitHub(env.InstallationID)
 	branch, err := gh.DefaultBranch(bounded, repo)
 	if err != nil {
-		why, err := p.unread(ctx, env, err)
+		why, yet, err := p.unread(ctx, env, err)
 		if err != nil {
 			return nil, err
 		}
-		return all(images, why, of), nil
+		return all(images, previews.Unproven{Why: why, Asked: of, Yet: yet}), nil
 	}
 	want := provenance.Expectation{
 		Issuer: asked.Issuer, Repository: p.Web + "/" + repo.Owner + "/" + repo.Name, RepositoryID: repo.ID,
@@ -69,7 +69,7 @@ func (p Prover) Prove(ctx context.Context, asked platform.Provenance, env previe
 		u := previews.Unproven{Image: image, Asked: of}
 		if wrong, ok := errors.AsType[*provenance.Error](err); ok && found {
 			u.Why, u.Yet = wrong.Error(), wrong.Missing()
-		} else if u.Why, err = p.unread(ctx, env, err); err != nil {
+		} else if u.Why, u.Yet, err = p.unread(ctx, env, err); err != nil {
 			return nil, err
 		}
 		out = append(out, u)
@@ -94,27 +94,30 @@ func (p Prover) prove(ctx context.Context, gh Attestations, repo RepositoryRef, 
 	return true, roots.Verify(bundles, image.Digest, want)
 }
 
-// unread words why GitHub did not tell, or returns the error where it will.
-func (p Prover) unread(ctx context.Context, env previews.Environment, err error) (why string, _ error) {
+// unread words why GitHub did not tell, and says whether it may; it returns the error where
+// it is only not our turn to ask.
+func (p Prover) unread(ctx context.Context, env previews.Environment, err error) (why string, yet bool, _ error) {
 	var later interface{ RetryAt() time.Time }
 	if errors.As(err, &later) || ctx.Err() != nil {
-		return "", err
+		return "", false, err
 	}
 	p.Log.Warn("the provenance of an image cannot be read", "env", env.Ref.String(), "error", err)
 	const unread = "has a provenance that could not be read: "
 	switch {
 	case denied(err):
-		return unread + "the App may not read attestations, which an owner of " + env.Owner + " can let it (Attestations: read)", nil
+		return unread + "the App may not read attestations, which an owner of " + env.Owner + " can let it (Attestations: read)", false, nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return unread + "GitHub took too long; try again in a while", nil
+		return unread + "GitHub took too long; try again in a while", true, nil
 	}
-	return unread + strings.TrimSuffix(err.Error(), "."), nil
+	return unread + strings.TrimSuffix(err.Error(), "."), true, nil
 }
 
-func all(images []previews.Image, why, asked string) []previews.Unproven {
+// all says the same of every image.
+func all(images []previews.Image, of previews.Unproven) []previews.Unproven {
 	out := make([]previews.Unproven, len(images))
 	for i, image := range images {
-		out[i] = previews.Unproven{Image: image, Why: why, Asked: asked}
+		out[i] = of
+		out[i].Image = image
 	}
 	return out
 }

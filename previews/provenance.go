@@ -12,7 +12,8 @@ type Unproven struct {
 	// Why follows "the image", without its full stop; Asked is what would do.
 	Why   string `json:"why"`
 	Asked string `json:"asked"`
-	// Yet says that there is no attestation, which may come: nothing is wrong with one.
+	// Yet says that waiting may help: there is no attestation, or GitHub did not tell. Else
+	// something is wrong with one.
 	Yet bool `json:"yet,omitempty"`
 }
 
@@ -32,7 +33,7 @@ func ProvenanceProblem(row Environment, unproven []Unproven) Problem {
 	}
 	return Problem{
 		Kind: ProblemProvenance, Message: strings.Join(texts, "; "),
-		Hint: fmt.Sprintf("%s takes only images with an attestation of %s: see %s. Then comment %s.", row.Ref.ID, unproven[0].Asked, AttestAction, again(row)),
+		Hint: fmt.Sprintf("%s takes only images with an attestation of %s.", row.Ref.ID, unproven[0].Asked),
 	}
 }
 
@@ -49,7 +50,7 @@ func (c *Committer) prove(ctx context.Context, row Environment) error {
 	if err != nil {
 		return &refusedError{Problem{
 			Kind: ProblemProvenance, Message: "the provenance of the images could not be read: " + err.Error(),
-			Hint: "Comment " + again(row) + " to ask again.",
+			Hint: "It is asked again with the next attempt.",
 		}}
 	}
 	if len(unproven) > 0 {
@@ -61,17 +62,18 @@ func (c *Committer) prove(ctx context.Context, row Environment) error {
 // unattested marks the images whose attestation has not come yet as missing: a workflow
 // attests an image after it has pushed it. Everything else is for the commit to judge.
 func (w *ImageWatcher) unattested(ctx context.Context, env Environment, images []Image) {
-	if w.Prove == nil || !env.Declared() || firstMissing(images) != nil || w.Now().Sub(env.WantedAt) >= w.Timeout {
+	if w.Prove == nil || !env.Declared() || len(images) == 0 || firstMissing(images) != nil || w.Now().Sub(env.WantedAt) >= w.Timeout {
 		return
 	}
 	unproven, err := w.Prove(ctx, env, images)
 	if err != nil {
+		images[0].Missing = "in the registry, but its provenance could not be read: " + err.Error()
 		return
 	}
 	for _, u := range unproven {
 		for i := range images {
 			if u.Yet && images[i].Service == u.Image.Service {
-				images[i].Missing = "in the registry, and " + u.Why + " yet"
+				images[i].Missing = "in the registry, but it " + u.Why
 			}
 		}
 	}

@@ -177,9 +177,15 @@ func (want Expectation) checkWorkflow(cert *certificate.Summary) *Error {
 	return nil
 }
 
+// mismatch is the error of a field. Addresses are told without their scheme: they are names
+// here, and nothing to follow.
 func mismatch(at step, what, got, want string) *Error {
 	if got == "" {
 		got = "none"
 	}
-	return &Error{step: at, text: fmt.Sprintf("%s %.300s, not %s", what, got, want)}
+	return &Error{step: at, text: fmt.Sprintf("%s %.300s, not %s", what, schemeless(got), schemeless(want))}
+}
+
+func schemeless(text string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(text, "https://"), "http://")
 }

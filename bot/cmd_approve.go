@@ -2,6 +2,7 @@ package bot
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/report"
@@ -57,6 +58,11 @@ func (r *run) approveOne(env platform.Environment, part *previews.Environment, s
 	}
 	if why := r.fit(env, rev); why != "" {
 		return sorry(why, capitalised(report.Text(why))+". It was not approved.")
+	}
+	if unproven := r.unproven(approval, env, sha, []string{part.Ref.Service}); len(unproven) > 0 {
+		why := strings.Join(unproven, " ")
+		r.auditOf(part.Ref, "approve "+env.Name, sha, false, "not proven: "+why)
+		return sorry("its images are not proven", why+" It was not approved.")
 	}
 	if !part.Approve(sha, r.event.Actor.Login, r.event.Actor.ID, r.Now) {
 		return sorry("it is one's own", fmt.Sprintf("%s, you asked for %s in %s or wrote it; somebody else has to approve it.",

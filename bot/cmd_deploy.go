@@ -86,6 +86,9 @@ func (r *run) release(env platform.Environment, rev Revision, services []string,
 	if a, ok := r.permitted(kind, env, rev, services); !ok {
 		return a
 	}
+	if a, ok := r.proven(kind, env, rev.SHA, services); !ok {
+		return a
+	}
 	if a, ok := r.sound(env, rev.SHA, services, forced); !ok {
 		return a
 	}

@@ -90,6 +90,7 @@ func (r *run) refusals(o order) []string {
 	}
 	refused, _ := r.judged(previews.ReleaseDeploy, o.env, o.rev, o.services)
 	out = append(out, refused...)
+	out = append(out, r.unproven(previews.ReleaseDeploy, o.env, o.rev.SHA, o.services)...)
 	if a, ok := r.sound(o.env, o.rev.SHA, o.services, o.forced); !ok {
 		out = append(out, a.text)
 	}

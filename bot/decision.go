@@ -51,6 +51,9 @@ type Snapshot struct {
 	// previews beside this one. Both are read only where something new may be deployed.
 	Guard Guard
 	Live  policy.Previews
+	// Proofs are what is known of the images that may come to be deployed where their class
+	// asks for their provenance, by proofKey. What is not among them is not proven.
+	Proofs map[string]Proof
 	// Logs are what the services wrote that commands ask about, by "<key>/<service>".
 	Logs map[string]Logs
 	// Planned is what deployments would change that commands ask about, by planKey.

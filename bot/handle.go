@@ -85,7 +85,12 @@ type Handler struct {
 	// Compare, when set, says in what the manifests of a part of a declared environment, as
 	// it would be, differ from those that are in Git.
 	Compare func(ctx context.Context, would previews.Environment) report.Planned
-	AppID   int64
+	// Images returns the images that an environment would be made of, as they are now, and
+	// Prove holds them to what a class asks of their provenance. Where one is not set, nothing
+	// is proven.
+	Images func(ctx context.Context, would previews.Environment) ([]previews.Image, error)
+	Prove  func(ctx context.Context, asked platform.Provenance, of previews.Environment, images []previews.Image) ([]previews.Unproven, error)
+	AppID  int64
 	// Decided is called after each stored decision, to wake who acts on it.
 	Decided func()
 	Now     func() time.Time
@@ -296,6 +301,9 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 		return s, err
 	}
 	if err := h.readGuard(ctx, event, &s); err != nil {
+		return s, err
+	}
+	if err := h.readProofs(ctx, event, &s); err != nil {
 		return s, err
 	}
 	h.readLogs(ctx, event, &s)

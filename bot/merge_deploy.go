@@ -40,6 +40,12 @@ func (d *deciding) merged() {
 			d.auditOf(shared.Ref, "merge", rev.SHA, false, "refused by policy: "+why)
 			continue
 		}
+		if unproven := d.unproven(previews.ReleaseMerge, env, rev.SHA, allServices(rev.Spec.Spec)); len(unproven) > 0 {
+			why := strings.Join(unproven, " ")
+			d.because("the merge is not deployed: %s", why)
+			d.auditOf(shared.Ref, "merge", rev.SHA, false, "not proven: "+why)
+			continue
+		}
 		shared.NoteMerge(d.PR.Number)
 		var services []string
 		for _, service := range rev.Spec.Spec.Services {

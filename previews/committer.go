@@ -51,6 +51,8 @@ type Committer struct {
 	Render func(Environment) ([]gitops.File, error)
 	// Policies, when set, returns what judges rendered files now; it is asked once a batch.
 	Policies func(context.Context) Judge
+	// Prove, when set, says whose images are not proven to be what their class asks for.
+	Prove Prove
 	// List returns the ApplicationSet that lists a repository's previews, or the one
 	// that lists its declared environments: those of the rows, which are all of one kind.
 	// repo is the repository's name in paths.
@@ -159,6 +161,9 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 		change, err := c.change(row)
 		if err == nil && row.Wanted == Present {
 			err = c.judge(ctx, judge, row, change.Files)
+		}
+		if err == nil && row.Wanted == Present {
+			err = c.prove(ctx, row)
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -189,12 +189,14 @@ type ProblemKind string
 
 // The kinds of problem.
 const (
-	ProblemSpec    ProblemKind = "spec"    // .idp/deploy.yaml has errors
-	ProblemFork    ProblemKind = "fork"    // code of a fork waits for approval
-	ProblemPolicy  ProblemKind = "policy"  // the platform team's policies refuse it
-	ProblemImage   ProblemKind = "image"   // an image never came, or may not be read
-	ProblemChanged ProblemKind = "changed" // somebody else changed the folder in the GitOps repository
-	ProblemPush    ProblemKind = "push"    // the GitOps repository refuses the push
+	ProblemSpec   ProblemKind = "spec"   // .idp/deploy.yaml has errors
+	ProblemFork   ProblemKind = "fork"   // code of a fork waits for approval
+	ProblemPolicy ProblemKind = "policy" // the platform team's policies refuse it
+	// ProblemProvenance is for images that are not proven to be what their class asks for.
+	ProblemProvenance ProblemKind = "provenance"
+	ProblemImage      ProblemKind = "image"   // an image never came, or may not be read
+	ProblemChanged    ProblemKind = "changed" // somebody else changed the folder in the GitOps repository
+	ProblemPush       ProblemKind = "push"    // the GitOps repository refuses the push
 	// ProblemPlatform is for what the platform team declares and nobody can read.
 	ProblemPlatform ProblemKind = "platform"
 	// ProblemDeclined is for a proposal that was closed and not merged.

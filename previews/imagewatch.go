@@ -37,6 +37,8 @@ type ImageWatcher struct {
 	Resolver ImageResolver // nil where images are not checked
 	// Reference returns the image reference of one service of an environment.
 	Reference func(Environment, spec.Service) (string, error)
+	// Prove, when set, says which images are not attested yet, which are waited for as well.
+	Prove Prove
 	// NextCheck returns the pause after the n-th attempt.
 	NextCheck func(attempt int) time.Duration
 	// Timeout is how long an image may take to appear.
@@ -81,6 +83,9 @@ func (w *ImageWatcher) Step(ctx context.Context) (more bool, err error) {
 // row has moved on to another generation meanwhile.
 func (w *ImageWatcher) check(ctx context.Context, env Environment) error {
 	images, cause := w.Images(ctx, env)
+	if cause == nil {
+		w.unattested(ctx, env, images)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -31,6 +31,12 @@ func (c *Client) status(repo bot.RepositoryRef) *gh.Client {
 	return c.scoped(status, status)
 }
 
+// attest returns a go-github client that reads a repository's attestations.
+func (c *Client) attest(repo bot.RepositoryRef) *gh.Client {
+	attest := scope{installation: c.id, repository: repo.ID, use: useAttest}
+	return c.scoped(attest, attest)
+}
+
 // teams returns a go-github client that reads who is in a team.
 func (c *Client) teams(repo bot.RepositoryRef) *gh.Client {
 	teams := scope{installation: c.id, repository: repo.ID, use: useTeams}

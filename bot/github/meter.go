@@ -27,6 +27,7 @@ var routes = [...]string{
 	"PATCH /repositories/{id}/{rest...}",
 	"DELETE /repositories/{id}/{rest...}",
 	"GET /repos/{owner}/{repo}",
+	"GET /repos/{owner}/{repo}/attestations/{digest}",
 	"GET /repos/{owner}/{repo}/check-runs/{id}",
 	"PATCH /repos/{owner}/{repo}/check-runs/{id}",
 	"POST /repos/{owner}/{repo}/check-runs",

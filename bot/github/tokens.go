@@ -29,6 +29,8 @@ const (
 	// useTeams reads who is in a team of the organisation that one source repository
 	// belongs to: by itself, as useStatus.
 	useTeams use = "teams"
+	// useAttest reads the attestations of one source repository: by itself, as useStatus.
+	useAttest use = "attest"
 	// usePropose opens, follows and closes pull requests of one GitOps repository.
 	usePropose use = "propose"
 	// useList sees which repositories there are.
@@ -37,9 +39,29 @@ const (
 	useGit use = "git"
 )
 
+// permissions are GitHub's, with what this go-github does not know yet.
+type permissions struct {
+	*gh.InstallationPermissions
+	Attestations *string `json:"attestations,omitempty"`
+}
+
+// tokenOptions is the body that asks for a token.
+type tokenOptions struct {
+	RepositoryIDs []int64     `json:"repository_ids,omitempty"`
+	Permissions   permissions `json:"permissions"`
+}
+
 // permissions are what a token for the use may do.
 // Source: docs.github.com/rest/authentication/permissions-required-for-github-apps.
-func (u use) permissions() *gh.InstallationPermissions {
+func (u use) permissions() permissions {
+	out := permissions{InstallationPermissions: u.known()}
+	if u == useAttest {
+		out.Attestations = gh.String("read")
+	}
+	return out
+}
+
+func (u use) known() *gh.InstallationPermissions {
 	read, write := gh.String("read"), gh.String("write")
 	switch u {
 	case useRead:
@@ -154,11 +176,16 @@ func (t *tokens) forget(s scope, used secret.String) {
 
 // mint asks GitHub for a token, as the App.
 func (a *App) mint(ctx context.Context, s scope) (token, error) {
-	opts := &gh.InstallationTokenOptions{Permissions: s.use.permissions()}
+	opts := tokenOptions{Permissions: s.use.permissions()}
 	if s.repository != 0 {
 		opts.RepositoryIDs = []int64{s.repository}
 	}
-	made, _, err := a.rest().Apps.CreateInstallationToken(ctx, s.installation, opts)
+	client := a.rest()
+	req, err := client.NewRequest(http.MethodPost, fmt.Sprintf("app/installations/%d/access_tokens", s.installation), opts)
+	var made gh.InstallationToken
+	if err == nil {
+		_, err = client.Do(ctx, req, &made)
+	}
 	if err != nil {
 		return token{}, noToken(s, err)
 	}

@@ -129,6 +129,9 @@ func problemVerdict(in Input) verdict {
 		forkVerdict(&v, e)
 	case previews.ProblemChanged:
 		v.title, v.cause = "Somebody else changed the preview's folder", sentence(p.Message)
+	case previews.ProblemProvenance:
+		v.title, v.cause = "Not proven where its image was built", sentence(p.Message)
+		v.next = strings.TrimSpace(v.next + " [How to attest](" + previews.AttestAction + ").")
 	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemPlatform:
 		// As it was split.
 	}

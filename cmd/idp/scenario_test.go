@@ -22,6 +22,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
+	"github.com/idp-bot/idp/gitops/provenance/provenancetest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
@@ -64,6 +65,7 @@ type play struct {
 	pulls     map[string]*githubtest.PullRequest
 	branches  map[string]string // of pull requests, by alias
 	cis       map[string]*githubtest.CI
+	sigstore  *provenancetest.Sigstore
 	// during ends when what a scenario does in the middle of a push is done; nil
 	// when nothing is to be done.
 	during chan struct{}

@@ -104,13 +104,14 @@ func (m *Main) wire() {
 			m.log.Warn("what would change is not known", "env", env.Ref.String(), "error", err)
 		},
 	}.compare
+	m.prove(watcher)
 	latency := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "idp_end_to_end_seconds", Help: "Time from a webhook's arrival until what it asked for was pushed, waiting for images included.",
 		Buckets: prometheus.ExponentialBuckets(0.05, 2, 16),
 	})
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
-		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.class), Policies: m.judging, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
+		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.class), Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
 		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{

@@ -98,6 +98,10 @@ var threats = []threat{
 	{"unreviewed production deployment", "the protected branch, green checks, and an approval by somebody else", []proof{
 		{"bot", "TestProductionConditions"}, {"previews", "TestApprove"}, scenario("deploy-production"),
 	}},
+	{"an image from elsewhere in production", "where its class asks, an attestation of the image's digest names repository, workflow, default branch and commit; it is verified offline, and again before the commit", []proof{
+		{"gitops/provenance", "TestVerify"}, {"gitops/provenance", "FuzzBundle"}, {"bot", "TestProver"}, {"bot", "TestUnprovenIsNotDeployed"}, {"previews", "TestUnprovenIsNotCommitted"},
+		scenario("provenance-missing"), scenario("provenance-wrong-workflow"), scenario("provenance-verified"),
+	}},
 	{"a changed audit log", "entries are a chain, whose end stands in commits and copies", []proof{
 		{"previews", "TestAuditChainBreaks"}, {"previews/store", "TestAuditTampered"}, {"cmd/idp", "TestAuditVerify"},
 	}},

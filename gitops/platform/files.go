@@ -231,4 +231,16 @@ type classFile struct {
 	ReadyQuery spec.Word `json:"ready_query"`
 	// Whether log lines are shown: where the repository is private, always or never.
 	Logs string `json:"logs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
+	// What the images of long-lived environments have to prove of where they were built; nothing when left out.
+	Provenance *provenanceBlock `json:"provenance"`
+}
+
+// provenanceBlock is what the attestation of an image has to name, beside the repository itself, its default branch and the commit that is deployed.
+type provenanceBlock struct {
+	// The workflow that builds and attests, by its file in each repository.
+	Workflow string `json:"workflow" jsonschema:"required,minLength=1,maxLength=200,pattern=^\\.github/workflows/[A-Za-z0-9._-]+\\.ya?ml$,example=.github/workflows/release.yml"`
+	// Who tells Sigstore what a workflow is.
+	Issuer string `json:"issuer" jsonschema:"minLength=1,maxLength=1024,default=https://token.actions.githubusercontent.com"`
+	// The file of the platform folder with the Sigstore trusted roots that attestations are verified with: what "gh attestation trusted-root" prints.
+	TrustedRoot string `json:"trusted_root" jsonschema:"required,minLength=1,maxLength=200,example=trusted_root.jsonl"`
 }

@@ -13,9 +13,9 @@ import (
 // maxClassName bounds the name of a class, which is part of an ApplicationSet's.
 const maxClassName = 40
 
-// loadClass reads a file of platform/classes. The class that it returns has a name
-// even where there are errors.
-func loadClass(f gitops.File, base Class) (Class, spec.Errors) {
+// loadClass reads a file of platform/classes; files are those that it may name others
+// of. The class that it returns has a name even where there are errors.
+func loadClass(f gitops.File, base Class, files []gitops.File) (Class, spec.Errors) {
 	name, isYAML := strings.CutSuffix(path.Base(f.Path), ".yaml")
 	if !isYAML {
 		name = strings.TrimSuffix(name, path.Ext(name))
@@ -28,6 +28,9 @@ func loadClass(f gitops.File, base Class) (Class, spec.Errors) {
 	}
 	class := file.over(base, doc.Given)
 	class.Name = name
+	if file.Provenance != nil {
+		class.Provenance = file.Provenance.load(doc, files)
+	}
 	known := base.problems()
 	for _, p := range class.problems() {
 		if p.field == "name" {

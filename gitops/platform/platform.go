@@ -9,7 +9,11 @@
 // The package does no input or output and keeps no state.
 package platform
 
-import "time"
+import (
+	"time"
+
+	"github.com/idp-bot/idp/gitops/provenance"
+)
 
 // Class is everything about an environment that its repository has no say in.
 type Class struct {
@@ -67,6 +71,18 @@ type Class struct {
 	Logs LogMode
 	// Gateway is where its hosts answer; nil where nobody asks whether they do.
 	Gateway *Gateway
+	// Provenance is what the images of declared environments have to prove of their build;
+	// nil where nothing is asked.
+	Provenance *Provenance `json:",omitempty"`
+}
+
+// Provenance is what the attestation of an image has to name beside the repository, its
+// default branch and the commit.
+type Provenance struct {
+	// Workflow is a file of the repository, Issuer the URL of who vouches for workflows.
+	Workflow, Issuer string
+	// Roots are what is believed.
+	Roots provenance.Roots `json:"-"`
 }
 
 // Gateway is the address that a class's hosts are asked at, whatever they resolve to.

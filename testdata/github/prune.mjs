@@ -15,7 +15,11 @@
 //   - examples, descriptions and x- extensions are dropped: nothing validates
 //     by them, and they are three quarters of the size;
 //   - the list of installations says that an account is a user and an enterprise
-//     at once, which none is: it gets the schema of a single installation.
+//     at once, which none is: it gets the schema of a single installation;
+//   - the list of attestations has null for each bundle since July 2026, in every
+//     version of the API, and the bundle at bundle_url: it may be null there;
+//   - the events' permissions of an App lack "attestations", which is younger than
+//     the package that describes them.
 
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -41,6 +45,7 @@ GET    /rate_limit
 GET    /users/{username}
 GET    /users/{username}/installation
 GET    /repos/{owner}/{repo}
+GET    /repos/{owner}/{repo}/attestations/{subject_digest}
 GET    /repos/{owner}/{repo}/installation
 GET    /repos/{owner}/{repo}/branches
 GET    /repos/{owner}/{repo}/branches/{branch}
@@ -145,6 +150,8 @@ function pruneOpenAPI() {
     (target.paths[renamed] ??= {})[method.toLowerCase()] = operation;
   }
   target.paths["/app/installations"].get.responses["200"].content["application/json"].schema.items = { $ref: "#/components/schemas/installation" };
+  const attested = target.paths["/repos/{owner}/{repo}/attestations/{subject_digest}"].get.responses["200"];
+  attested.content["application/json"].schema.properties.attestations.items.properties.bundle.nullable = true;
   // Every error body is held to this one, also where GitHub's description
   // leaves the status out.
   target.components.schemas["basic-error"] = source.components.schemas["basic-error"];
@@ -152,6 +159,16 @@ function pruneOpenAPI() {
   reach(source, target);
   for (const kind of Object.keys(target.components)) target.components[kind] = sorted(target.components[kind]);
   return target;
+}
+
+// Gives every list of an App's permissions the one that it lacks.
+function withAttestations(node) {
+  if (Array.isArray(node)) node.forEach(withAttestations);
+  else if (node !== null && typeof node === "object") {
+    const known = node.properties;
+    if (known?.checks?.enum && known.metadata && known.pull_requests) known.attestations ??= { type: "string", enum: ["read", "write"] };
+    Object.values(node).forEach(withAttestations);
+  }
 }
 
 function pruneWebhooks() {
@@ -163,6 +180,7 @@ function pruneWebhooks() {
   };
   const target = { $schema: source.$schema, definitions: {}, properties: Object.fromEntries(events.map((event) => [event, definition(event)])) };
   reach(source, target);
+  withAttestations(target);
   target.definitions = sorted(target.definitions);
   return target;
 }

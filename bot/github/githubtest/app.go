@@ -48,7 +48,7 @@ type AppOptions struct {
 func DefaultPermissions() map[string]string {
 	return map[string]string{
 		"metadata": "read", "contents": "read", "issues": "read",
-		"pull_requests": "write", "checks": "write", "deployments": "write", "statuses": "read", "members": "read",
+		"pull_requests": "write", "checks": "write", "deployments": "write", "statuses": "read", "members": "read", "attestations": "read",
 	}
 }
 

@@ -31,6 +31,7 @@ type Repository struct {
 	comments      map[int64]*comment
 	suites        []*checkSuite
 	statuses      []*commitStatus
+	attestations  []*attestation
 	runs          []*checkRun
 	deployments   []*deployment
 }

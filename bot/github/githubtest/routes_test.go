@@ -1,6 +1,7 @@
 package githubtest_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -42,6 +43,11 @@ func TestEveryRoute(t *testing.T) {
 	}
 
 	w.server.AddTeam("acme/web", "alice")
+	digest := "sha256:" + strings.Repeat("5", 64)
+	statement := `{"predicateType":"https://slsa.dev/provenance/v1","subject":[{"digest":{"sha256":"` + digest[7:] + `"}}]}`
+	if err := w.repo.Attest([]byte(`{"dsseEnvelope":{"payload":"` + base64.StdEncoding.EncodeToString([]byte(statement)) + `"}}`)); err != nil {
+		t.Fatal(err)
+	}
 
 	rows := []struct {
 		method, path, auth, body string
@@ -66,6 +72,9 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/users/alice", token, "", 200},
 		{"GET", repo, token, "", 200},
 		{"GET", "/repositories/" + itoa(w.repo.ID()), token, "", 200},
+		{"GET", repo + "/attestations/" + digest, token, "", 200},
+		{"GET", repo + "/attestations/" + digest + "?predicate_type=provenance&per_page=1", token, "", 200},
+		{"GET", repo + "/attestations/sha256:0", token, "", 404},
 		{"GET", repo + "/branches", token, "", 200},
 		{"GET", repo + "/branches/feature", token, "", 200},
 		{"GET", repo + "/collaborators/alice/permission", token, "", 200},

@@ -172,6 +172,7 @@ func (s *Server) handler() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle(apiPrefix+"/", api)
+	mux.HandleFunc("GET "+storagePath+"{id}", s.serveAttestation)
 	mux.Handle("/", s.pages())
 	return mux
 }

@@ -37,24 +37,34 @@ func (h *Handler) readGuard(ctx context.Context, event Event, s *Snapshot) error
 	if !preview {
 		return ctx.Err()
 	}
-	repository, team, author, err := h.Store.LivePreviews(ctx, store.LiveOf{
-		RepositoryID: s.PR.Repository.ID, ID: gitops.PreviewID(s.PR.Number), Team: s.team(s.trusted()), Author: s.PR.Author.Login,
-	})
-	if err != nil {
-		return err
-	}
-	s.Live = policy.Previews{Repository: s.live(repository), Team: s.live(team), Author: s.live(author)}
-	return nil
+	var err error
+	s.Live, err = h.Store.LivePreviews(ctx, s.liveOf())
+	return err
+}
+
+// liveOf is what the previews beside the pull request's are counted by.
+func (s Snapshot) liveOf() store.LiveOf {
+	return store.LiveOf{RepositoryID: s.PR.Repository.ID, ID: gitops.PreviewID(s.PR.Number), Team: s.team(s.trusted()), Author: s.PR.Author.Login}
 }
 
 // live is what may be said of others' previews here: nobody reads in one repository what
 // a private other one is called.
 func (s Snapshot) live(of store.Live) policy.Live {
-	out := policy.Live{Count: of.Count}
-	if e := of.Oldest; e != nil && (e.Ref.RepositoryID == s.PR.Repository.ID || !e.Private) {
-		out.Oldest = &policy.Preview{Repository: e.Owner + "/" + e.Repo, PullRequest: e.PR}
+	out := policy.Live{Count: of.Count, Oldest: s.nameable(of.Oldest)}
+	if e := of.Idle; e != nil {
+		out.Takeable = &policy.Takeable{
+			RepositoryID: e.Ref.RepositoryID, Environment: e.Ref.ID, Preview: s.nameable(e), Idle: s.Now.Sub(e.IdleSince()),
+		}
 	}
 	return out
+}
+
+// nameable is a preview as it may be named here, nil where it may not.
+func (s Snapshot) nameable(e *previews.Environment) *policy.Preview {
+	if e == nil || e.Ref.RepositoryID != s.PR.Repository.ID && e.Private {
+		return nil
+	}
+	return &policy.Preview{Repository: e.Owner + "/" + e.Repo, PullRequest: e.PR}
 }
 
 func wantedAlready(e *previews.Environment, sha string) bool {
@@ -70,11 +80,14 @@ func (d *deciding) guarded(w wish) wish {
 	ttl, _ := d.lifetime()
 	r := d.request("preview", Revision{Commit: Commit{SHA: d.PR.HeadSHA}, Spec: d.Spec}, allServices(d.Spec.Spec))
 	r.Environment = policy.Environment{Name: gitops.PreviewID(d.PR.Number), Class: d.Class.Name, Preview: true, TTL: ttl}
-	r.Previews = d.Live
+	r.Previews = policy.Previews{Repository: d.live(d.Live[store.OfRepository]), Team: d.live(d.Live[store.OfTeam]), Author: d.live(d.Live[store.OfAuthor])}
 	v := d.Guard.Request(r)
-	d.warnings = previews.Warnings(v)
+	d.warnings, d.taking = previews.Warnings(v), nil
 	if v.Allowed() {
 		return w
+	}
+	if d.makeRoom(v) {
+		return wish{wanted: true, why: w.why + "; policies let other previews go for it"}
 	}
 	problem := previews.PolicyProblem(v)
 	return wish{problem: &problem, why: w.why + "; " + problem.Message}

@@ -43,6 +43,10 @@ type maxPreviews struct {
 	Team *int32 `json:"team" jsonschema:"minimum=1,maximum=100000"`
 	// Of the pull requests that one person opened.
 	Author *int32 `json:"author" jsonschema:"minimum=1,maximum=100000"`
+	// Whether one more takes the place of the longest idle, where that has been idle for idle_after, instead of waiting for room.
+	TakeOldest bool `json:"take_oldest"`
+	// How long nobody may have done anything about a preview before it is taken.
+	IdleAfter *spec.Span `json:"idle_after" jsonschema:"default=1h,example=1d"`
 }
 
 // Setting is a row of the table of settings.
@@ -57,13 +61,17 @@ func Settings() []Setting {
 		{"max_ttl", "the class's", "the longest that a preview may live from its last push, such as `7d`"},
 		{"max_cpu", "`" + defaultMaxCPU + "`", "the most CPU that one container may have as its limit"},
 		{"max_memory", "`" + defaultMaxMemory + "`", "the most memory that one container may have as its limit"},
-		{"max_previews", "no limit", "how many previews a `repository`, a `team` and an `author` may have at a time"},
+		{"max_previews", "no limit", "how many previews a `repository`, a `team` and an `author` may have at a time; with `take_oldest: true` one more takes the place of the longest idle, where that has been idle for `idle_after` (`1h`)"},
 	}
 }
 
 const (
 	defaultMaxCPU    = "16"
 	defaultMaxMemory = "64Gi"
+	// defaultIdleAfter is longer than a review, and than a build and a look at what it made.
+	defaultIdleAfter = time.Hour
+	// minIdleAfter is what idp holds to whatever policies say.
+	minIdleAfter = 10 * time.Minute
 )
 
 // The levels of a policy of the starter set.
@@ -81,10 +89,12 @@ type settings struct {
 	maxTTL     time.Duration
 	cpu, mem   string
 	most       maxPreviews
+	// idleAfter is that of most.
+	idleAfter time.Duration
 }
 
 func defaultSettings() settings {
-	s := settings{levels: map[string]string{}, production: []string{"production", "prod"}, cpu: defaultMaxCPU, mem: defaultMaxMemory}
+	s := settings{levels: map[string]string{}, production: []string{"production", "prod"}, cpu: defaultMaxCPU, mem: defaultMaxMemory, idleAfter: defaultIdleAfter}
 	for _, p := range Starter() {
 		s.levels[p.Name] = p.Level
 	}
@@ -113,6 +123,7 @@ func parseSettings(content []byte) (settings, spec.Errors) {
 	s.mem = quantity(doc, "max_memory", file.MaxMemory, s.mem)
 	if file.MaxPreviews != nil {
 		s.most = *file.MaxPreviews
+		s.idle(doc)
 	}
 	return s, doc.Errors()
 }
@@ -128,6 +139,17 @@ func (s *settings) level(doc *spec.Document, name, level string) {
 		doc.Report(field, spec.KindChoice, "policy %s always denies", name)
 	default:
 		s.levels[name] = level
+	}
+}
+
+func (s *settings) idle(doc *spec.Document) {
+	const field = "max_previews.idle_after"
+	if !doc.Given(field) {
+		return
+	}
+	if s.idleAfter = s.most.IdleAfter.Duration(); s.idleAfter < minIdleAfter && doc.OK(field) {
+		doc.Report(field, spec.KindRange, "%s is %s: expected at least %s, so that two pull requests do not take each other's place in turns",
+			field, spec.FormatDuration(s.idleAfter), spec.FormatDuration(minIdleAfter))
 	}
 }
 
@@ -152,7 +174,10 @@ func (s settings) document() map[string]any {
 	return map[string]any{
 		"registries": list(s.registries), "production": list(s.production),
 		"max_ttl": spec.FormatDuration(s.maxTTL), "max_ttl_seconds": int(s.maxTTL / time.Second), "max_cpu": s.cpu, "max_memory": s.mem,
-		"max_previews": map[string]any{"repository": count(s.most.Repository), "team": count(s.most.Team), "author": count(s.most.Author)},
+		"max_previews": map[string]any{
+			"repository": count(s.most.Repository), "team": count(s.most.Team), "author": count(s.most.Author),
+			"take_oldest": s.most.TakeOldest, "idle_after_seconds": int(s.idleAfter / time.Second),
+		},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -81,15 +82,29 @@ func (d *deciding) name() string {
 func (d *deciding) comes() {
 	for _, t := range d.taking {
 		t.sure = true
-		e := t.Environment
-		went := "a preview of another repository was removed"
-		if p := d.nameable(e); p != nil {
-			went = fmt.Sprintf("the preview of %s#%d was removed", p.Repository, p.PullRequest)
-		}
-		idle := spec.FormatDuration(t.idle.Truncate(time.Minute))
-		d.env.Warnings = append(d.env.Warnings, fmt.Sprintf("to make room %s, idle for %s, as policy %q has it", went, idle, t.because[0].Policy))
-		d.because("the preview %s makes room: %s", e.Ref, t.because[0])
+		d.env.Warnings = append(d.env.Warnings, d.went(t))
+		d.because("the preview %s makes room: %s", t.Environment.Ref, t.because[0])
 	}
+}
+
+// went says what was taken, in words for the pull request that it was taken for.
+func (d *deciding) went(t *taking) string {
+	what := "a preview of another repository was removed"
+	if p := d.nameable(t.Environment); p != nil {
+		what = fmt.Sprintf("the preview of %s#%d was removed", p.Repository, p.PullRequest)
+	}
+	return fmt.Sprintf("to make room %s, idle for %s, as policy %q has it", what, spec.FormatDuration(t.idle.Truncate(time.Minute)), t.because[0].Policy)
+}
+
+// roomMade words for a reply what was taken; "" where nothing was.
+func (d *deciding) roomMade() string {
+	var lines []string
+	for _, t := range d.taking {
+		if t.sure {
+			lines = append(lines, capitalised(report.Text(d.went(t)))+".")
+		}
+	}
+	return strings.Join(lines, "\n\n")
 }
 
 // take lets the others go, unless what they would go for is not wanted in the end.

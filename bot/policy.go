@@ -20,17 +20,20 @@ import (
 // request has the same verdict.
 type Guard interface {
 	Request(policy.Request) policy.Verdict
+	// Lifetime is what bounds how long a preview that is there may live on.
+	Lifetime() policy.Lifetime
 }
 
 // readGuard reads the policies, and what they are asked about beside the snapshot, where
-// something new may come to be deployed: who only has running what runs is not kept
-// waiting for it.
+// something new may come to be deployed, or a preview to live on: who only has running what
+// runs is not kept waiting for it.
 func (h *Handler) readGuard(ctx context.Context, event Event, s *Snapshot) error {
 	if h.Guard == nil {
 		return nil
 	}
 	preview := s.PR.Open && s.trusted() != nil && (event.asks() || !wantedAlready(s.Environment, s.PR.HeadSHA))
-	if !preview && len(s.Revisions) == 0 {
+	lifetime := slices.ContainsFunc(event.invocations(), func(i Invocation) bool { return i.Name == "extend" || i.Name == "pin" })
+	if !preview && !lifetime && len(s.Revisions) == 0 {
 		return nil
 	}
 	s.Guard = h.Guard(ctx)
@@ -102,9 +105,14 @@ func (d *deciding) judged(kind previews.ReleaseKind, env platform.Environment, r
 	r := d.request(string(kind), rev, services)
 	r.Environment = policy.Environment{Name: env.Name, Class: env.Class, Protected: env.Protected}
 	v := d.Guard.Request(r)
+	return refusalsOf(v), previews.Warnings(v)
+}
+
+// refusalsOf words as Markdown sentences why policies refuse something.
+func refusalsOf(v policy.Verdict) (refusals []string) {
 	if v.Broken != nil {
 		p := previews.PolicyProblem(v)
-		return []string{capitalised(report.Text(p.Message)) + ". " + report.Text(p.Hint)}, nil
+		return []string{capitalised(report.Text(p.Message)) + ". " + report.Text(p.Hint)}
 	}
 	for _, f := range v.Denied {
 		text := "Policy " + report.Text(f.String())
@@ -113,7 +121,7 @@ func (d *deciding) judged(kind previews.ReleaseKind, env platform.Environment, r
 		}
 		refusals = append(refusals, text+".")
 	}
-	return refusals, previews.Warnings(v)
+	return refusals
 }
 
 // permitted refuses a release that policies refuse.

@@ -27,6 +27,8 @@ type settingsFile struct {
 	Production []string `json:"production" jsonschema:"minLength=1,maxLength=40,maxItems=50"`
 	// The longest that a preview may live from its last push; as long as its class allows when left out.
 	MaxTTL *spec.Span `json:"max_ttl" jsonschema:"example=7d"`
+	// Whether previews may be pinned, so that they live until their pull request is closed, whatever max_ttl says.
+	Pin *bool `json:"pin" jsonschema:"default=true"`
 	// The most CPU that one container may have as its limit.
 	MaxCPU spec.Quantity `json:"max_cpu"`
 	// The most memory that one container may have as its limit.
@@ -58,7 +60,8 @@ func Settings() []Setting {
 		{"rules", "`{}`", "what becomes of a policy of the starter set, by its name: `deny`, `warn` or `off`"},
 		{"registries", "any", "the registries, or folders of them such as `ghcr.io/acme`, that images may come from"},
 		{"production", "`[production, prod]`", "the environments and classes that count as production by their name, beside every one that is `protected`"},
-		{"max_ttl", "the class's", "the longest that a preview may live from its last push, such as `7d`"},
+		{"max_ttl", "the class's", "the longest that a preview may live from its last push, extensions included, such as `7d`"},
+		{"pin", "`true`", "whether previews may be pinned, and so live until their pull request is closed whatever `max_ttl` says"},
 		{"max_cpu", "`" + defaultMaxCPU + "`", "the most CPU that one container may have as its limit"},
 		{"max_memory", "`" + defaultMaxMemory + "`", "the most memory that one container may have as its limit"},
 		{"max_previews", "no limit", "how many previews a `repository`, a `team` and an `author` may have at a time; with `take_oldest: true` one more takes the place of the longest idle, where that has been idle for `idle_after` (`1h`)"},
@@ -87,6 +90,7 @@ type settings struct {
 	registries []string
 	production []string
 	maxTTL     time.Duration
+	noPin      bool
 	cpu, mem   string
 	most       maxPreviews
 	// idleAfter is that of most.
@@ -119,6 +123,7 @@ func parseSettings(content []byte) (settings, spec.Errors) {
 		s.production = file.Production
 	}
 	s.maxTTL = file.MaxTTL.Duration()
+	s.noPin = file.Pin != nil && !*file.Pin
 	s.cpu = quantity(doc, "max_cpu", file.MaxCPU, s.cpu)
 	s.mem = quantity(doc, "max_memory", file.MaxMemory, s.mem)
 	if file.MaxPreviews != nil {
@@ -173,7 +178,7 @@ func (s settings) document() map[string]any {
 	}
 	return map[string]any{
 		"registries": list(s.registries), "production": list(s.production),
-		"max_ttl": spec.FormatDuration(s.maxTTL), "max_ttl_seconds": int(s.maxTTL / time.Second), "max_cpu": s.cpu, "max_memory": s.mem,
+		"max_ttl": spec.FormatDuration(s.maxTTL), "max_ttl_seconds": int(s.maxTTL / time.Second), "pin": !s.noPin, "max_cpu": s.cpu, "max_memory": s.mem,
 		"max_previews": map[string]any{
 			"repository": count(s.most.Repository), "team": count(s.most.Team), "author": count(s.most.Author),
 			"take_oldest": s.most.TakeOldest, "idle_after_seconds": int(s.idleAfter / time.Second),

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -254,6 +255,7 @@ func testTakenAtOnce(t *testing.T, open Open) {
 			went++
 		}
 	}
+	figure.Tell(t, "%d at once for %d places: %d came, %d went", comers, places, came, went)
 	if came != places || went != places {
 		t.Errorf("%d came and %d went, of %d places", came, went, places)
 	}

@@ -144,7 +144,9 @@ func TestCompareJudges(t *testing.T) {
 		t.Errorf("with its digest: %d denials, %d warnings", denied, warned)
 	}
 	image := previews.Image{Service: "web", Reference: "ghcr.io/acme/web:v2", Missing: "not in the registry"}
-	c.images = func(context.Context, previews.Environment) ([]previews.Image, error) { return []previews.Image{image}, nil }
+	c.images = func(context.Context, previews.Environment) ([]previews.Image, error) {
+		return []previews.Image{image}, nil
+	}
 	if denied, _ := said(); denied != 0 {
 		t.Errorf("before it is built: %d denials", denied)
 	}

@@ -214,6 +214,41 @@ func testTaken(t *testing.T, open Open) {
 	}
 }
 
+// Where what comes cannot be written, what would go for it stays.
+func testTakenOrNeither(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	settled(t, s, 7, 2, clock.Now())
+	now := clock.Advance(time.Hour)
+	o, ok := taking(t, s, 1, now)
+	if !ok {
+		t.Fatal("there is nothing to take")
+	}
+	Deliver(t, s, store.Delivery{GUID: o.Delivery, RepositoryID: 7, PR: 1})
+	Add(t, s, Preview(7, 1, now)) // another delivery made the row meanwhile
+	err := s.Apply(t.Context(), o)
+	after, _ := s.Environment(t.Context(), 7, "pr-2")
+	audit, _ := s.AuditLog(t.Context(), store.AuditFilter{})
+	if !errors.Is(err, previews.ErrStale) || after.Wanted != previews.Present || len(audit) != 0 {
+		t.Errorf("%v; it is wanted %s; audit %v", err, after.Wanted, audit)
+	}
+	// Decided again, it goes, and once: what is applied is not applied again.
+	for range 2 {
+		row, _ := s.Environment(t.Context(), 7, "pr-1")
+		again, _ := taking(t, s, 1, now)
+		if o.Environment = &row; len(again.Taken) > 0 {
+			o.Taken = again.Taken
+		}
+		if err := s.Apply(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, _ = s.Environment(t.Context(), 7, "pr-2")
+	if audit, _ = s.AuditLog(t.Context(), store.AuditFilter{}); after.Removal.Reason != previews.RemovedEvicted || len(audit) != 1 {
+		t.Errorf("it went by %+v; audit %v", after.Removal, audit)
+	}
+}
+
 // Of many that come at once each takes another's place, and each place once.
 func testTakenAtOnce(t *testing.T, open Open) {
 	clock := NewClock()

@@ -45,6 +45,7 @@ func Run(t *testing.T, open Open) {
 		{"Live", testLive},
 		{"LiveIdle", testLiveIdle},
 		{"Taken", testTaken},
+		{"TakenOrNeither", testTakenOrNeither},
 		{"TakenAtOnce", testTakenAtOnce},
 		{"Breaker", testBreaker},
 		{"Audit", testAudit},

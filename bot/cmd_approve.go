@@ -64,6 +64,9 @@ func (r *run) approveOne(env platform.Environment, part *previews.Environment, s
 		r.auditOf(part.Ref, "approve "+env.Name, sha, false, "not proven: "+why)
 		return sorry("its images are not proven", why+" It was not approved.")
 	}
+	if a, ok := r.stillPermitted(env, part, rev); !ok {
+		return a
+	}
 	if !part.Approve(sha, r.event.Actor.Login, r.event.Actor.ID, r.Now) {
 		return sorry("it is one's own", fmt.Sprintf("%s, you asked for %s in %s or wrote it; somebody else has to approve it.",
 			mention(r.event.Actor), report.Code(shortSHA(sha)), report.Code(env.Name)))
@@ -72,5 +75,21 @@ func (r *run) approveOne(env platform.Environment, part *previews.Environment, s
 		shared.Share(part.Deployed.Current, r.Now)
 	}
 	r.auditOf(part.Ref, "approve "+env.Name, sha, true, "by somebody else than who asked")
-	return done("approved " + shortSHA(sha) + " for " + env.Name)
+	return said("approved "+shortSHA(sha)+" for "+env.Name, r.warned())
+}
+
+// stillPermitted asks the policies again about what waits: they, and what they look at,
+// may be others than when it was asked for. What goes back is not asked about.
+func (r *run) stillPermitted(env platform.Environment, part *previews.Environment, rev Revision) (answer, bool) {
+	r.warnings = nil
+	for _, release := range part.Waiting(rev.SHA) {
+		if release.Kind == previews.ReleaseRollback || release.Kind == previews.ReleaseAbort {
+			continue
+		}
+		if a, ok := r.permitted(release.Kind, env, rev, []string{part.Ref.Service}); !ok {
+			a.text += " It was not approved."
+			return a, false
+		}
+	}
+	return answer{}, true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,9 +40,30 @@ func diff(r *run) answer {
 			parts = append(parts, report.Planned{Service: service, Running: true})
 		}
 	}
+	refused, warned := aside.verdict(o, parts)
 	return said("told", report.Plan(report.PlanInput{
-		Environment: o.env.Name, SHA: o.rev.SHA, Parts: parts, Refused: aside.refusals(o), Waits: aside.waits(o),
+		Environment: o.env.Name, SHA: o.rev.SHA, Parts: parts, Refused: append(aside.refusals(o), refused...), Waits: aside.waits(o), Warned: warned,
 	}))
+}
+
+// verdict is what policies say of the request and of the objects that would come of it,
+// each once, as Markdown sentences.
+func (r *run) verdict(o order, parts []report.Planned) (refused, warned []string) {
+	refused, told := r.judged(previews.ReleaseDeploy, o.env, o.rev, o.services)
+	for _, part := range parts {
+		for _, text := range refusalsOf(part.Verdict) {
+			if !slices.Contains(refused, text) {
+				refused = append(refused, text)
+			}
+		}
+		told = append(told, previews.Warnings(part.Verdict)...)
+	}
+	for _, text := range told {
+		if text = "Policy " + report.Text(text) + "."; !slices.Contains(warned, text) {
+			warned = append(warned, text)
+		}
+	}
+	return refused, warned
 }
 
 // aside is the command on copies of the rows: whatever is tried with them leaves the
@@ -76,7 +98,7 @@ func (r *run) would(o order) []previews.Environment {
 // planKey tells apart what is planned.
 func planKey(would previews.Environment) string { return would.Ref.Key() + "@" + would.SHA }
 
-// refusals are the reasons for which the deployment would be refused.
+// refusals are the reasons beside policies for which the deployment would be refused.
 func (r *run) refusals(o order) []string {
 	var out []string
 	if v := r.may("deploy", o.env); !v.Allowed {
@@ -88,8 +110,6 @@ func (r *run) refusals(o order) []string {
 	if why := r.fit(o.env, o.rev); why != "" {
 		out = append(out, capitalised(report.Text(why))+".")
 	}
-	refused, _ := r.judged(previews.ReleaseDeploy, o.env, o.rev, o.services)
-	out = append(out, refused...)
 	out = append(out, r.unproven(previews.ReleaseDeploy, o.env, o.rev.SHA, o.services)...)
 	if a, ok := r.sound(o.env, o.rev.SHA, o.services, o.forced); !ok {
 		out = append(out, a.text)

@@ -24,7 +24,7 @@ func preview(r *run) answer {
 		r.row().AskedBy = r.event.Actor.Login
 	}
 	if r.bring() || r.env.Retry(r.Now) {
-		return done(fmt.Sprintf("preview of %s wanted", shortSHA(r.PR.HeadSHA)))
+		return said(fmt.Sprintf("preview of %s wanted", shortSHA(r.PR.HeadSHA)), r.roomMade())
 	}
 	return said("it is wanted already", "Nothing to do: the preview of "+report.Code(shortSHA(r.PR.HeadSHA))+" was asked for already.\n\n"+r.describe())
 }

@@ -25,6 +25,8 @@ import (
 //     preview and becomes one again (reopened, labelled anew, ready for review).
 //   - A preview that expired comes back with the next push, for the time to live
 //     counts from the last one; an event that brings no new commit leaves it away.
+//   - A preview that policies let go to make room for another comes back likewise, or
+//     with a command, and then takes no other's place that is not idle.
 //   - A preview that a command asked for needs no trigger and no path; that the
 //     repository switched previews off, ignores a label or gives drafts none holds
 //     for it too.
@@ -59,7 +61,9 @@ type deciding struct {
 	parts map[string]*previews.Environment
 	// warnings are what policies told of what is asked for.
 	warnings []string
-	out      Decision
+	// taking are the previews that have to go for the one that is asked for.
+	taking []*taking
+	out    Decision
 }
 
 func newDeciding(s Snapshot, event Event) *deciding {
@@ -87,6 +91,7 @@ func (d *deciding) decision() Decision {
 		d.out.Environment = d.env
 	}
 	d.out.Declared = d.changedParts()
+	d.take()
 	return d.out
 }
 
@@ -161,6 +166,7 @@ func (d *deciding) bring() (changed bool) {
 	}
 	d.rendersFrom()
 	env.Warnings = d.warnings
+	d.comes()
 	d.because("preview of %s wanted, generation %d", shortSHA(d.PR.HeadSHA), env.Generation)
 	if !d.event.asks() {
 		d.audit(d.event.Name+" "+d.event.Action, true, "preview of "+shortSHA(d.PR.HeadSHA)+" wanted")
@@ -177,6 +183,8 @@ func (d *deciding) staysAway() string {
 	switch r := d.env.Removal; {
 	case r.Reason == previews.RemovedByCommand:
 		return fmt.Sprintf("%s destroyed the preview; it stays away until somebody asks for it", or(r.By, "a command"))
+	case r.Reason == previews.RemovedEvicted && d.env.HeadSHA == d.PR.HeadSHA:
+		return "the preview made room for another and nothing was pushed since"
 	case r.Reason == previews.RemovedExpired && d.env.HeadSHA == d.PR.HeadSHA:
 		return "the preview expired and nothing was pushed since"
 	}

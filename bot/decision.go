@@ -9,9 +9,9 @@ import (
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
-	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
 )
 
 // Snapshot is every fact a decision is taken from, read live and immutable.
@@ -50,7 +50,7 @@ type Snapshot struct {
 	// Guard judges by the platform team's policies, nil where nobody does; Live are the
 	// previews beside this one. Both are read only where something new may be deployed.
 	Guard Guard
-	Live  policy.Previews
+	Live  store.Lives
 	// Proofs are what is known of the images that may come to be deployed where their class
 	// asks for their provenance, by proofKey. What is not among them is not proven.
 	Proofs map[string]Proof
@@ -135,6 +135,8 @@ type Decision struct {
 	Environment *previews.Environment
 	// Declared are the parts of declared environments that change, each like Environment.
 	Declared []*previews.Environment
+	// Taken are other pull requests' previews that go to make room for Environment.
+	Taken []store.Taken
 	// Effects are done once each, after the decision is stored, in this order.
 	Effects []Effect
 	// Audit is one entry per thing asked for, done or refused.

@@ -134,7 +134,7 @@ func (r *run) approveFork(sha string) answer {
 		r.row().AskedBy = r.event.Actor.Login
 	}
 	if r.bring() || r.env.Retry(r.Now) {
-		return done("approved " + shortSHA(sha) + " of " + or(r.PR.Author.Login, "a fork"))
+		return said("approved "+shortSHA(sha)+" of "+or(r.PR.Author.Login, "a fork"), r.roomMade())
 	}
 	return said("it is approved already", shown+" is approved already, by "+report.Code(r.env.Fork.Approved.By)+".\n\n"+r.describe())
 }

@@ -58,7 +58,7 @@ type Rows interface {
 	Environment(ctx context.Context, repositoryID int64, id string) (previews.Environment, error)
 	Environments(ctx context.Context, f store.Filter) ([]previews.Environment, error)
 	Paths(ctx context.Context, repositoryID int64, owner, repo string) (gitops.EnvironmentRef, error)
-	LivePreviews(ctx context.Context, of store.LiveOf) (repository, team, author store.Live, err error)
+	LivePreviews(ctx context.Context, of store.LiveOf) (store.Lives, error)
 	Update(ctx context.Context, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error)
 	UpdateAll(ctx context.Context, rowIDs []int64, fn func(*previews.Environment) error) error
 	Apply(ctx context.Context, o store.Outcome) error
@@ -197,6 +197,10 @@ func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision
 	}
 	if event.Kind == EventButton && (d.Environment != nil || len(d.Declared) > 0) {
 		outcome.Once = event.press() // where nothing came of it, it may be pressed again
+	}
+	for _, taken := range d.Taken {
+		taken.Environment.AskedAt, taken.Environment.Actor = event.ReceivedAt, event.Actor.Login
+		outcome.Taken, outcome.TakenFor = append(outcome.Taken, taken), s.liveOf()
 	}
 	for _, effect := range d.Effects {
 		outcome.Effects = append(outcome.Effects, store.Effect{

@@ -1,9 +1,12 @@
 package bot
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -32,12 +35,14 @@ func (d *deciding) merged() {
 		if why := d.fit(env, rev); why != "" {
 			d.because("the merge is not deployed: %s", why)
 			d.auditOf(shared.Ref, "merge", rev.SHA, false, why)
+			d.tellMerged(env, rev, capitalised(report.Text(why))+".")
 			continue
 		}
 		if refusals, _ := d.judged(previews.ReleaseMerge, env, rev, allServices(rev.Spec.Spec)); len(refusals) > 0 {
 			why := strings.Join(refusals, " ")
 			d.because("the merge is not deployed: %s", why)
 			d.auditOf(shared.Ref, "merge", rev.SHA, false, "refused by policy: "+why)
+			d.tellMerged(env, rev, refusals...)
 			continue
 		}
 		if unproven := d.unproven(previews.ReleaseMerge, env, rev.SHA, allServices(rev.Spec.Spec)); len(unproven) > 0 {
@@ -58,4 +63,15 @@ func (d *deciding) merged() {
 		})
 		d.because("the merge is deployed to %s: %d services start, %d wait", env.Name, len(started), len(queued))
 	}
+}
+
+// tellMerged replies in the pull request that its merge is not deployed, and why: there is
+// no row yet whose comment and check would say so. It is told where the merge is heard of,
+// by its event or, where that was lost, by the sweep, and not with each event after that.
+func (d *deciding) tellMerged(env platform.Environment, rev Revision, why ...string) {
+	if d.event.Action != "closed" && !d.event.Swept {
+		return
+	}
+	d.reply([]answer{sorry("not deployed", fmt.Sprintf("The merge, %s, was not deployed to %s.\n\n%s\n\n%s asks for it again.",
+		report.Code(shortSHA(rev.SHA)), report.Code(env.Name), strings.Join(why, "\n\n"), report.Code("/idp deploy "+env.Name+" "+shortSHA(rev.SHA))))})
 }

@@ -20,41 +20,54 @@ import (
 // request has the same verdict.
 type Guard interface {
 	Request(policy.Request) policy.Verdict
+	// Lifetime is what bounds how long a preview that is there may live on.
+	Lifetime() policy.Lifetime
 }
 
 // readGuard reads the policies, and what they are asked about beside the snapshot, where
-// something new may come to be deployed: who only has running what runs is not kept
-// waiting for it.
+// something new may come to be deployed, or a preview to live on: who only has running what
+// runs is not kept waiting for it.
 func (h *Handler) readGuard(ctx context.Context, event Event, s *Snapshot) error {
 	if h.Guard == nil {
 		return nil
 	}
 	preview := s.PR.Open && s.trusted() != nil && (event.asks() || !wantedAlready(s.Environment, s.PR.HeadSHA))
-	if !preview && len(s.Revisions) == 0 {
+	lifetime := slices.ContainsFunc(event.invocations(), func(i Invocation) bool { return i.Name == "extend" || i.Name == "pin" })
+	if !preview && !lifetime && len(s.Revisions) == 0 {
 		return nil
 	}
 	s.Guard = h.Guard(ctx)
 	if !preview {
 		return ctx.Err()
 	}
-	repository, team, author, err := h.Store.LivePreviews(ctx, store.LiveOf{
-		RepositoryID: s.PR.Repository.ID, ID: gitops.PreviewID(s.PR.Number), Team: s.team(s.trusted()), Author: s.PR.Author.Login,
-	})
-	if err != nil {
-		return err
-	}
-	s.Live = policy.Previews{Repository: s.live(repository), Team: s.live(team), Author: s.live(author)}
-	return nil
+	var err error
+	s.Live, err = h.Store.LivePreviews(ctx, s.liveOf())
+	return err
+}
+
+// liveOf is what the previews beside the pull request's are counted by.
+func (s Snapshot) liveOf() store.LiveOf {
+	return store.LiveOf{RepositoryID: s.PR.Repository.ID, ID: gitops.PreviewID(s.PR.Number), Team: s.team(s.trusted()), Author: s.PR.Author.Login}
 }
 
 // live is what may be said of others' previews here: nobody reads in one repository what
 // a private other one is called.
 func (s Snapshot) live(of store.Live) policy.Live {
-	out := policy.Live{Count: of.Count}
-	if e := of.Oldest; e != nil && (e.Ref.RepositoryID == s.PR.Repository.ID || !e.Private) {
-		out.Oldest = &policy.Preview{Repository: e.Owner + "/" + e.Repo, PullRequest: e.PR}
+	out := policy.Live{Count: of.Count, Oldest: s.nameable(of.Oldest)}
+	if e := of.Idle; e != nil {
+		out.Takeable = &policy.Takeable{
+			RepositoryID: e.Ref.RepositoryID, Environment: e.Ref.ID, Preview: s.nameable(e), Idle: s.Now.Sub(e.IdleSince()),
+		}
 	}
 	return out
+}
+
+// nameable is a preview as it may be named here, nil where it may not.
+func (s Snapshot) nameable(e *previews.Environment) *policy.Preview {
+	if e == nil || e.Ref.RepositoryID != s.PR.Repository.ID && e.Private {
+		return nil
+	}
+	return &policy.Preview{Repository: e.Owner + "/" + e.Repo, PullRequest: e.PR}
 }
 
 func wantedAlready(e *previews.Environment, sha string) bool {
@@ -70,11 +83,14 @@ func (d *deciding) guarded(w wish) wish {
 	ttl, _ := d.lifetime()
 	r := d.request("preview", Revision{Commit: Commit{SHA: d.PR.HeadSHA}, Spec: d.Spec}, allServices(d.Spec.Spec))
 	r.Environment = policy.Environment{Name: gitops.PreviewID(d.PR.Number), Class: d.Class.Name, Preview: true, TTL: ttl}
-	r.Previews = d.Live
+	r.Previews = policy.Previews{Repository: d.live(d.Live[store.OfRepository]), Team: d.live(d.Live[store.OfTeam]), Author: d.live(d.Live[store.OfAuthor])}
 	v := d.Guard.Request(r)
-	d.warnings = previews.Warnings(v)
+	d.warnings, d.taking = previews.Warnings(v), nil
 	if v.Allowed() {
 		return w
+	}
+	if d.makeRoom(v) {
+		return wish{wanted: true, why: w.why + "; policies let other previews go for it"}
 	}
 	problem := previews.PolicyProblem(v)
 	return wish{problem: &problem, why: w.why + "; " + problem.Message}
@@ -89,9 +105,14 @@ func (d *deciding) judged(kind previews.ReleaseKind, env platform.Environment, r
 	r := d.request(string(kind), rev, services)
 	r.Environment = policy.Environment{Name: env.Name, Class: env.Class, Protected: env.Protected}
 	v := d.Guard.Request(r)
+	return refusalsOf(v), previews.Warnings(v)
+}
+
+// refusalsOf words as Markdown sentences why policies refuse something.
+func refusalsOf(v policy.Verdict) (refusals []string) {
 	if v.Broken != nil {
 		p := previews.PolicyProblem(v)
-		return []string{capitalised(report.Text(p.Message)) + ". " + report.Text(p.Hint)}, nil
+		return []string{capitalised(report.Text(p.Message)) + ". " + report.Text(p.Hint)}
 	}
 	for _, f := range v.Denied {
 		text := "Policy " + report.Text(f.String())
@@ -100,7 +121,7 @@ func (d *deciding) judged(kind previews.ReleaseKind, env platform.Environment, r
 		}
 		refusals = append(refusals, text+".")
 	}
-	return refusals, previews.Warnings(v)
+	return refusals
 }
 
 // permitted refuses a release that policies refuse.

@@ -159,6 +159,8 @@ func removed(r Removal) string {
 	switch r.Reason {
 	case RemovedExpired:
 		why = "it expired"
+	case RemovedEvicted:
+		why = "it made room"
 	case RemovedDeleted:
 		why = "the repository was deleted"
 	}

@@ -21,7 +21,7 @@ const (
 // inference until an operator confirms.
 //
 // The store asks Allow in the transaction that would write the removal. Removals
-// on evidence never come here.
+// on evidence never come here, those that make room for another (see Take) among them.
 type Breaker struct {
 	Latched bool `json:"latched"`
 	// Reason says what latched it, At when.

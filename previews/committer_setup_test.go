@@ -158,7 +158,7 @@ func (w *workshop) row(row int64) previews.Environment {
 	}
 	for _, e := range all {
 		if e.RowID == row {
-			whole, err := w.store.Environment(w.Context(), e.Ref.RepositoryID, e.Ref.ID)
+			whole, err := w.store.Environment(w.Context(), e.Ref.RepositoryID, e.Ref.Key())
 			if err != nil {
 				w.Fatal(err)
 			}

@@ -166,6 +166,7 @@ const (
 	RemovedByCommand   RemovalReason = "command"
 	RemovedExpired     RemovalReason = "expired"
 	RemovedDeleted     RemovalReason = "deleted"     // the repository, by its owner
+	RemovedEvicted     RemovalReason = "evicted"     // by policy, to make room for another
 	RemovedUntriggered RemovalReason = "untriggered" // label taken away or ignored, preview switched off, spec deleted
 )
 
@@ -178,6 +179,9 @@ type Removal struct {
 	ByID int64 `json:"byID,omitempty"`
 	// Detail completes the sentence, such as the label that was taken away.
 	Detail string `json:"detail,omitempty"`
+	// For is the pull request that it made room for, "owner/name#42"; "" where that may not
+	// be named to who reads it.
+	For string `json:"for,omitempty"`
 	// Inferred removals were found by a sweep instead of being told; the breaker
 	// counts them.
 	Inferred bool      `json:"inferred,omitempty"`

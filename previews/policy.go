@@ -50,7 +50,7 @@ func (e *refusedError) Error() string { return e.problem.Message }
 // judge holds a row's files to the policies, and keeps in mind what they warn of. What
 // runs already is not judged again, nor what ran before and is gone back to.
 func (c *Committer) judge(ctx context.Context, judge Judge, row Environment, files []gitops.File) error {
-	if judge == nil || row.known() {
+	if judge == nil || row.Known() {
 		return nil
 	}
 	v := judge(ctx, row, files)
@@ -78,9 +78,9 @@ func (c *Committer) judge(ctx context.Context, judge Judge, row Environment, fil
 	})
 }
 
-// known says that policies let the row's revision pass before: it runs, or it did and is
+// Known says that policies let the row's revision pass before: it runs, or it did and is
 // gone back to. A guardrail must never stand in the way back.
-func (e *Environment) known() bool {
+func (e *Environment) Known() bool {
 	if e.Declared() && (e.Deployed.Current.Kind == ReleaseRollback || e.Deployed.Current.Kind == ReleaseAbort) {
 		return true
 	}

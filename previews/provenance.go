@@ -40,7 +40,7 @@ func ProvenanceProblem(row Environment, unproven []Unproven) Problem {
 // prove holds a row's images to what its class asks of their provenance. Like judge, it
 // never stands in the way of what runs already, nor of going back to what ran.
 func (c *Committer) prove(ctx context.Context, row Environment) error {
-	if c.Prove == nil || !row.Declared() || row.Shared() || row.known() {
+	if c.Prove == nil || !row.Declared() || row.Shared() || row.Known() {
 		return nil
 	}
 	unproven, err := c.Prove(ctx, row, row.Images)

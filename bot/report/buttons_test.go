@@ -18,7 +18,7 @@ func TestButtons(t *testing.T) {
 		"image-never-came": "redeploy destroy", "push-refused": "redeploy destroy", "folder-changed": "redeploy destroy",
 		"spec-errors": "", "spec-errors-previous-serves": "destroy", "no-preview": "",
 		"fork": "approve", "fork-previous-serves": "approve destroy", "fork-waiting": "destroy", "fork-ready": "destroy",
-		"removing": "", "removal-blocked": "destroy", "gone-command": "redeploy", "gone-expired": "redeploy",
+		"removing": "", "removal-blocked": "destroy", "gone-command": "redeploy", "gone-expired": "redeploy", "gone-evicted": "redeploy",
 		"gone-merged": "", "gone-closed": "", "gone-draft": "", "gone-untriggered": "",
 		"deployed": "", "deployed-degraded": "redeploy",
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/idp-bot/idp/gitops/manifests"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -32,6 +33,8 @@ type Planned struct {
 	// Missing are the images that the registry does not have yet, or does not show. In the
 	// diff their name stands where the digest will.
 	Missing []previews.Image
+	// Verdict is what policies say of the objects.
+	Verdict policy.Verdict
 	// Unknown says in words why it is not known what would change; "" where it is.
 	Unknown string
 }
@@ -41,8 +44,8 @@ type PlanInput struct {
 	Environment, SHA string
 	Parts            []Planned
 	// Refused and Waits are Markdown sentences: for what it would be refused, and what it
-	// would wait for.
-	Refused, Waits []string
+	// would wait for. Warned are what policies would tell and let pass.
+	Refused, Waits, Warned []string
 }
 
 // Plan says what a deployment would change, with the diff of each part in its order, as
@@ -62,7 +65,8 @@ func Plan(in PlanInput) string {
 	}
 	foot := join(maxPlan,
 		list(markWarning+" "+Code("/idp deploy "+in.Environment)+" would be refused now:", in.Refused),
-		list(markWaiting+" It would wait:", append(missingLines(in.Parts), in.Waits...)))
+		list(markWaiting+" It would wait:", append(missingLines(in.Parts), in.Waits...)),
+		list("Policies would let it pass and say:", in.Warned))
 	return join(maxPlan, append(append([]string{head}, plannedParts(in.Parts, maxPlan-len(head)-len(foot)-4)...), foot)...)
 }
 

@@ -38,6 +38,7 @@ func TestPlanGolden(t *testing.T) {
 		},
 		Refused: []string{"It is locked by `carol`.", "Production takes only commits of the default branch."},
 		Waits:   []string{"Somebody else has to approve it."},
+		Warned:  []string{"Policy probes present: container web has no readiness probe (Deployment/web)."},
 	})+"\n"))
 }
 

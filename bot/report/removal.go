@@ -1,6 +1,8 @@
 package report
 
 import (
+	"strings"
+
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -8,7 +10,10 @@ import (
 // at once: nothing about the commit will be learnt any more.
 func removingVerdict(in Input) verdict {
 	e := &in.Environment
-	v := verdict{mark: markGone, title: "Removing the preview: " + RemovalReason(e.Removal), status: completed, conclusion: neutral}
+	v := verdict{
+		mark: markGone, title: "Removing the preview: " + RemovalReason(e.Removal), status: completed, conclusion: neutral,
+		cause: evictedBy(e.Removal),
+	}
 	if e.Leaving() {
 		v.cause = "It has left the GitOps repository; Argo CD is taking down what ran from it."
 		if o := e.Observed; o.Message != "" {
@@ -33,6 +38,7 @@ func goneVerdict(in Input) verdict {
 	} else if e.AppliedAt.After(e.Removal.At) && !e.Removal.At.IsZero() {
 		v.cause = "Its files left the GitOps repository after " + Elapsed(e.AppliedAt.Sub(e.Removal.At)) + "; Argo CD takes down what ran from them."
 	}
+	v.cause = strings.TrimSpace(evictedBy(e.Removal) + " " + v.cause)
 	v.next = wayBack(e.Removal)
 	return v
 }
@@ -53,6 +59,11 @@ func RemovalReason(r previews.Removal) string {
 		return "destroyed by command"
 	case previews.RemovedExpired:
 		return "expired"
+	case previews.RemovedEvicted:
+		if r.For != "" {
+			return "made room for " + plain(r.For, 160)
+		}
+		return "made room for a pull request of another repository"
 	case previews.RemovedDeleted:
 		return "repository deleted"
 	default:
@@ -61,6 +72,15 @@ func RemovalReason(r previews.Removal) string {
 		}
 		return "not asked for any more"
 	}
+}
+
+// evictedBy is the policy that let a preview go for another, as a sentence; "" where none
+// did.
+func evictedBy(r previews.Removal) string {
+	if r.Reason != previews.RemovedEvicted || r.Detail == "" {
+		return ""
+	}
+	return sentence("policy " + r.Detail)
 }
 
 // wayBack says in Markdown how to have a removed environment again.
@@ -75,7 +95,7 @@ func wayBack(r previews.Removal) string {
 		return "Marking the pull request ready for review brings it back."
 	case previews.RemovedByCommand:
 		return "It stays away, whatever is pushed, until somebody asks for it: " + preview + " brings it back."
-	case previews.RemovedExpired:
+	case previews.RemovedExpired, previews.RemovedEvicted:
 		return preview + " or a new commit brings it back."
 	default:
 		return "It comes back when that is undone."

@@ -395,6 +395,10 @@ func states() []state {
 		newState("gone-draft", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedDraft}, true)),
 		newState("gone-command", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedByCommand, By: "ann"}, true)),
 		newState("gone-expired", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedExpired}, true)),
+		newState("gone-evicted", 2*time.Hour, ready, removed(previews.Removal{
+			Reason: previews.RemovedEvicted, For: "acme/web#57", Detail: "not too many previews: acme/web has 3 of at most 3 previews; that of acme/web#42, idle for 2h, may be taken",
+		}, true)),
+		newState("removing-evicted", 61*time.Minute, ready, removed(previews.Removal{Reason: previews.RemovedEvicted, Detail: "not too many previews"}, false)),
 		newState("gone-untriggered", 2*time.Hour, ready, removed(previews.Removal{Reason: previews.RemovedUntriggered, Detail: `it does not have label "preview"`}, true)),
 	}
 }

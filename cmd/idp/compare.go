@@ -11,6 +11,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/manifests"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/images"
 )
@@ -20,6 +21,8 @@ type comparing struct {
 	images func(context.Context, previews.Environment) ([]previews.Image, error)
 	render func(previews.Environment) ([]gitops.File, error)
 	files  func(ctx context.Context, env previews.Environment, commit, dir string) ([]gitops.File, error)
+	// judge asks the policies about the files, where there are any.
+	judge func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict
 	// failed hears of what is told to people in fewer words.
 	failed func(env previews.Environment, err error)
 }
@@ -37,11 +40,11 @@ func (c comparing) compare(ctx context.Context, would previews.Environment) repo
 			return c.unknown(would, err)
 		}
 	}
-	rendered, missing, err := c.rendered(would)
+	rendered, missing, verdict, err := c.rendered(ctx, would)
 	if err != nil {
 		return c.unknown(would, err)
 	}
-	out.Missing = missing
+	out.Missing, out.Verdict = missing, verdict
 	var now []gitops.File
 	if would.Live() {
 		if now, err = c.files(ctx, would, would.AppliedCommit, would.Ref.ManifestsDir()); err != nil {
@@ -57,8 +60,8 @@ func (c comparing) compare(ctx context.Context, would previews.Environment) repo
 var noDigest = "sha256:" + strings.Repeat("0", 64)
 
 // rendered are the environment's files, with the images by their names that are not in
-// their registry yet.
-func (c comparing) rendered(would previews.Environment) (files []gitops.File, missing []previews.Image, err error) {
+// their registry yet; policies are asked about the files as they will be, with digests.
+func (c comparing) rendered(ctx context.Context, would previews.Environment) (files []gitops.File, missing []previews.Image, v policy.Verdict, err error) {
 	names := map[string]string{}
 	would.Images = slices.Clone(would.Images)
 	for i, image := range would.Images {
@@ -71,14 +74,19 @@ func (c comparing) rendered(would previews.Environment) (files []gitops.File, mi
 		}
 	}
 	if files, err = c.render(would); err != nil {
-		return nil, missing, err
+		return nil, missing, v, err
+	}
+	if c.judge != nil && !would.Known() {
+		if v = c.judge(ctx, would, files); ctx.Err() != nil {
+			return nil, missing, v, ctx.Err()
+		}
 	}
 	for pinned, name := range names {
 		for i := range files {
 			files[i].Content = bytes.ReplaceAll(files[i].Content, []byte(pinned), []byte(name))
 		}
 	}
-	return files, missing, nil
+	return files, missing, v, nil
 }
 
 // unknown words why it is not known what would change.

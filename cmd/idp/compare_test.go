@@ -9,6 +9,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -114,5 +115,47 @@ func TestCompareUnknown(t *testing.T) {
 		if !strings.Contains(got.Unknown, want) || strings.Contains(got.Unknown, "/var/lib") || !errors.Is(heard, err) {
 			t.Errorf("%v is told as %q, and logged as %v", err, got.Unknown, heard)
 		}
+	}
+}
+
+// Policies are asked about the objects as they will be committed, an image that is not
+// there yet by a digest and not by its tag; about what goes back they are not asked.
+func TestCompareJudges(t *testing.T) {
+	t.Parallel()
+	c, row := compareSetup(t)
+	const source = "package main\n\ndeny contains sprintf(\"%s by its tag\", [image]) if {\n\tsome container in input.spec.template.spec.containers\n\timage := container.image\n\tnot contains(image, \"@sha256:\")\n}\n\nwarn contains \"a service\" if input.kind == \"Service\"\n"
+	set := policy.Compile(t.Context(), []gitops.File{{Path: policy.Dir + "/own.rego", Content: []byte(source)}})
+	c.judge = func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
+		return set.Objects(ctx, policy.Rendered{Files: files, Manifests: would.Ref.ManifestsDir(), Environment: policy.Environment{CPU: "1", Memory: "1Gi"}})
+	}
+	said := func() (denied, warned int) {
+		got := c.compare(t.Context(), row)
+		if got.Verdict.Broken != nil || got.Unknown != "" {
+			t.Fatalf("%+v", got)
+		}
+		for _, f := range got.Verdict.Denied {
+			if f.Rule == "main.deny" {
+				denied++
+			}
+		}
+		return denied, len(got.Verdict.Warned)
+	}
+	if denied, warned := said(); denied != 0 || warned != 1 {
+		t.Errorf("with its digest: %d denials, %d warnings", denied, warned)
+	}
+	image := previews.Image{Service: "web", Reference: "ghcr.io/acme/web:v2", Missing: "not in the registry"}
+	c.images = func(context.Context, previews.Environment) ([]previews.Image, error) {
+		return []previews.Image{image}, nil
+	}
+	if denied, _ := said(); denied != 0 {
+		t.Errorf("before it is built: %d denials", denied)
+	}
+	image.Missing = "" // the image check is off: it is committed by its tag
+	if denied, _ := said(); denied != 1 {
+		t.Errorf("by its tag: %d denials", denied)
+	}
+	row.Deployed.Current.Kind = previews.ReleaseRollback
+	if denied, warned := said(); denied != 0 || warned != 0 {
+		t.Errorf("gone back to: %d denials, %d warnings", denied, warned)
 	}
 }

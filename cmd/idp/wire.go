@@ -17,6 +17,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/spec"
@@ -100,6 +101,9 @@ func (m *Main) wire() {
 	}
 	m.handler.Compare = comparing{
 		images: watcher.Images, render: renderer(m.declared.class), files: m.filesOf,
+		judge: func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
+			return m.judging(ctx)(ctx, would, files)
+		},
 		failed: func(env previews.Environment, err error) {
 			m.log.Warn("what would change is not known", "env", env.Ref.String(), "error", err)
 		},

@@ -50,6 +50,9 @@ var threats = []threat{
 	{"self-approval", "who asked or wrote it, by GitHub's id, does not approve it", []proof{
 		{"bot", "TestNobodyApprovesTheirOwn"}, {"bot", "TestApprovalByID"},
 	}},
+	{"taking others' previews", "only where policy says so, in the scope that is full, the longest idle, and together with what comes in its place", []proof{
+		{"bot", "TestTakes"}, {"bot", "TestTakesOnlyWhatMayBeTaken"}, {"gitops/policy", "TestTake"}, {"previews/store", "TestSQLite/TakenAtOnce"}, {"previews/store", "TestSQLite/Taken"}, scenario("policy-limits-taken"),
+	}},
 	{"host stealing", "a host is computed, with a hash of the repository's id in it", []proof{
 		{"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzHost"}, {"gitops/render", "TestLongServiceNamesKeepTheirOwnHosts"},
 	}},

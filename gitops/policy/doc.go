@@ -12,6 +12,11 @@
 // "service.replicas", and with "service", a service's name, it is below that: the denial
 // then points at this line of .idp/deploy.yaml, or at the nearest block around it.
 //
+// A result about a request for a preview that has no room may have "take", with scope
+// (repository, team or author), repository_id and environment: the takeable preview of that scope
+// of input.previews. Where every denial has one, these previews are removed and the one that
+// is asked for comes, in one step; nothing that is not takeable is ever removed for it.
+//
 // # Input
 //
 // Each policy is asked about the request before it is decided, and about each Kubernetes
@@ -31,10 +36,16 @@
 //	services: [the names of those asked for]
 //	spec: {services: [{field, name, team, kind, image, port, replicas, env, …}], preview}
 //	places: {"service.replicas": {line, column}, …}   # where the file says it
-//	previews: {repository, team, author}   # each {count, oldest: {repository, pull_request}}
+//	previews: {repository, team, author}   # each {count, oldest, takeable}
+//	  oldest: {repository, pull_request}
+//	  takeable: {repository_id, environment, idle, idle_seconds, preview: {repository, pull_request}}
 //
-// where limits are those of containers that name none, previews counts those that live beside the one that is asked for, and an object is
-// as Kubernetes will get it. For both there is
+// where limits are those of containers that name none, and previews counts those that live
+// beside the one that is asked for. Their oldest is the one that nothing new was asked of for
+// longest; takeable is the one that may make room: unpinned, nothing of it under way or
+// waiting for an approval, and longest idle of these. What must not be named in this
+// repository, a private one's preview, has no oldest and no preview. An object is as
+// Kubernetes will get it. For both there is
 //
 //	data.idp: {environment, repository, revision, now}
 //	data.settings: platform/policies/settings.yaml with its defaults

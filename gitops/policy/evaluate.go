@@ -36,6 +36,9 @@ type Finding struct {
 	Message            string
 	// Object is the "Kind/name" that it is about, "" for the request.
 	Object string
+	// Take is the preview that may go to make room for the one that is asked for, where the
+	// policy names one; nil where it names none.
+	Take *Take
 	// At is the place in .idp/deploy.yaml that it points at, with its text as the message;
 	// nil where it points at none.
 	At *spec.Error
@@ -191,6 +194,10 @@ func (e *evaluation) find(r rule, result map[string]any, object string) error {
 		return errors.New("its result has no text msg")
 	}
 	f := Finding{Policy: r.name, Rule: r.id, File: r.file, Line: r.line, Message: cut(message), Object: object}
+	var err error
+	if f.Take, err = takeOf(result); err != nil {
+		return err
+	}
 	f.At = e.point(result, f)
 	to := &e.verdict.Denied
 	if r.warns {

@@ -59,6 +59,19 @@ type Live struct {
 	// Oldest is the one that nobody pushed to for longest and may be named here; nil where
 	// there is none.
 	Oldest *Preview
+	// Takeable is the one that may make room for another: the longest idle, nothing of it under
+	// way, not pinned; nil where there is none.
+	Takeable *Takeable
+}
+
+// Takeable is a preview that may be taken.
+type Takeable struct {
+	RepositoryID int64
+	Environment  string
+	// Preview names it, nil where it may not be named here.
+	Preview *Preview
+	// Idle is how long nobody did anything about it.
+	Idle time.Duration
 }
 
 // Preview is a preview by its pull request.
@@ -153,9 +166,23 @@ func revision(r Revision) map[string]any {
 func live(l Live) map[string]any {
 	out := map[string]any{"count": l.Count}
 	if l.Oldest != nil {
-		out["oldest"] = map[string]any{"repository": l.Oldest.Repository, "pull_request": l.Oldest.PullRequest}
+		out["oldest"] = l.Oldest.document()
+	}
+	if t := l.Takeable; t != nil {
+		takeable := map[string]any{
+			"repository_id": t.RepositoryID, "environment": t.Environment,
+			"idle": spec.FormatDuration(t.Idle.Truncate(time.Minute)), "idle_seconds": int(t.Idle / time.Second),
+		}
+		if t.Preview != nil {
+			takeable["preview"] = t.Preview.document()
+		}
+		out["takeable"] = takeable
 	}
 	return out
+}
+
+func (p Preview) document() map[string]any {
+	return map[string]any{"repository": p.Repository, "pull_request": p.PullRequest}
 }
 
 func placesDocument(places spec.Places) map[string]any {

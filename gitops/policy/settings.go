@@ -27,6 +27,8 @@ type settingsFile struct {
 	Production []string `json:"production" jsonschema:"minLength=1,maxLength=40,maxItems=50"`
 	// The longest that a preview may live from its last push; as long as its class allows when left out.
 	MaxTTL *spec.Span `json:"max_ttl" jsonschema:"example=7d"`
+	// Whether previews may be pinned, so that they live until their pull request is closed, whatever max_ttl says.
+	Pin *bool `json:"pin" jsonschema:"default=true"`
 	// The most CPU that one container may have as its limit.
 	MaxCPU spec.Quantity `json:"max_cpu"`
 	// The most memory that one container may have as its limit.
@@ -43,6 +45,10 @@ type maxPreviews struct {
 	Team *int32 `json:"team" jsonschema:"minimum=1,maximum=100000"`
 	// Of the pull requests that one person opened.
 	Author *int32 `json:"author" jsonschema:"minimum=1,maximum=100000"`
+	// Whether one more takes the place of the longest idle, where that has been idle for idle_after, instead of waiting for room.
+	TakeOldest bool `json:"take_oldest"`
+	// How long nobody may have done anything about a preview before it is taken.
+	IdleAfter *spec.Span `json:"idle_after" jsonschema:"default=1h,example=1d"`
 }
 
 // Setting is a row of the table of settings.
@@ -54,16 +60,21 @@ func Settings() []Setting {
 		{"rules", "`{}`", "what becomes of a policy of the starter set, by its name: `deny`, `warn` or `off`"},
 		{"registries", "any", "the registries, or folders of them such as `ghcr.io/acme`, that images may come from"},
 		{"production", "`[production, prod]`", "the environments and classes that count as production by their name, beside every one that is `protected`"},
-		{"max_ttl", "the class's", "the longest that a preview may live from its last push, such as `7d`"},
+		{"max_ttl", "the class's", "the longest that a preview may live from its last push, extensions included, such as `7d`"},
+		{"pin", "`true`", "whether previews may be pinned, and so live until their pull request is closed whatever `max_ttl` says"},
 		{"max_cpu", "`" + defaultMaxCPU + "`", "the most CPU that one container may have as its limit"},
 		{"max_memory", "`" + defaultMaxMemory + "`", "the most memory that one container may have as its limit"},
-		{"max_previews", "no limit", "how many previews a `repository`, a `team` and an `author` may have at a time"},
+		{"max_previews", "no limit", "how many previews a `repository`, a `team` and an `author` may have at a time; with `take_oldest: true` one more takes the place of the longest idle, where that has been idle for `idle_after` (`1h`)"},
 	}
 }
 
 const (
 	defaultMaxCPU    = "16"
 	defaultMaxMemory = "64Gi"
+	// defaultIdleAfter is longer than a review, and than a build and a look at what it made.
+	defaultIdleAfter = time.Hour
+	// minIdleAfter is what idp holds to whatever policies say.
+	minIdleAfter = 10 * time.Minute
 )
 
 // The levels of a policy of the starter set.
@@ -79,12 +90,15 @@ type settings struct {
 	registries []string
 	production []string
 	maxTTL     time.Duration
+	noPin      bool
 	cpu, mem   string
 	most       maxPreviews
+	// idleAfter is that of most.
+	idleAfter time.Duration
 }
 
 func defaultSettings() settings {
-	s := settings{levels: map[string]string{}, production: []string{"production", "prod"}, cpu: defaultMaxCPU, mem: defaultMaxMemory}
+	s := settings{levels: map[string]string{}, production: []string{"production", "prod"}, cpu: defaultMaxCPU, mem: defaultMaxMemory, idleAfter: defaultIdleAfter}
 	for _, p := range Starter() {
 		s.levels[p.Name] = p.Level
 	}
@@ -109,10 +123,12 @@ func parseSettings(content []byte) (settings, spec.Errors) {
 		s.production = file.Production
 	}
 	s.maxTTL = file.MaxTTL.Duration()
+	s.noPin = file.Pin != nil && !*file.Pin
 	s.cpu = quantity(doc, "max_cpu", file.MaxCPU, s.cpu)
 	s.mem = quantity(doc, "max_memory", file.MaxMemory, s.mem)
 	if file.MaxPreviews != nil {
 		s.most = *file.MaxPreviews
+		s.idle(doc)
 	}
 	return s, doc.Errors()
 }
@@ -128,6 +144,17 @@ func (s *settings) level(doc *spec.Document, name, level string) {
 		doc.Report(field, spec.KindChoice, "policy %s always denies", name)
 	default:
 		s.levels[name] = level
+	}
+}
+
+func (s *settings) idle(doc *spec.Document) {
+	const field = "max_previews.idle_after"
+	if !doc.Given(field) {
+		return
+	}
+	if s.idleAfter = s.most.IdleAfter.Duration(); s.idleAfter < minIdleAfter && doc.OK(field) {
+		doc.Report(field, spec.KindRange, "%s is %s: expected at least %s, so that two pull requests do not take each other's place in turns",
+			field, spec.FormatDuration(s.idleAfter), spec.FormatDuration(minIdleAfter))
 	}
 }
 
@@ -151,8 +178,11 @@ func (s settings) document() map[string]any {
 	}
 	return map[string]any{
 		"registries": list(s.registries), "production": list(s.production),
-		"max_ttl": spec.FormatDuration(s.maxTTL), "max_ttl_seconds": int(s.maxTTL / time.Second), "max_cpu": s.cpu, "max_memory": s.mem,
-		"max_previews": map[string]any{"repository": count(s.most.Repository), "team": count(s.most.Team), "author": count(s.most.Author)},
+		"max_ttl": spec.FormatDuration(s.maxTTL), "max_ttl_seconds": int(s.maxTTL / time.Second), "pin": !s.noPin, "max_cpu": s.cpu, "max_memory": s.mem,
+		"max_previews": map[string]any{
+			"repository": count(s.most.Repository), "team": count(s.most.Team), "author": count(s.most.Author),
+			"take_oldest": s.most.TakeOldest, "idle_after_seconds": int(s.idleAfter / time.Second),
+		},
 	}
 }
 

@@ -3,8 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/idp-bot/idp/previews"
 )
@@ -17,57 +18,138 @@ type LiveOf struct {
 	Team, Author string
 }
 
-// Live is how many previews are wanted, and of those that are not pinned the one that
-// nothing new was wanted of for longest; nil where there is none.
+// Live is how many previews are wanted, and which might go.
 type Live struct {
-	Count  int
-	Oldest *previews.Environment
+	Count int
+	// Oldest is, of those that are not pinned, the one that nothing new was wanted of for
+	// longest, Idle the one that is longest idle of those that may be taken
+	// (previews.Environment.MayBeTaken); each is nil where there is none.
+	Oldest, Idle *previews.Environment
 }
 
-// LivePreviews counts the previews that are wanted, by what they have in common with
-// one. A team or an author without a name has none.
-func (s *Store) LivePreviews(ctx context.Context, of LiveOf) (repository, team, author Live, err error) {
+// Scope is what previews are counted by.
+type Scope string
+
+// The scopes, by what previews have in common.
+const (
+	OfRepository Scope = "repository"
+	OfTeam       Scope = "team"
+	OfAuthor     Scope = "author"
+)
+
+// Lives is Live by scope. A team or an author without a name has none.
+type Lives map[Scope]Live
+
+// LivePreviews counts the previews that are wanted, by what they have in common with one.
+func (s *Store) LivePreviews(ctx context.Context, of LiveOf) (Lives, error) {
 	defer s.metrics.time("live_previews")()
-	one := func(column string) string {
-		where := ` FROM environments WHERE present = 1 AND preview = 1 AND ` + column + ` = ? AND NOT (repository_id = ? AND env_id = ?)`
-		return `SELECT (SELECT count(*)` + where + `), (SELECT doc` + where + ` AND expires_at > 0 ORDER BY wanted_at, id LIMIT 1)`
-	}
-	var args []any
-	for _, value := range []any{of.RepositoryID, of.Team, of.Author} {
-		for range 2 {
-			args = append(args, value, of.RepositoryID, of.ID)
-		}
-	}
-	rows, err := s.read.QueryContext(ctx, one("repository_id")+" UNION ALL "+one("team")+" UNION ALL "+one("author"), args...)
-	if err != nil {
-		return repository, team, author, fmt.Errorf("count live previews: %w", err)
-	}
-	defer rows.Close()
-	for _, to := range []*Live{&repository, &team, &author} {
-		if !rows.Next() {
-			break
-		}
-		if err := scanLive(rows, to); err != nil {
-			return repository, team, author, fmt.Errorf("count live previews: %w", err)
-		}
-	}
-	if of.Team == "" {
-		team = Live{}
-	}
-	if of.Author == "" {
-		author = Live{}
-	}
-	if err := rows.Err(); err != nil {
-		return repository, team, author, fmt.Errorf("count live previews: %w", err)
-	}
-	return repository, team, author, nil
+	return livePreviews(ctx, s.read.QueryContext, of, s.now())
 }
 
-func scanLive(rows *sql.Rows, to *Live) error {
-	var doc sql.NullString
-	if err := rows.Scan(&to.Count, &doc); err != nil || !doc.Valid {
+type queryRows func(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+
+func livePreviews(ctx context.Context, query queryRows, of LiveOf, now time.Time) (Lives, error) {
+	out := Lives{}
+	for _, by := range []struct {
+		scope  Scope
+		column string
+		value  any
+		none   bool
+	}{
+		{OfRepository, "repository_id", of.RepositoryID, false},
+		{OfTeam, "team", of.Team, of.Team == ""},
+		{OfAuthor, "author", of.Author, of.Author == ""},
+	} {
+		if by.none {
+			continue
+		}
+		live, err := oneLive(ctx, query, by.column, by.value, of, now)
+		if err != nil {
+			return nil, fmt.Errorf("count live previews: %w", err)
+		}
+		out[by.scope] = live
+	}
+	return out, nil
+}
+
+// oneLive counts the previews that have one column's value in common.
+func oneLive(ctx context.Context, query queryRows, column string, value any, of LiveOf, now time.Time) (live Live, err error) {
+	where := ` FROM environments WHERE present = 1 AND preview = 1 AND ` + column + ` = ? AND NOT (repository_id = ? AND env_id = ?)`
+	unpinned := where + ` AND expires_at > 0`
+	args := []any{value, of.RepositoryID, of.ID}
+	err = scanAll(ctx, query, func(rows *sql.Rows) (bool, error) { return false, rows.Scan(&live.Count) }, `SELECT count(*)`+where, args...)
+	if err != nil {
+		return live, err
+	}
+	err = scanAll(ctx, query, func(rows *sql.Rows) (more bool, err error) {
+		live.Oldest, err = scanEnvironment(rows)
+		return false, err
+	}, `SELECT `+environmentColumns+unpinned+` ORDER BY wanted_at, id LIMIT 1`, args...)
+	if err != nil {
+		return live, err
+	}
+	for _, state := range previews.SettledStates {
+		args = append(args, string(state))
+	}
+	err = scanAll(ctx, query, func(rows *sql.Rows) (more bool, err error) {
+		e, err := scanEnvironment(rows)
+		if err != nil || live.Idle != nil && !e.WantedAt.Before(live.Idle.IdleSince()) {
+			return false, err // whatever comes was asked for later
+		}
+		if e.MayBeTaken(now) && (live.Idle == nil || e.IdleSince().Before(live.Idle.IdleSince())) {
+			live.Idle = e
+		}
+		return true, nil
+	}, `SELECT `+environmentColumns+unpinned+` AND state IN (?`+strings.Repeat(", ?", len(previews.SettledStates)-1)+`) ORDER BY wanted_at, id`, args...)
+	return live, err
+}
+
+// scanAll gives each row to fn for as long as it asks for more.
+func scanAll(ctx context.Context, query queryRows, fn func(*sql.Rows) (more bool, err error), text string, args ...any) error {
+	rows, err := query(ctx, text, args...)
+	if err != nil {
 		return err
 	}
-	to.Oldest = &previews.Environment{}
-	return json.Unmarshal([]byte(doc.String), to.Oldest)
+	defer rows.Close()
+	for rows.Next() {
+		if more, err := fn(rows); err != nil || !more {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func scanEnvironment(rows *sql.Rows) (*previews.Environment, error) {
+	e, err := decodeEnvironment(rows)
+	return &e, err
+}
+
+// Taken is a preview that goes to make room for the one of an outcome.
+type Taken struct {
+	// Environment is the row as it shall be, like Outcome.Environment.
+	Environment *previews.Environment
+	// Full says of each scope that has no room how many previews were counted there.
+	Full map[Scope]int
+}
+
+// stillTaken says that the previews are as they were when it was decided to take some of
+// them: each is the longest idle of its scope still, and that has no more and no fewer.
+// It is previews.ErrStale where they are not.
+func stillTaken(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
+	if len(o.Taken) == 0 {
+		return nil
+	}
+	lives, err := livePreviews(ctx, tx.QueryContext, o.TakenFor, now)
+	if err != nil {
+		return err
+	}
+	for _, taken := range o.Taken {
+		for scope, count := range taken.Full {
+			live := lives[scope]
+			if live.Count != count || live.Idle == nil || live.Idle.RowID != taken.Environment.RowID {
+				return fmt.Errorf("take %s for want of room: %w", taken.Environment.Ref, previews.ErrStale)
+			}
+		}
+	}
+	return nil
 }

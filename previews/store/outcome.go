@@ -24,6 +24,10 @@ type Outcome struct {
 	// Declared are the parts of declared environments that change with it, each as
 	// Environment is.
 	Declared []*previews.Environment
+	// Taken are previews that go to make room for Environment, which TakenFor names. They go
+	// only where they would still be chosen.
+	Taken    []Taken
+	TakenFor LiveOf
 	// Effects follow in this order.
 	Effects []Effect
 	// Audit are its entries; Apply fills in At, Delivery and their place in the chain.
@@ -41,16 +45,14 @@ var (
 
 // Apply writes everything of an outcome, or nothing. Applying one to a delivery
 // that is done changes nothing and is no error; neither is one of what was acted on
-// for another delivery, which only ends the delivery. previews.ErrStale says that the
-// environment moved on since it was read, previews.ErrBreaker that the removal
-// was inferred and is held back, ErrNameTaken that the new environment's name
-// belongs to another, previews.ErrNotFound that there is no such delivery.
+// for another delivery, which only ends the delivery. previews.ErrStale says that an
+// environment moved on since it was read, or is not the one to be taken any more,
+// previews.ErrBreaker that the removal was inferred and is held back, ErrNameTaken that
+// the new environment's name belongs to another, previews.ErrNotFound that there is no
+// such delivery.
 func (s *Store) Apply(ctx context.Context, o Outcome) error {
 	now := s.now().UTC()
-	environments := o.Declared
-	if o.Environment != nil {
-		environments = append([]*previews.Environment{o.Environment}, environments...)
-	}
+	environments := o.environments()
 	var written []*previews.Environment
 	err := s.change(ctx, "apply", func(tx *sql.Tx) error {
 		written = nil
@@ -58,6 +60,9 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 			return err
 		}
 		if err := claimOnce(ctx, tx, o.Once, now); err != nil {
+			return err
+		}
+		if err := stillTaken(ctx, tx, o, now); err != nil {
 			return err
 		}
 		for _, e := range environments {
@@ -86,6 +91,19 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 		*environments[i] = *after
 	}
 	return nil
+}
+
+// environments are all rows that change.
+func (o Outcome) environments() []*previews.Environment {
+	var out []*previews.Environment
+	if o.Environment != nil {
+		out = append(out, o.Environment)
+	}
+	out = append(out, o.Declared...)
+	for _, taken := range o.Taken {
+		out = append(out, taken.Environment)
+	}
+	return out
 }
 
 // claim marks the delivery done: who does so first writes the rest.

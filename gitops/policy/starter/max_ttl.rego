@@ -1,6 +1,6 @@
 # METADATA
 # title: previews do not live too long
-# description: A preview lives at most "max_ttl" of the settings from its last push. Without that as long as its class allows.
+# description: A preview lives at most "max_ttl" of the settings from its last push, extensions included. Without that as long as its class allows. One that is pinned lives until its pull request is closed, unless "pin" of the settings is false.
 package starter.max_ttl
 
 deny contains violation if {

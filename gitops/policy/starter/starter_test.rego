@@ -71,6 +71,51 @@ test_max_previews_unlimited if {
 	count(max_previews.deny) == 0 with input as request with data.settings.max_previews as {"repository": 0, "team": 0, "author": 0}
 }
 
+taking := {"repository": 3, "team": 0, "author": 0, "take_oldest": true, "idle_after_seconds": 3600}
+
+idle(seconds) := {"repository_id": 9, "environment": "pr-7", "idle": "2h", "idle_seconds": seconds, "preview": {"repository": "acme/web", "pull_request": 7}}
+
+full(takeable) := object.union(request, {"previews": {"repository": {"count": 3, "takeable": takeable}}})
+
+test_max_previews_takes if {
+	some violation in max_previews.deny with input as full(idle(3600)) with data.settings.max_previews as taking
+	violation.take == {"scope": "repository", "repository_id": 9, "environment": "pr-7"}
+	contains(violation.msg, "that of acme/web#7, idle for 2h, may be taken")
+	not contains(violation.msg, "destroy")
+}
+
+test_max_previews_takes_what_it_may_not_name if {
+	some violation in max_previews.deny with input as full(object.remove(idle(3600), ["preview"])) with data.settings.max_previews as taking
+	violation.take.environment == "pr-7"
+	contains(violation.msg, "one of another repository")
+}
+
+not_taken(violations) if {
+	some violation in violations
+	not violation.take
+	contains(violation.msg, "\"/idp destroy\" makes room")
+}
+
+test_max_previews_takes_nothing_busy if {
+	not_taken(max_previews.deny) with input as full(idle(3599)) with data.settings.max_previews as taking
+}
+
+test_max_previews_takes_nothing_unless_told if {
+	not_taken(max_previews.deny) with input as full(idle(3600)) with data.settings.max_previews as object.union(taking, {"take_oldest": false})
+}
+
+test_max_previews_takes_nothing_beyond_the_limit if {
+	not_taken(max_previews.deny) with input as full(idle(3600)) with data.settings.max_previews as object.union(taking, {"repository": 2})
+}
+
+test_max_previews_takes_by_scope if {
+	previews := {"team": {"count": 1}, "author": {"count": 1, "takeable": idle(7200)}}
+	violations := max_previews.deny with input as object.union(request, {"team": "payments", "previews": previews})
+		with data.settings.max_previews as {"repository": 0, "team": 1, "author": 1, "take_oldest": true, "idle_after_seconds": 3600}
+	{violation.take.scope | some violation in violations} == {"author"}
+	count(violations) == 2
+}
+
 test_max_ttl_beyond if {
 	some violation in max_ttl.deny with input as request with data.settings as {"max_ttl": "3d", "max_ttl_seconds": 259200}
 	violation.path == "preview.ttl"

@@ -67,6 +67,9 @@ type Class struct {
 	Logs LogMode
 	// Gateway is where its hosts answer; nil where nobody asks whether they do.
 	Gateway *Gateway
+	// Objects are what its environments get beside what idp makes, by how far their code is
+	// trusted.
+	Objects []BaseObjects `json:",omitempty"`
 }
 
 // Gateway is the address that a class's hosts are asked at, whatever they resolve to.

@@ -41,6 +41,7 @@ GET    /rate_limit
 GET    /users/{username}
 GET    /users/{username}/installation
 GET    /repos/{owner}/{repo}
+GET    /repos/{owner}/{repo}/activity
 GET    /repos/{owner}/{repo}/installation
 GET    /repos/{owner}/{repo}/branches
 GET    /repos/{owner}/{repo}/branches/{branch}

@@ -71,6 +71,7 @@ var routes = []route{
 	{"GET", "/users/{username}", anybody, getUser},
 
 	{"GET", "/repos/{owner}/{repo}", read("metadata"), getRepository},
+	{"GET", "/repos/{owner}/{repo}/activity", read("contents"), listActivities},
 	{"GET", "/repos/{owner}/{repo}/branches", read("contents"), listBranches},
 	{"GET", "/repos/{owner}/{repo}/branches/{branch:.+}", read("contents"), getBranch},
 	{"GET", "/repos/{owner}/{repo}/collaborators/{username}/permission", read("metadata"), getPermission},

@@ -99,7 +99,7 @@ func (m *Main) wire() {
 		watcher.Resolver = m.images
 	}
 	m.handler.Compare = comparing{
-		images: watcher.Images, render: renderer(m.declared.class), files: m.filesOf,
+		images: watcher.Images, render: renderer(m.declared.rendering), files: m.filesOf,
 		failed: func(env previews.Environment, err error) {
 			m.log.Warn("what would change is not known", "env", env.Ref.String(), "error", err)
 		},
@@ -110,7 +110,7 @@ func (m *Main) wire() {
 	})
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
-		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.class), Policies: m.judging, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
+		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.rendering), Policies: m.judging, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
 		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{
@@ -222,7 +222,7 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 	}
 	in := render.Input{
 		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author,
-		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
+		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Trust: env.Trust, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
 	}
 	if env.Declared() {
 		in.Environment, in.Namespace, in.PR, in.Attempt = env.Ref.ID, env.Namespace, 0, env.Deployed.Current.Attempt

@@ -222,7 +222,10 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 	}
 	in := render.Input{
 		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author,
-		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Trust: env.Trust, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
+		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
+	}
+	if len(class.Objects) > 0 {
+		in.Trust = env.Trust
 	}
 	if env.Declared() {
 		in.Environment, in.Namespace, in.PR, in.Attempt = env.Ref.ID, env.Namespace, 0, env.Deployed.Current.Attempt

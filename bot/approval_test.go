@@ -166,6 +166,10 @@ func (h hub) Statuses(context.Context, bot.RepositoryRef, string) ([]bot.CheckSt
 	return nil, nil
 }
 
+func (h hub) Pushers(context.Context, bot.RepositoryRef, string) (map[string]bot.Actor, error) {
+	return nil, nil
+}
+
 // writer is the GitOps repository. What it takes is looked at in the moment that the
 // committing transaction has ended.
 type writer struct{ *race }

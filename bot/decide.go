@@ -155,7 +155,7 @@ func (d *deciding) bring() (changed bool) {
 	d.because("%s", why)
 	env := d.row()
 	changed = env.Want(previews.Revision{
-		SHA: d.PR.HeadSHA, Ref: d.PR.HeadRef, Spec: d.Spec.Raw, Team: d.team(d.Spec.Spec), TTL: ttl,
+		SHA: d.PR.HeadSHA, Ref: d.PR.HeadRef, Spec: d.Spec.Raw, Team: d.team(d.Spec.Spec), TTL: ttl, Trust: d.trust(),
 	}, d.Now)
 	if !changed {
 		if p := env.Problem; p != nil && p.Kind == previews.ProblemFork {

@@ -19,6 +19,7 @@ type Snapshot struct {
 	Now time.Time
 	// AppID is idp's own App; its comments are never commands.
 	AppID int64
+	// Class is that of previews, with the base objects that the platform team declares for it.
 	Class platform.Class
 	PR    PullRequest
 	// Spec is .idp/deploy.yaml at PR.HeadSHA.
@@ -47,6 +48,9 @@ type Snapshot struct {
 	// Revisions are the commits that may come to be deployed, by what names them: a full
 	// SHA or what a command gave of it. One that is not there is not among them.
 	Revisions map[string]Revision
+	// Pushers are who pushed the commits of the pull request's branch, by whole SHA; read
+	// only where a class gives something by it, and empty where GitHub does not tell.
+	Pushers map[string]Actor
 	// Guard judges by the platform team's policies, nil where nobody does; Live are the
 	// previews beside this one. Both are read only where something new may be deployed.
 	Guard Guard

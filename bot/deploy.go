@@ -287,7 +287,7 @@ func green(c CheckState) bool {
 func (d *deciding) release(env platform.Environment, rev Revision, kind previews.ReleaseKind) previews.Release {
 	r := previews.Release{
 		Kind: kind, SHA: rev.SHA, Ref: d.PR.HeadRef, Spec: rev.Spec.Raw, PR: d.PR.Number, Author: d.PR.Author.Login, AuthorID: d.PR.Author.ID,
-		By: d.event.Actor.Login, ByID: d.event.Actor.ID, At: d.arrived(), CommittedAt: rev.CommittedAt, NeedsApproval: env.Approval,
+		By: d.event.Actor.Login, ByID: d.event.Actor.ID, At: d.arrived(), CommittedAt: rev.CommittedAt, NeedsApproval: env.Approval, Trust: d.trustOf(env, rev),
 	}
 	if rev.Spec.Spec != nil {
 		r.Team = d.team(rev.Spec.Spec)
@@ -329,7 +329,7 @@ func (d *deciding) deploy(env platform.Environment, services []string, release f
 
 // runs says that a part has, or is about to have, a release already.
 func runs(part *previews.Environment, r previews.Release) bool {
-	if part.Deployed.Current.SHA != r.SHA || part.Generation == 0 {
+	if part.Deployed.Current.SHA != r.SHA || part.Deployed.Current.Trust != r.Trust || part.Generation == 0 {
 		return false
 	}
 	return part.Moving() || part.State() == previews.StateReady || part.State() == previews.StateCommitted

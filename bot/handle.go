@@ -114,20 +114,21 @@ func (h *Handler) Handle(ctx context.Context, event Event) error {
 		return err
 	}
 	if h.Now().Sub(event.ReceivedAt) < accessGrace {
-		return noAccessYet{err}
+		return tooEarly{err}
 	}
 	h.Log.Info("an event is ignored", "delivery", event.Delivery, "event", event.Name+"."+event.Action, "error", err)
 	return h.ignore(ctx, event, ErrNoAccess.Error())
 }
 
-// noAccessYet is the error of an event that waits for access; it did not fail.
-type noAccessYet struct{ error }
+// tooEarly is the error of an event that waits for what GitHub does not know everywhere
+// yet, such as access; it did not fail.
+type tooEarly struct{ error }
 
 // Unwrap returns what GitHub said.
-func (n noAccessYet) Unwrap() error { return n.error }
+func (n tooEarly) Unwrap() error { return n.error }
 
 // RetryAfter returns how long to wait before asking again.
-func (noAccessYet) RetryAfter() time.Duration { return 5 * time.Second }
+func (tooEarly) RetryAfter() time.Duration { return 5 * time.Second }
 
 func (h *Handler) handle(ctx context.Context, event Event) error {
 	switch event.Kind {
@@ -287,6 +288,7 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 	if err := h.declarations(ctx, event, &s); err != nil {
 		return s, err
 	}
+	s.Class = s.ofPreviews()
 	s.Spec, s.Base = s.owned(s.Spec), s.owned(s.Base)
 	if trusted := s.trusted(); trusted != nil && len(trusted.Preview.Paths) > 0 {
 		if s.ChangedFiles, err = gh.ChangedFiles(ctx, s.PR.Repository, number); err != nil {
@@ -299,6 +301,9 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 		}
 	}
 	if err := h.deployFacts(ctx, gh, event, &s); err != nil {
+		return s, err
+	}
+	if err := readPushers(ctx, gh, s.Now, event, &s); err != nil {
 		return s, err
 	}
 	if err := h.memberships(ctx, gh, event, &s); err != nil {

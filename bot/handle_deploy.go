@@ -24,6 +24,9 @@ type Revisions interface {
 	// Statuses are the commit statuses, as checks of no App; ErrNoAccess where the App may
 	// not read them.
 	Statuses(ctx context.Context, repo RepositoryRef, sha string) ([]CheckState, error)
+	// Pushers returns who pushed the commits of a branch, as far as GitHub tells;
+	// ErrNotFound where it tells of none.
+	Pushers(ctx context.Context, repo RepositoryRef, branch string) (map[string]Actor, error)
 }
 
 // declaredCommands are the commands that need the facts about declared environments.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/idp-bot/idp/gitops/platform"
 )
 
 const (
@@ -37,6 +39,8 @@ type Release struct {
 	Ref  string `json:"ref,omitempty"`
 	Spec []byte `json:"spec"`
 	Team string `json:"team,omitempty"`
+	// Trust is how far the commit's code is trusted; "" where its class gives nothing by it.
+	Trust platform.Trust `json:"trust,omitempty"`
 	// Images are those of the service, where they are known already: a rollback and a
 	// promotion take what ran, not what a tag has come to mean.
 	Images []Image `json:"images,omitempty"`
@@ -306,7 +310,7 @@ func (e *Environment) start(r Release, now time.Time) {
 		e.HeadSHA, e.PushedAt = r.SHA, now
 	}
 	e.HeadRef, e.PR, e.Author = r.Ref, r.PR, r.Author
-	e.SHA, e.Spec, e.Team = r.SHA, r.Spec, r.Team
+	e.SHA, e.Spec, e.Team, e.Trust = r.SHA, r.Spec, r.Team, r.Trust
 	e.Wanted, e.Removal, e.Problem, e.Overwrite, e.Warnings = Present, Removal{}, nil, false, nil
 	if e.AppliedSHA == r.SHA {
 		e.AppliedSHA = "" // what Git has of it is of an earlier attempt

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -87,6 +88,9 @@ type Environment struct {
 	Generation int64
 	SHA        string
 	Spec       []byte
+	// Trust is how far the code of SHA is trusted, which decides what its class gives it; ""
+	// where that gives nothing by it, or nobody knows.
+	Trust platform.Trust `json:",omitempty"`
 	// WantedAt is when this generation was decided, AskedAt when the delivery that
 	// asked for it arrived.
 	WantedAt, AskedAt time.Time

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/idp-bot/idp/gitops/platform"
 )
 
 var (
@@ -25,6 +27,8 @@ type Revision struct {
 	// Spec is .idp/deploy.yaml at SHA, valid; Team the owner it names.
 	Spec []byte
 	Team string
+	// Trust is how far its code is trusted.
+	Trust platform.Trust
 	// TTL is already within the class's limits.
 	TTL time.Duration
 }
@@ -50,13 +54,13 @@ func (e *Environment) SeeHead(sha, ref string, now time.Time) (changed bool) {
 func (e *Environment) Want(rev Revision, now time.Time) (changed bool) {
 	pushed := e.SeeHead(rev.SHA, rev.Ref, now)
 	back := e.Wanted != Present
-	if !back && !pushed && e.SHA == rev.SHA && bytes.Equal(e.Spec, rev.Spec) && e.TTL == rev.TTL {
+	if !back && !pushed && e.SHA == rev.SHA && bytes.Equal(e.Spec, rev.Spec) && e.TTL == rev.TTL && e.Trust == rev.Trust {
 		return false
 	}
 	if back {
 		e.PushedAt, e.Pinned = now, false
 	}
-	e.SHA, e.Spec, e.Team = rev.SHA, rev.Spec, rev.Team
+	e.SHA, e.Spec, e.Team, e.Trust = rev.SHA, rev.Spec, rev.Team, rev.Trust
 	e.Wanted, e.Removal, e.Problem, e.Warnings = Present, Removal{}, nil, nil
 	if !e.Pinned && (pushed || back || e.TTL != rev.TTL) {
 		expires := e.PushedAt.Add(rev.TTL)

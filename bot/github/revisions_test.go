@@ -259,3 +259,45 @@ func TestStatusesNotPermitted(t *testing.T) {
 		t.Errorf("checks: %v", err)
 	}
 }
+
+// TestPushers: who pushed is GitHub's word, whoever is named as the commit's author, and a
+// bot among several is the one.
+func TestPushers(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	made := w.web.PushAs("alice", "feature/ü", "Add a", map[string]string{"a.txt": "a"})
+	bumped := w.web.PushAs("renovate[bot]", "feature/ü", "Bump b", map[string]string{"b.txt": "b"})
+	forced := w.web.ForcePush("bob", "feature/ü", map[string]string{"c.txt": "c"})
+	for _, back := range []string{made, bumped} {
+		if err := w.web.Reset("alice", "feature/ü", back); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.web.Reset("renovate[bot]", "feature/ü", forced); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := w.web.PushAs("alice", "feature", "Add d", map[string]string{"d.txt": "d"})
+	w.web.DeleteBranch("alice", "feature/ü")
+	got, err := w.client.Pushers(t.Context(), w.ref(), "feature/ü")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logins := map[string]string{}
+	for sha, by := range got {
+		logins[sha] = fmt.Sprint(by.Login, " ", by.Bot, " ", by.ID > 0)
+	}
+	want := map[string]string{made: "alice false true", bumped: "renovate[bot] true true", forced: "renovate[bot] true true"}
+	if diff := cmp.Diff(want, logins); diff != "" {
+		t.Error(diff)
+	}
+	if got, err = w.client.Pushers(t.Context(), w.ref(), "feature"); err != nil || len(got) != 1 || got[elsewhere].Login != "alice" {
+		t.Errorf("of another branch %v, %v", got, err)
+	}
+	if got, err = w.client.Pushers(t.Context(), w.ref(), "nothing"); err != nil || len(got) != 0 {
+		t.Errorf("of no branch %v, %v", got, err)
+	}
+	w.server.Inject(githubtest.Fault{Path: "/repos/acme/web/activity", Status: 404, Body: `{"message":"Not Found","documentation_url":"x"}`, Times: 1})
+	if _, err := w.client.Pushers(t.Context(), w.ref(), "other"); !errors.Is(err, bot.ErrNotFound) {
+		t.Errorf("of a GitHub without the route: %v", err)
+	}
+}

@@ -230,6 +230,14 @@ var forkProblem = previews.Problem{
 	Kind: previews.ProblemFork, Message: "this pull request comes from a fork, and its code waits for approval",
 }
 
+// trusted gives its class a secret for some, and its code a trust.
+func trusted(t platform.Trust, whose ...platform.Trust) func(*Input) {
+	return func(in *Input) {
+		in.Environment.Trust = t
+		in.Class.Objects = []platform.BaseObjects{{File: "platform/objects/secrets.yaml", For: whose, EnvFrom: platform.EnvFrom{Name: "application", Secret: true}}}
+	}
+}
+
 // ofFork makes it a fork's, of which a commit was approved.
 func ofFork(approved string) func(*Input) {
 	return func(in *Input) {
@@ -374,6 +382,11 @@ func states() []state {
 			in.Environment.Refuse(p, pushed.Add(time.Second))
 		}),
 		newState("fork-waiting", 3*time.Minute, ofFork(newSHA), func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(time.Minute)) }),
+		newState("secretless-fork", 10*time.Minute, ready, ofFork(newSHA), trusted(platform.TrustFork, platform.TrustDefaultBranch, platform.TrustMember)),
+		newState("secretless-bot", 3*time.Minute, func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(time.Minute)) }, trusted(platform.TrustBot, platform.TrustMember)),
+		newState("secretless-unknown", 10*time.Minute, ready, trusted(platform.TrustUnknown, platform.TrustMember)),
+		newState("secretless-staging", 10*time.Minute, declared, ready, trusted(platform.TrustMember, platform.TrustDefaultBranch)),
+		newState("secrets-of-a-member", 10*time.Minute, ready, trusted(platform.TrustMember, platform.TrustMember)),
 		newState("fork-ready", 10*time.Minute, ready, ofFork(newSHA), func(in *Input) {
 			f := in.Environment.Fork
 			f.Taken = []string{"payments-api.replicas", "payments-api.env.LOG_LEVEL"}

@@ -28,7 +28,7 @@ func readPlatform(dir string) ([]gitops.File, error) {
 	}
 	defer root.Close()
 	var files []gitops.File
-	for _, folder := range []string{platform.Dir, platform.ClassesDir} {
+	for _, folder := range []string{platform.Dir, platform.ClassesDir, platform.ObjectsDir} {
 		entries, err := fs.ReadDir(root.FS(), folder)
 		if err != nil && (folder == platform.Dir || !errors.Is(err, fs.ErrNotExist)) {
 			return nil, noPlatform(dir, err)

@@ -21,10 +21,10 @@ import (
 
 // renderFlags are the flags of "idp render", as given.
 type renderFlags struct {
-	repo, sha, env, platform, now, out, branch, author string
-	repoID, generation                                 int64
-	pr                                                 int
-	images                                             []string
+	repo, sha, env, platform, now, out, branch, author, trust string
+	repoID, generation                                        int64
+	pr                                                        int
+	images                                                    []string
 }
 
 func newRender(p *program) *cobra.Command {
@@ -42,7 +42,8 @@ there already stay in the list.
 
 With --env it is a declared environment: a folder for what its services share, and one
 for each service. --platform names the checkout that declares it, which may be that of
---out; without it the server's configuration is all there is to it.
+--out; without it the server's configuration is all there is to it. Of a preview it says
+what the class gives by its base objects to code of the trust class that --trust names.
 
 What a commit holds that the flags do not tell is assumed and said: the repository's id,
 the generation, the time, and the images' digests, which the bot asks registries for.`,
@@ -60,6 +61,7 @@ the generation, the time, and the images' digests, which the bot asks registries
 	flags.StringVar(&f.sha, "sha", "", "commit to deploy, in full")
 	flags.StringVar(&f.branch, "branch", "", "pull request's branch, for the record")
 	flags.StringVar(&f.author, "author", "", "pull request's author, for the record")
+	flags.StringVar(&f.trust, "trust", "", "how far the commit's code is trusted: "+trustNames()+` (default "member", with --env "default-branch")`)
 	flags.StringVar(&f.now, "now", "", "time of the push, as 2006-01-02T15:04:05Z (default the present)")
 	flags.Int64Var(&f.generation, "generation", 1, "how many times the environment was asked for, as in its environment.yaml")
 	flags.StringArrayVar(&f.images, "image", nil, "image of a service, as SERVICE=IMAGE, or IMAGE of the only one: a reference, or just the digest for the one that would be used; may be repeated")
@@ -76,8 +78,8 @@ the generation, the time, and the images' digests, which the bot asks registries
 		if err != nil {
 			return err
 		}
-		if f.env == "" && f.platform != "" {
-			return misused(cmd, "--platform goes with --env")
+		if f.platform == "" && f.trust != "" {
+			return misused(cmd, "--trust goes with --platform")
 		}
 		row, parsed, err := p.renderRow(f, args, cfg.Class())
 		if err != nil {
@@ -131,9 +133,31 @@ func (p *program) renderRow(f renderFlags, args []string, class platform.Class) 
 	if parsed.Preview.TTL > 0 {
 		ttl = min(parsed.Preview.TTL, class.MaxTTL)
 	}
-	row.Want(previews.Revision{SHA: f.sha, Ref: f.branch, Spec: raw, TTL: ttl}, now)
+	row.Want(previews.Revision{SHA: f.sha, Ref: f.branch, Spec: raw, TTL: ttl, Trust: f.trusted()}, now)
 	row.Generation = f.generation
 	return row, parsed, nil
+}
+
+// trusted is how far the commit's code is trusted; unknown where no platform folder gives
+// anything by it.
+func (f renderFlags) trusted() platform.Trust {
+	switch {
+	case f.platform == "":
+		return platform.TrustUnknown
+	case f.trust != "":
+		return platform.Trust(f.trust)
+	case f.env != "":
+		return platform.TrustDefaultBranch
+	}
+	return platform.TrustMember
+}
+
+func trustNames() string {
+	var names []string
+	for _, t := range platform.Trusts() {
+		names = append(names, string(t))
+	}
+	return strings.Join(names, ", ")
 }
 
 var (
@@ -150,6 +174,8 @@ func (f renderFlags) check() (now time.Time, err error) {
 		return now, fault.Newf(fault.Usage, "--sha %q is not a full commit", f.sha).WithHint(`use the 40 hexadecimal digits that "git rev-parse HEAD" prints`)
 	case f.generation < 1:
 		return now, fault.Newf(fault.Usage, "--generation %d is not a generation: they count from 1", f.generation)
+	case f.trust != "" && !slices.Contains(platform.Trusts(), platform.Trust(f.trust)):
+		return now, fault.Newf(fault.Usage, "--trust %q is none of %s", f.trust, trustNames())
 	case f.repoID < 0:
 		return now, fault.Newf(fault.Usage, "--repo-id %d is not a repository's id", f.repoID)
 	case f.env == "" && f.pr <= 0:
@@ -192,6 +218,13 @@ type rendered interface {
 // renderTree returns the preview or the declared environment that the flags name.
 func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environment, parsed *spec.Spec) (rendered, error) {
 	class := cfg.Class()
+	if f.env == "" && f.platform != "" {
+		all, err := loadPlatform(f.platform, class)
+		if err != nil {
+			return nil, err
+		}
+		class.Objects = all.Classes[class.Name].Objects
+	}
 	if class.RepoURL == "" {
 		class.RepoURL = exampleRepoURL
 		p.note("gitops_url is not set: the ApplicationSet reads from %s", class.RepoURL)

@@ -32,7 +32,7 @@ func playTable() []playCommand {
 		{"installation", "installation OWNER create|suspend|unsuspend|delete", "give the App access to an owner's repositories, or take it away; on acme it is installed already", 2, (*play).installation},
 		{"commit", "commit OWNER/NAME BRANCH FOLDER [built[=IMAGE]]…", "push the folder's files on top of a branch, without a pull request; shown as BRANCH@N", 3, (*play).commit},
 		{"open", "open ALIAS OWNER/NAME BRANCH FOLDER [by=LOGIN] [title=TEXT] [draft] [label=L]… [fork=LOGIN] [built[=IMAGE]]…", "push the folder to a branch, and the image of that where it is built already, and open a pull request", 4, (*play).open},
-		{"push", "push ALIAS FOLDER [built[=IMAGE]]…", "push the folder's files on top of the pull request's head; \"-PATH\" instead of a folder removes a file", 2, (*play).push},
+		{"push", "push ALIAS FOLDER [by=LOGIN] [built[=IMAGE]]…", "push the folder's files on top of the pull request's head; \"-PATH\" instead of a folder removes a file", 2, (*play).push},
 		{"forcepush", "forcepush ALIAS FOLDER [built[=IMAGE]]…", "replace the pull request's branch", 2, (*play).forcePush},
 		{"act", "act ALIAS close|merge|squash|reopen|draft|ready|label L|unlabel L|edit TITLE [by=LOGIN]", "do something to the pull request; what it is merged by is ALIAS@merged", 2, (*play).act},
 		{"adopt", "adopt ALIAS OWNER/NAME NUMBER", "give a pull request that the bot opened a name", 3, (*play).adopt},

@@ -162,7 +162,7 @@ func (p *play) push(ts *testscript.TestScript, args []string) {
 	} else {
 		files = p.folder(ts, args[1])
 	}
-	p.whileHeld(ts, args, func() string { return pr.Push("alice", files) })
+	p.whileHeld(ts, args, func() string { return pr.Push(option(options(args[2:]), "by", "alice"), files) })
 }
 
 func (p *play) forcePush(ts *testscript.TestScript, args []string) {

@@ -100,7 +100,7 @@ func (m *Main) wire() {
 		watcher.Resolver = m.images
 	}
 	m.handler.Compare = comparing{
-		images: watcher.Images, render: renderer(m.declared.class), files: m.filesOf,
+		images: watcher.Images, render: renderer(m.declared.rendering), files: m.filesOf,
 		judge: func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
 			return m.judging(ctx)(ctx, would, files)
 		},
@@ -115,7 +115,7 @@ func (m *Main) wire() {
 	})
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
-		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.class), Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
+		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.rendering), Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
 		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{
@@ -228,6 +228,9 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 	in := render.Input{
 		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author,
 		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
+	}
+	if len(class.Objects) > 0 {
+		in.Trust = env.Trust
 	}
 	if env.Declared() {
 		in.Environment, in.Namespace, in.PR, in.Attempt = env.Ref.ID, env.Namespace, 0, env.Deployed.Current.Attempt

@@ -41,6 +41,9 @@ var threats = []threat{
 	{"a fork's code and spec", "a fork's commit runs once somebody with write permission approved it; its spec is the base branch's, but for bounded values", []proof{
 		{"bot", "TestForks"}, {"bot", "TestHostileSpecs"}, scenario("fork-asked-for"), scenario("fork-approved"), scenario("fork-hostile-spec"), scenario("fork-approved-by-outsider"),
 	}},
+	{"secrets to unreviewed code", "secrets go by trust class: to commits of the default branch and to members' pull requests, never to bots and forks, whoever approves them", []proof{
+		{"gitops/render", "TestSecretsByTrust"}, {"bot", "TestTrust"}, {"bot", "TestPreviewsAreTrusted"}, {"bot", "TestReleasesAreTrusted"}, {"gitops/platform", "TestLoad/objects-refused.txtar"}, {"gitops/argocd", "TestBaseObjectsAreAllowed"}, scenario("secrets-by-trust"),
+	}},
 	{"approve, then push", "an approval is of 40 hexadecimal digits, and asked for again in the transaction that commits", []proof{
 		{"bot", "TestPushWhileApproved"}, scenario("fork-pushed-after-approval"),
 	}},

@@ -38,8 +38,9 @@ type BootstrapOptions struct {
 	// Root is the name of the Application that syncs the ApplicationSets of classes that
 	// name no other.
 	Root string
-	// Kinds are "apiVersion/kind" of everything that idp may have synced, as
-	// render.Kinds returns them.
+	// Kinds are "apiVersion/kind" of everything that idp itself renders, as render.Kinds
+	// returns them. The kinds of a class's base objects are let in beside them, where that
+	// class's environments are.
 	Kinds []string
 	// Impersonate turns sync impersonation on, for all of Argo CD: every other
 	// project has to name service accounts of its own first.
@@ -65,7 +66,7 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bootstrap: %w", err)
 	}
-	namespaced, cluster, err := groupKinds(o.Kinds)
+	namespaced, cluster, err := groupKinds(slices.Concat(o.Kinds, o.objectKinds("")))
 	if err != nil {
 		return nil, fmt.Errorf("bootstrap: %w", err)
 	}
@@ -78,7 +79,11 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 			part{"Only what changed is applied: with hundreds of lists anything else takes seconds.", rootApplication(o, r)})
 	}
 	for _, f := range fences.projects {
-		parts = append(parts, part{"What an environment may be made of, from where, and where it may go.", project(o, f, namespaced, cluster)})
+		own, cluster, err := groupKinds(slices.Concat(o.Kinds, o.objectKinds(f.name)))
+		if err != nil {
+			return nil, fmt.Errorf("bootstrap: %w", err)
+		}
+		parts = append(parts, part{"What an environment may be made of, from where, and where it may go.", project(o, f, own, cluster)})
 	}
 	parts = append(parts, []part{
 		{"idp's account of Argo CD. Make its token with: argocd account generate-token --account " + Account, accountSettings(o)},
@@ -105,6 +110,19 @@ func Bootstrap(o BootstrapOptions) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// objectKinds are the kinds of the base objects of the classes that have a project, of all
+// for "".
+func (o BootstrapOptions) objectKinds(project string) []string {
+	var kinds []string
+	for _, class := range append([]platform.Class{o.Class}, o.Classes...) {
+		if project == "" || class.Project == project {
+			kinds = append(kinds, class.ObjectKinds()...)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
 // groupKinds sorts kinds into those of a namespace and those of the cluster.
 func groupKinds(kinds []string) (namespaced, cluster []metav1.GroupKind, err error) {
 	for _, kind := range kinds {
@@ -117,9 +135,10 @@ func groupKinds(kinds []string) (namespaced, cluster []metav1.GroupKind, err err
 			group = ""
 		}
 		gk := metav1.GroupKind{Group: group, Kind: kind[cut+1:]}
-		if gk == (metav1.GroupKind{Kind: "Namespace"}) {
+		switch {
+		case gk == (metav1.GroupKind{Kind: "Namespace"}):
 			cluster = append(cluster, gk)
-		} else {
+		case !slices.Contains(namespaced, gk):
 			namespaced = append(namespaced, gk)
 		}
 	}

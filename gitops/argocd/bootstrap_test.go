@@ -138,3 +138,51 @@ func TestEveryKindIsAllowed(t *testing.T) {
 		t.Errorf("the sync account may not write rollouts:\n%s", role)
 	}
 }
+
+// TestBaseObjectsAreAllowed: the kinds that a class gives its environments are let into its
+// own project, and those of no other; no project lets a Secret in.
+func TestBaseObjectsAreAllowed(t *testing.T) {
+	t.Parallel()
+	o, giving := bootstrapOptions(), durable()
+	giving.Objects = []platform.BaseObjects{{Objects: []platform.BaseObject{
+		{APIVersion: "external-secrets.io/v1", Kind: "ExternalSecret"}, {APIVersion: "v1", Kind: "ConfigMap"}, {APIVersion: "v1", Kind: "Service"},
+	}}}
+	plain := bootstrapOptions()
+	plain.Classes = []platform.Class{durable()}
+	o.Classes = []platform.Class{giving}
+	kinds := func(o BootstrapOptions, project string) []string {
+		stream, err := Bootstrap(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p v1alpha1.AppProject
+		if err := yaml.UnmarshalStrict([]byte(objects(t, stream)["AppProject "+project]), &p); err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, kind := range p.Spec.NamespaceResourceWhitelist {
+			out = append(out, kind.Group+"/"+kind.Kind)
+		}
+		slices.Sort(out)
+		return out
+	}
+	want := append(kinds(plain, "idp-durable"), "/ConfigMap", "external-secrets.io/ExternalSecret")
+	slices.Sort(want)
+	if diff := cmp.Diff(want, kinds(o, "idp-durable")); diff != "" {
+		t.Errorf("of the class (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(kinds(plain, "idp-previews"), kinds(o, "idp-previews")); diff != "" {
+		t.Errorf("of another (-want +got):\n%s", diff)
+	}
+	if slices.Contains(want, "/Secret") {
+		t.Error("a Secret may be synced from Git")
+	}
+	stream, err := Bootstrap(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := objects(t, stream)["ClusterRole idp-sync"]
+	if !strings.Contains(role, "- externalsecrets\n") || !strings.Contains(role, "- configmaps\n") || strings.Contains(role, "- secrets\n") {
+		t.Errorf("the sync account may write:\n%s", role)
+	}
+}

@@ -231,6 +231,8 @@ type classFile struct {
 	ReadyQuery spec.Word `json:"ready_query"`
 	// Whether log lines are shown: where the repository is private, always or never.
 	Logs string `json:"logs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
+	// Kubernetes objects that environments get beside what idp makes, such as a disposable database. Of the class of previews, whose name is the server's, these are for previews as well.
+	Objects []*objectsBlock `json:"objects" jsonschema:"maxItems=20"`
 	// What the images of long-lived environments have to prove of where they were built; nothing when left out.
 	Provenance *provenanceBlock `json:"provenance"`
 }
@@ -243,4 +245,14 @@ type provenanceBlock struct {
 	Issuer string `json:"issuer" jsonschema:"minLength=1,maxLength=1024,default=https://token.actions.githubusercontent.com"`
 	// The file of the platform folder with the Sigstore trusted roots that attestations are verified with: what "gh attestation trusted-root" prints.
 	TrustedRoot string `json:"trusted_root" jsonschema:"required,minLength=1,maxLength=200,example=trusted_root.jsonl"`
+}
+
+// objectsBlock is a file of Kubernetes objects, and whom it is for.
+type objectsBlock struct {
+	// The file, in the folder platform/objects, with one or more objects and without a namespace.
+	File string `json:"file" jsonschema:"required,minLength=1,maxLength=200,pattern=^platform/objects/[A-Za-z0-9][A-Za-z0-9._-]*\\.yaml$,example=platform/objects/database.yaml"`
+	// Whose environments get them, by where the code comes from: a commit of the default branch in a long-lived environment, a member's pull request, a bot's, or that of a fork. What makes or uses a secret is never for bots and forks.
+	For []string `json:"for" jsonschema:"required,enum=default-branch,enum=member,enum=bot,enum=fork,minItems=1,maxItems=4"`
+	// The ConfigMap of the file, or the Secret that an object of it makes, whose entries become environment variables of every service.
+	EnvFrom string `json:"env_from" jsonschema:"minLength=1,maxLength=253"`
 }

@@ -78,12 +78,12 @@ func Load(files []gitops.File, base Class) (Platform, spec.Errors) {
 	files = slices.Clone(files)
 	slices.SortFunc(files, func(a, b gitops.File) int { return strings.Compare(a.Path, b.Path) })
 	out := Platform{Classes: map[string]Class{base.Name: base}}
-	var errs spec.Errors
+	objects, errs := loadObjectFiles(files)
 	for _, f := range files {
 		if path.Dir(f.Path) != ClassesDir || strings.HasPrefix(path.Base(f.Path), ".") {
 			continue
 		}
-		class, wrong := loadClass(f, base, files)
+		class, wrong := loadClass(f, base, files, objects)
 		errs = append(errs, wrong...)
 		out.Classes[class.Name] = class // a wrong one too, so that its environments are no mistake
 	}

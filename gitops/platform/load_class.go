@@ -15,7 +15,7 @@ const maxClassName = 40
 
 // loadClass reads a file of platform/classes; files are those that it may name others
 // of. The class that it returns has a name even where there are errors.
-func loadClass(f gitops.File, base Class, files []gitops.File) (Class, spec.Errors) {
+func loadClass(f gitops.File, base Class, files []gitops.File, objects map[string]*objectFile) (Class, spec.Errors) {
 	name, isYAML := strings.CutSuffix(path.Base(f.Path), ".yaml")
 	if !isYAML {
 		name = strings.TrimSuffix(name, path.Ext(name))
@@ -27,7 +27,7 @@ func loadClass(f gitops.File, base Class, files []gitops.File) (Class, spec.Erro
 		doc.Report("", spec.KindFormat, `class name %q is not valid: expected a file name of at most %d lower-case letters, digits and "-"`, name, maxClassName)
 	}
 	class := file.over(base, doc.Given)
-	class.Name = name
+	class.Name, class.Objects = name, file.loadObjects(doc, objects)
 	if file.Provenance != nil {
 		class.Provenance = file.Provenance.load(doc, files)
 	}

@@ -213,3 +213,46 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// FuzzObjects: no bytes make the reader of base objects panic; what it takes has a kind of
+// the list, a name and no namespace, and what it does not take it places in the file.
+func FuzzObjects(f *testing.F) {
+	names, err := filepath.Glob("testdata/load/objects*.txtar")
+	if err != nil || len(names) == 0 {
+		f.Fatal(len(names), err)
+	}
+	for _, name := range names {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range inputs(archive) {
+			f.Add(file.Content)
+		}
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		got, errs := platform.Load([]gitops.File{
+			{Path: platform.ObjectsDir + "/fuzzed.yaml", Content: content},
+			{Path: platform.ClassesDir + "/preview.yaml", Content: []byte("objects: [{file: platform/objects/fuzzed.yaml, for: [bot, fork]}]\n")},
+		}, class())
+		for _, e := range errs {
+			if e.Line < 1 || e.Column < 1 || e.Message == "" || e.Path == "" {
+				t.Errorf("%+v stands nowhere", e)
+			}
+		}
+		for _, entry := range got.Classes["preview"].Objects {
+			if entry.Secret() {
+				t.Errorf("a fork gets a secret:\n%s", content)
+			}
+			for _, o := range entry.Objects {
+				var object struct {
+					Kind     string
+					Metadata struct{ Name, Namespace string }
+				}
+				if err := json.Unmarshal(o.Content, &object); err != nil || object.Metadata.Namespace != "" || object.Metadata.Name != o.Name || o.Name == "" || object.Kind == "Secret" {
+					t.Errorf("%v: %s", err, o.Content)
+				}
+			}
+		}
+	})
+}

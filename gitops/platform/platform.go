@@ -71,6 +71,9 @@ type Class struct {
 	Logs LogMode
 	// Gateway is where its hosts answer; nil where nobody asks whether they do.
 	Gateway *Gateway
+	// Objects are what its environments get beside what idp makes, by how far their code is
+	// trusted.
+	Objects []BaseObjects `json:",omitempty"`
 	// Provenance is what the images of declared environments have to prove of their build;
 	// nil where nothing is asked.
 	Provenance *Provenance `json:",omitempty"`

@@ -56,10 +56,38 @@ var goldens = map[string]func(*Input){
 		in.Class.EgressCIDRs = []string{"0.0.0.0/0", "::/0", "10.20.0.0/16"}
 		in.Class.EgressDeniedCIDRs = []string{"203.0.113.7/32"}
 	},
+	"base-objects": func(in *Input) { in.Class.Objects, in.Trust = exampleObjects(), platform.TrustMember },
+	"base-objects-fork": func(in *Input) {
+		in.Class.Objects, in.Trust = exampleObjects(), platform.TrustFork
+	},
+	"base-objects-staging": func(in *Input) {
+		declared(in, "staging")
+		in.Class.Objects, in.Trust = exampleObjects(), platform.TrustBot
+	},
 	"baseline-tags": func(in *Input) {
 		in.Class.PodSecurity = platform.Baseline
 		in.Images = nil
 	},
+}
+
+// exampleObjects are the base objects of the platform package's own example: a database
+// for everybody, and what makes a secret.
+func exampleObjects() []platform.BaseObjects {
+	archive, err := txtar.ParseFile("../platform/testdata/load/objects.txtar")
+	if err != nil {
+		panic(err)
+	}
+	var files []gitops.File
+	for _, f := range archive.Files {
+		files = append(files, gitops.File{Path: f.Name, Content: f.Data})
+	}
+	base := platform.Default()
+	base.RepoURL = "https://git.example.com/acme/gitops.git"
+	loaded, errs := platform.Load(files, base)
+	if len(errs) > 0 {
+		panic(errs.Err())
+	}
+	return loaded.Classes[base.Name].Objects
 }
 
 // declared turns a preview into a declared environment.

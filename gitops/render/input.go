@@ -40,6 +40,9 @@ type Input struct {
 	// SpecRaw is the spec's file at SHA, kept in the record; may be empty.
 	SpecRaw []byte
 	Class   platform.Class
+	// Trust is how far the code of SHA is trusted: which of the class's objects there are for
+	// it. The shared part of a declared environment takes no notice.
+	Trust platform.Trust
 	// Images are full references by service, by digest where that is known. A
 	// service that is not among them gets the reference of its template.
 	Images map[string]string
@@ -161,6 +164,7 @@ func newEnvironment(in Input) (*environment, error) {
 	env.hosts, env.team = Hosts(in), team(in.Spec)
 	var problems problems
 	problems.add(uniqueHosts(env.hosts))
+	problems.add(env.uniqueObjects())
 	for _, declared := range in.Spec.Services {
 		if in.Ref.Service != "" && in.Ref.Service != declared.Name {
 			delete(env.hosts, declared.Name)

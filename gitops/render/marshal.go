@@ -48,7 +48,7 @@ func escape(char []byte) []byte {
 // emptyByDefault are the structs without omitempty that are noise when empty.
 // Others mean something when empty, such as podSelector and emptyDir.
 var emptyByDefault = map[string]bool{
-	"resources": true, "strategy": true, "metadata": true, "spec": true,
+	"resources": true, "strategy": true, "metadata": true, "spec": true, "status": true,
 	"analysisRunMetadata": true, "authentication": true, "oauth2": true, "sigv4": true,
 }
 

@@ -66,6 +66,7 @@ func (e *environment) container(svc service) (corev1.Container, error) {
 	for _, v := range svc.env {
 		c.Env = append(c.Env, corev1.EnvVar{Name: v.Name, Value: v.Value})
 	}
+	c.EnvFrom = e.envFrom()
 	for _, v := range svc.Volumes {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: v.Name, MountPath: v.MountPath})
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/platform"
 	"sigs.k8s.io/yaml"
 )
 
@@ -44,6 +45,8 @@ type Record struct {
 	Author  string `json:"author,omitempty"`
 	Team    string `json:"team,omitempty"`
 	Class   string `json:"class"`
+	// Trust is how far the code of SHA is trusted, "" where the class gives nothing by it.
+	Trust string `json:"trust,omitempty"`
 	// Namespace is Ref().Namespace(), or of a declared environment what the platform
 	// team's pattern gave. Application is Ref().Name().
 	Namespace   string `json:"namespace"`
@@ -67,7 +70,7 @@ func (e *environment) record() ([]byte, error) {
 		APIVersion: recordVersion, Kind: recordKind,
 		RepositoryID: e.Ref.RepositoryID, Owner: e.Ref.Owner, Repo: e.Ref.Repo, ID: e.Ref.ID, Service: e.Ref.Service,
 		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation,
-		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, Team: e.team, Class: e.Class.Name,
+		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, Team: e.team, Class: e.Class.Name, Trust: string(e.Trust),
 		Namespace: e.namespace, Application: e.Ref.Name(),
 		Images: map[string]string{}, Hosts: e.hosts, Spec: string(e.SpecRaw),
 	}
@@ -107,6 +110,8 @@ func (r *Record) check() error {
 		return errors.New("repositoryID, generation or pullRequest is out of range")
 	case !shaPattern.MatchString(r.SHA) && (r.SHA != "" || r.Environment == "" || r.Service != ""):
 		return fmt.Errorf("sha %q is not 40 hexadecimal digits", r.SHA)
+	case r.Trust != "" && !slices.Contains(platform.Trusts(), platform.Trust(r.Trust)):
+		return fmt.Errorf("trust %q is none", r.Trust)
 	case !fullName.MatchString(r.FullName):
 		return fmt.Errorf("fullName %q is not owner/name", r.FullName)
 	}

@@ -5,9 +5,10 @@
 // Input gives the same bytes on every machine, with no clock, network or global
 // state, so rendering what is already committed makes no commit. It may be
 // called concurrently. Each kind has one file with one function, listed in the
-// table below; the kinds and the namespace in that table are all that idp ever
-// writes. Objects are Kubernetes' own types; text that users chose only ever
-// becomes a value in them, never part of a template, a path or a key.
+// table below; the kinds and the namespace in that table, and the base objects that the
+// class gives by trust, are all that idp ever writes. Objects are Kubernetes' own types;
+// text that users chose only ever becomes a value in them, never part of a template, a
+// path or a key.
 //
 // The package never reads a spec's file, never asks a registry and never writes
 // cluster-scoped objects other than the environment's own Namespace.
@@ -62,8 +63,8 @@ var renderers = []renderer{
 	{"networking.k8s.io/v1", "Ingress", servicePart, ingresses},
 }
 
-// Kinds returns the "apiVersion/kind" of everything that Environment renders, for
-// AppProjects and admission policies to allow and nothing else.
+// Kinds returns the "apiVersion/kind" of everything that Environment renders beside the
+// class's own objects, for AppProjects to allow and nothing else.
 func Kinds() []string {
 	kinds := make([]string, len(renderers))
 	for i, r := range renderers {
@@ -89,22 +90,40 @@ func Environment(in Input) ([]gitops.File, error) {
 		return nil, err
 	}
 	files := []gitops.File{{Path: in.Ref.RecordPath(), Content: record}}
-	for _, r := range renderers {
-		if !env.has(r.part) {
-			continue
-		}
-		objects, err := r.render(env)
+	objects, err := env.objects()
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		content, err := marshal(o.value)
 		if err != nil {
-			return nil, fmt.Errorf("render %s of %s: %w", r.kind, in.Ref, err)
+			return nil, fmt.Errorf("render %s of %s: %w", o.file, in.Ref, err)
 		}
-		for _, o := range objects {
-			content, err := marshal(o.value)
-			if err != nil {
-				return nil, fmt.Errorf("render %s of %s: %w", r.kind, in.Ref, err)
-			}
-			files = append(files, gitops.File{Path: path.Join(in.Ref.ManifestsDir(), o.file), Content: content})
-		}
+		files = append(files, gitops.File{Path: path.Join(in.Ref.ManifestsDir(), o.file), Content: content})
 	}
 	slices.SortFunc(files, func(a, b gitops.File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil
+}
+
+// objects are those of every kind, and what the class gives beside them.
+func (e *environment) objects() ([]object, error) {
+	var out []object
+	for _, r := range renderers {
+		if !e.has(r.part) {
+			continue
+		}
+		objects, err := r.render(e)
+		if err != nil {
+			return nil, fmt.Errorf("render %s of %s: %w", r.kind, e.Ref, err)
+		}
+		out = append(out, objects...)
+	}
+	if !e.has(sharedPart) {
+		return out, nil
+	}
+	given, err := baseObjects(e)
+	if err != nil {
+		return nil, fmt.Errorf("render base objects of %s: %w", e.Ref, err)
+	}
+	return append(out, given...), nil
 }

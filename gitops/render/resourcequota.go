@@ -12,10 +12,14 @@ import (
 )
 
 // resourceQuotas renders what the environment may use in all. Requests and
-// limits have one bound; load balancers, node ports and volumes that outlive
-// their pod are not to be had at all.
+// limits have one bound; load balancers and node ports are not to be had at all, and
+// volumes that outlive their pod only as the class's base objects ask for them.
 func resourceQuotas(e *environment) ([]object, error) {
 	total, err := quotaOf(e.Class.Quota)
+	if err != nil {
+		return nil, err
+	}
+	_, claims, err := e.baseUse()
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +35,7 @@ func resourceQuotas(e *environment) ([]object, error) {
 			corev1.ResourceRequestsEphemeralStorage: total.ephemeral,
 			corev1.ResourceLimitsEphemeralStorage:   total.ephemeral,
 			corev1.ResourcePods:                     *resource.NewQuantity(total.pods, resource.DecimalSI),
-			corev1.ResourcePersistentVolumeClaims:   none,
+			corev1.ResourcePersistentVolumeClaims:   *resource.NewQuantity(claims, resource.DecimalSI),
 			corev1.ResourceServicesLoadBalancers:    none,
 			corev1.ResourceServicesNodePorts:        none,
 		}},
@@ -79,7 +83,11 @@ func (e *environment) checkQuota() error {
 	if err != nil {
 		return err
 	}
-	var steady, surge limits
+	steady, _, err := e.baseUse()
+	if err != nil {
+		return err
+	}
+	var surge limits
 	var wholly []string
 	for _, declared := range e.Spec.Services {
 		svc := service{Service: override(declared, e.Environment)}

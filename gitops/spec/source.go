@@ -31,18 +31,8 @@ type source struct {
 // load reads data as one document of the allowed subset of YAML and returns its
 // root, nil when there is none to go on with; what is wrong is in s.errs.
 func (s *source) load(data []byte) *yaml.Node {
-	if len(data) > maxSize {
-		s.add(Error{Line: 1, Column: 1, Kind: KindLimit,
-			Message: fmt.Sprintf("the file is too large: expected at most %d bytes (64 KiB)", maxSize)})
-		return nil
-	}
-	s.lines = splitLines(string(data))
-	if !s.checkText() || !s.checkDirectives() {
-		return nil
-	}
-	loader, err := yaml.NewLoader(bytes.NewReader(data))
-	if err != nil {
-		s.syntax(err)
+	loader := s.open(data)
+	if loader == nil {
 		return nil
 	}
 	var doc, second yaml.Node
@@ -66,6 +56,25 @@ func (s *source) load(data []byte) *yaml.Node {
 	root := doc.Content[0]
 	s.outlaw(root, 1)
 	return root
+}
+
+// open returns what reads the documents of data, nil where that is too large or no text.
+func (s *source) open(data []byte) *yaml.Loader {
+	if len(data) > maxSize {
+		s.add(Error{Line: 1, Column: 1, Kind: KindLimit,
+			Message: fmt.Sprintf("the file is too large: expected at most %d bytes (64 KiB)", maxSize)})
+		return nil
+	}
+	s.lines = splitLines(string(data))
+	if !s.checkText() || !s.checkDirectives() {
+		return nil
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(data))
+	if err != nil {
+		s.syntax(err)
+		return nil
+	}
+	return loader
 }
 
 func empty(doc *yaml.Node) bool {

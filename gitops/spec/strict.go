@@ -57,6 +57,15 @@ func (d *Document) Given(field string) bool { return d.checker.given(field) }
 // OK reports whether a field stands in the file and has no error of its own.
 func (d *Document) OK(field string) bool { return d.checker.ok(field) }
 
+// Line returns the line that a field's value begins on, 0 for one that does not stand in
+// the file.
+func (d *Document) Line(field string) int {
+	if at := d.checker.places[field].value; at != nil {
+		return at.Line
+	}
+	return 0
+}
+
 // Report records an error at a field's value, or where its nearest block stands
 // when the field does not.
 func (d *Document) Report(field string, kind ErrorKind, format string, args ...any) {

@@ -46,6 +46,7 @@ GET    /users/{username}
 GET    /users/{username}/installation
 GET    /repos/{owner}/{repo}
 GET    /repos/{owner}/{repo}/attestations/{subject_digest}
+GET    /repos/{owner}/{repo}/activity
 GET    /repos/{owner}/{repo}/installation
 GET    /repos/{owner}/{repo}/branches
 GET    /repos/{owner}/{repo}/branches/{branch}

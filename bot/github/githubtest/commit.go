@@ -138,6 +138,7 @@ func (r *Repository) DeleteBranch(by, branch string) {
 func (r *Repository) dropBranch(actor *account, branch string) {
 	before := r.branches[branch]
 	delete(r.branches, branch)
+	r.note("branch_deletion", branch, before, "", actor)
 	r.s.emitPush(r, actor, branch, before, "", false)
 	for _, pr := range r.s.headedBy(r, branch) {
 		pr.close(actor, nil)
@@ -148,6 +149,11 @@ func (r *Repository) dropBranch(actor *account, branch string) {
 func (r *Repository) moveBranch(by *account, branch, sha string, forced bool) {
 	before := r.branches[branch]
 	r.branches[branch], r.pushed = sha, r.s.now()
+	kind := "push"
+	if forced {
+		kind = "force_push"
+	}
+	r.note(kind, branch, before, sha, by)
 	heads := r.s.headedBy(r, branch)
 	for _, pr := range heads {
 		pr.headSHA, pr.updated = sha, r.s.now()

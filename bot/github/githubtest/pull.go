@@ -160,6 +160,7 @@ func (pr *PullRequest) merges(by string, keepsHead bool) error {
 	}
 	pr.close(actor, c)
 	r.moveBranch(actor, pr.baseRef, c.sha, false)
+	r.activities[len(r.activities)-1].kind = "pr_merge"
 	return nil
 }
 

@@ -34,6 +34,7 @@ type Repository struct {
 	attestations  []*attestation
 	runs          []*checkRun
 	deployments   []*deployment
+	activities    []activity // of branches, the oldest first
 }
 
 // RepositoryOptions describe a repository to make.
@@ -58,6 +59,7 @@ func (s *Server) AddRepository(fullName string, opts RepositoryOptions) *Reposit
 	r.private, r.defaultBranch = opts.Private, opts.DefaultBranch
 	first := r.commit(r.owner, "Initial commit", opts.Files)
 	r.branches[r.defaultBranch] = first.sha
+	r.note("push", r.defaultBranch, "", first.sha, r.owner)
 	s.emitRepository(r, r.owner, "created", nil)
 	return r
 }

@@ -72,6 +72,7 @@ var routes = []route{
 
 	{"GET", "/repos/{owner}/{repo}", read("metadata"), getRepository},
 	{"GET", "/repos/{owner}/{repo}/attestations/{subject_digest}", read("attestations"), listAttestations},
+	{"GET", "/repos/{owner}/{repo}/activity", read("contents"), listActivities},
 	{"GET", "/repos/{owner}/{repo}/branches", read("contents"), listBranches},
 	{"GET", "/repos/{owner}/{repo}/branches/{branch:.+}", read("contents"), getBranch},
 	{"GET", "/repos/{owner}/{repo}/collaborators/{username}/permission", read("metadata"), getPermission},

@@ -60,6 +60,8 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},
 		{"POST", "/app/hook/deliveries/" + itoa(deliveries[0].ID) + "/attempts", app, "", 202},
 		{"GET", "/orgs/acme/installation", app, "", 200},
+		{"GET", repo + "/activity?ref=refs/heads/feature&per_page=1&activity_type=branch_creation", token, "", 200},
+		{"GET", repo + "/activity", token, "", 200},
 		{"GET", "/orgs/acme/teams/web/memberships/alice", token, "", 200},
 		{"GET", "/orgs/acme/teams/web/memberships/bob", token, "", 404},
 		{"GET", "/orgs/acme/teams/api/memberships/alice", token, "", 404},

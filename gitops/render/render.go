@@ -98,7 +98,7 @@ func Environment(in Input) ([]gitops.File, error) {
 			return nil, fmt.Errorf("render %s of %s: %w", r.kind, in.Ref, err)
 		}
 		for _, o := range objects {
-			content, err := marshal(o.value)
+			content, err := Marshal(o.value)
 			if err != nil {
 				return nil, fmt.Errorf("render %s of %s: %w", r.kind, in.Ref, err)
 			}

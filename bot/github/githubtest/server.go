@@ -172,6 +172,7 @@ func (s *Server) handler() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle(apiPrefix+"/", api)
+	mux.HandleFunc(archivePrefix, s.serveArchive)
 	mux.Handle("/", s.pages())
 	return mux
 }

@@ -160,6 +160,7 @@ func (d *deciding) bring() (changed bool) {
 		return false
 	}
 	d.rendersFrom()
+	d.sourced()
 	env.Warnings = d.warnings
 	d.because("preview of %s wanted, generation %d", shortSHA(d.PR.HeadSHA), env.Generation)
 	if !d.event.asks() {

@@ -9,6 +9,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	k8sjson "sigs.k8s.io/json"
+
+	"github.com/idp-bot/idp/gitops/render"
 )
 
 // kinds has one row per kind that is let through: what makes of an object the one that
@@ -27,6 +29,18 @@ var kinds = map[string]func(a *adopting, title string, r raw) (object any, dropp
 // Kinds returns the "apiVersion/kind" of everything that Objects lets through, sorted,
 // for AppProjects and admission policies to allow beside what idp renders itself.
 func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
+
+// Committed returns the "apiVersion/kind" of everything that idp may commit: what it
+// renders itself, and what it lets through.
+func Committed() []string {
+	out := render.Kinds()
+	for _, kind := range Kinds() {
+		if !slices.Contains(out, kind) {
+			out = append(out, kind)
+		}
+	}
+	return out
+}
 
 // reasons are of kinds that people will look for, and that are never let through.
 var reasons = map[string]string{

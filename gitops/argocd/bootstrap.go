@@ -39,7 +39,7 @@ type BootstrapOptions struct {
 	// name no other.
 	Root string
 	// Kinds are "apiVersion/kind" of everything that idp may have synced, as
-	// render.Kinds returns them.
+	// adopt.Committed returns them.
 	Kinds []string
 	// Impersonate turns sync impersonation on, for all of Argo CD: every other
 	// project has to name service accounts of its own first.

@@ -105,6 +105,11 @@ func Environment(in Input) ([]gitops.File, error) {
 			files = append(files, gitops.File{Path: path.Join(in.Ref.ManifestsDir(), o.file), Content: content})
 		}
 	}
+	if in.Adopted != nil {
+		for _, f := range *in.Adopted {
+			files = append(files, gitops.File{Path: path.Join(in.Ref.ManifestsDir(), f.Path), Content: f.Content})
+		}
+	}
 	slices.SortFunc(files, func(a, b gitops.File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil
 }

@@ -54,9 +54,9 @@ func (c *checker) source(b *sourceBlock) *Source {
 	case b.Helm != nil:
 		return c.chart(join(field, "helm"), b.Helm)
 	case b.Kustomize != nil:
-		return &Source{Kind: Kustomize, Path: c.folder(join(field, "kustomize.path"), b.Kustomize.Path)}
+		return &Source{Kind: Kustomize, Path: c.folder(join(join(field, "kustomize"), "path"), b.Kustomize.Path)}
 	case b.Manifests != nil:
-		return &Source{Kind: Manifests, Path: c.folder(join(field, "manifests.path"), b.Manifests.Path)}
+		return &Source{Kind: Manifests, Path: c.folder(join(join(field, "manifests"), "path"), b.Manifests.Path)}
 	case given == 0:
 		c.reportKey(field, KindMissing, "source is empty: expected one of helm, kustomize, manifests")
 	}

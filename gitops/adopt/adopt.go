@@ -125,7 +125,12 @@ type raw struct {
 }
 
 // title is how notes name it.
-func (r raw) title() string { return cut(r.Kind) + " " + cut(r.Metadata.Name) }
+func (r raw) title() string {
+	if r.Kind == "" {
+		return "A document without a kind"
+	}
+	return cut(r.Kind) + " " + cut(r.Metadata.Name)
+}
 
 // read parses the documents, and opens lists; a list in a list is none.
 func read(documents [][]byte) ([]raw, error) {
@@ -216,6 +221,8 @@ func (a *adopting) refused(r raw) string {
 		return why
 	}
 	switch {
+	case r.APIVersion == "" || r.Kind == "":
+		return "it is no Kubernetes object"
 	case kinds[r.APIVersion+"/"+r.Kind] == nil:
 		return fmt.Sprintf("%s is not among the kinds that idp commits", cut(r.APIVersion+"/"+r.Kind))
 	case hook(r.Metadata.Annotations) != "":

@@ -207,3 +207,15 @@ func checkObject(t *testing.T, o Object, in Input) {
 		t.Fatalf("%s %s reads back as another, %v", o.Kind, o.Name, err)
 	}
 }
+
+// TestNoKind drops what is no object beside those that are.
+func TestNoKind(t *testing.T) {
+	t.Parallel()
+	got, err := Objects([][]byte{[]byte("service: {name: web}"), []byte(service("web", "{port: 80}"))}, input())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := together(got); !strings.Contains(text, "# A document without a kind: dropped: it is no Kubernetes object\n") || !strings.Contains(text, "targetPort: 80") {
+		t.Errorf("got %s", text)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	k8sjson "sigs.k8s.io/json"
 
 	"github.com/idp-bot/idp/gitops/render"
@@ -112,7 +113,11 @@ func (a *adopting) service(title string, s *corev1.Service) string {
 		spec.ClusterIP = corev1.ClusterIPNone
 	}
 	for i := range spec.Ports {
-		spec.Ports[i].NodePort = 0
+		p := &spec.Ports[i]
+		p.NodePort = 0
+		if p.TargetPort == (intstr.IntOrString{}) {
+			p.TargetPort = intstr.FromInt32(p.Port) // as the API server would fill it in
+		}
 	}
 	s.Spec = spec
 	return ""

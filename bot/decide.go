@@ -156,6 +156,9 @@ func (d *deciding) bring() (changed bool) {
 		if p := env.Problem; p != nil && p.Kind == previews.ProblemFork {
 			env.Problem = nil // the branch that it was approved for is named again
 		}
+		if env.Blocked == env.Generation {
+			d.sourced() // what is tried again is of the base branch as it is now
+		}
 		d.because("the preview of %s is wanted already", shortSHA(d.PR.HeadSHA))
 		return false
 	}

@@ -59,6 +59,11 @@ func TestSourceIsKept(t *testing.T) {
 	if got == nil || !got.Sourced() || got.Source.From.Path != "deploy" {
 		t.Fatalf("wanted %+v", got)
 	}
+	got.Fail(previews.Problem{Kind: previews.ProblemSpec, Message: "the chart is broken"}, now)
+	s.Environment, s.BaseSHA = got, anotherSHA
+	if again := Decide(s, commentEvent("/idp preview")).Environment; again == nil || again.Source.Base != anotherSHA || again.Blocked == again.Generation {
+		t.Errorf("asked for again: %+v", again)
+	}
 	s.Environment, s.Spec, s.PR.HeadSHA = got, validSpec(t, service), anotherSHA
 	if got = Decide(s, pullRequestEvent("synchronize")).Environment; got == nil || got.Source != nil {
 		t.Errorf("after it was taken away: %+v", got)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -265,5 +266,20 @@ func TestStopped(t *testing.T) {
 	}
 	if _, _, err := New(t.Context(), "/nonexistent"); err == nil {
 		t.Error("a child that does not start is taken for one")
+	}
+}
+
+// TestWithoutNamespaces renders where the kernel gives a child none of its own.
+func TestWithoutNamespaces(t *testing.T) {
+	t.Parallel()
+	r := renderer(t)
+	r.apart = false
+	req := Request{Source: spec.Source{Kind: spec.Manifests}, Files: map[string][]byte{"a.yaml": []byte("a: 1\n")}}
+	if got, err := r.Render(t.Context(), req); err != nil || !slices.Equal(got.Documents, []string{"a: 1\n"}) {
+		t.Errorf("got %q, %v", got.Documents, err)
+	}
+	r.limit = time.Nanosecond
+	if _, err := r.Render(t.Context(), req); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "takes longer than 1ns") {
+		t.Errorf("out of time: %v", err)
 	}
 }

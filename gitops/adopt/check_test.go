@@ -83,6 +83,9 @@ func checkPod(t *testing.T, p *corev1.PodSpec) {
 			if *c.SecurityContext.Privileged || *c.SecurityContext.AllowPrivilegeEscalation || len(c.SecurityContext.Capabilities.Add) > 0 {
 				t.Fatalf("container %s may gain privileges", c.Name)
 			}
+			if p := c.ReadinessProbe; p != nil && (p.HTTPGet != nil && p.HTTPGet.Host != "" || p.TCPSocket != nil && p.TCPSocket.Host != "") {
+				t.Fatalf("the node asks another than container %s", c.Name)
+			}
 			for _, v := range c.Env {
 				if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
 					t.Fatalf("container %s reads a secret", c.Name)

@@ -132,6 +132,7 @@ func (a *adopting) container(title string, c *corev1.Container) *Service {
 	}
 	c.VolumeDevices, c.Resources.Claims = nil, nil
 	a.env(title, c)
+	a.asked(title, c)
 	of := a.serviceOf(c.Image)
 	if of == nil {
 		return nil
@@ -142,6 +143,35 @@ func (a *adopting) container(title string, c *corev1.Container) *Service {
 	}
 	c.ImagePullPolicy = corev1.PullIfNotPresent
 	return of
+}
+
+// asked has the kubelet ask a container itself and nobody else: it does so from the node,
+// which reaches what a pod does not.
+func (a *adopting) asked(title string, c *corev1.Container) {
+	own := func(get *corev1.HTTPGetAction, socket *corev1.TCPSocketAction) {
+		if get != nil && get.Host != "" || socket != nil && socket.Host != "" {
+			a.note(title, "the host that container %s is asked at left out: it is asked itself", cut(c.Name))
+		}
+		if get != nil {
+			get.Host = ""
+		}
+		if socket != nil {
+			socket.Host = ""
+		}
+	}
+	for _, probe := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		if probe != nil {
+			own(probe.HTTPGet, probe.TCPSocket)
+		}
+	}
+	if c.Lifecycle == nil {
+		return
+	}
+	for _, handler := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+		if handler != nil {
+			own(handler.HTTPGet, handler.TCPSocket)
+		}
+	}
 }
 
 // containerSecurity lets no container gain privileges.

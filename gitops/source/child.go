@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"regexp"
@@ -81,8 +82,18 @@ func render(req Request) (Result, error) {
 func manifests(req Request) (Result, error) {
 	files := below(req.Files, req.Source.Path)
 	var out Result
+	err := sized(func(yield func(string) bool) {
+		for _, name := range sorted(files) {
+			if manifest(name) && !yield(string(files[name])) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return Result{}, err
+	}
 	for _, name := range sorted(files) {
-		if slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)) {
+		if manifest(name) {
 			out.Documents = append(out.Documents, documents(string(files[name]))...)
 		}
 	}
@@ -90,6 +101,22 @@ func manifests(req Request) (Result, error) {
 		return Result{}, fmt.Errorf("there is no manifest below %s", shown(req.Source.Path))
 	}
 	return out, nil
+}
+
+// manifest says whether a file may hold manifests, by its name.
+func manifest(name string) bool {
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
+}
+
+// sized refuses what renders to more than anybody reads, before it is looked at further.
+func sized(texts iter.Seq[string]) error {
+	size := 0
+	for text := range texts {
+		if size += len(text); size > maxRendered {
+			return fmt.Errorf("it renders to more than %d MiB", maxRendered>>20)
+		}
+	}
+	return nil
 }
 
 // below are the files of a folder, by their paths from there.

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -38,6 +39,9 @@ func helmChart(req Request) (Result, error) {
 	}
 	rendered, err := engine.Engine{}.Render(loaded, given)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := sized(maps.Values(rendered)); err != nil {
 		return Result{}, err
 	}
 	out := Result{Notes: notes(loaded)}

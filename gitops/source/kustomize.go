@@ -32,6 +32,9 @@ func overlay(req Request) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("write what was built: %w", err)
 	}
+	if err := sized(slices.Values([]string{string(text)})); err != nil {
+		return Result{}, err
+	}
 	return Result{Documents: documents(string(text))}, nil
 }
 

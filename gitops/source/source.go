@@ -38,6 +38,8 @@ const (
 	// maxInput bounds the files of a source, maxOutput what a child writes, in bytes.
 	maxInput  = 16 << 20
 	maxOutput = 8 << 20
+	// maxRendered is how much a source may render to, in bytes.
+	maxRendered = 4 << 20
 	// children is how many may be under way at a time.
 	children = 2
 )

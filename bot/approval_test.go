@@ -74,9 +74,9 @@ func newRace(t *testing.T) *race {
 	}
 	r.committer = &previews.Committer{
 		Store: slowCommits{r.store, r}, Git: writer{r}, Batch: previews.DefaultBatch, Now: r.clock.Now, Log: log,
-		Render: func(e previews.Environment) ([]gitops.File, error) {
+		Render: func(_ context.Context, e previews.Environment) (previews.Rendered, error) {
 			r.at("render")
-			return []gitops.File{{Path: e.Ref.RecordPath(), Content: []byte(e.SHA)}}, nil
+			return previews.Rendered{Files: []gitops.File{{Path: e.Ref.RecordPath(), Content: []byte(e.SHA)}}}, nil
 		},
 		List: func(previews.Listed, []previews.Environment) (gitops.File, error) {
 			return gitops.File{Path: "applicationsets/web.yaml"}, nil

@@ -161,10 +161,14 @@ func (d *deciding) bring() (changed bool) {
 		if p := env.Problem; p != nil && p.Kind == previews.ProblemFork {
 			env.Problem = nil // the branch that it was approved for is named again
 		}
+		if env.Blocked == env.Generation {
+			d.sourced() // what is tried again is of the base branch as it is now
+		}
 		d.because("the preview of %s is wanted already", shortSHA(d.PR.HeadSHA))
 		return false
 	}
 	d.rendersFrom()
+	d.sourced()
 	env.Warnings = d.warnings
 	d.comes()
 	d.because("preview of %s wanted, generation %d", shortSHA(d.PR.HeadSHA), env.Generation)

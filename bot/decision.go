@@ -25,7 +25,7 @@ type Snapshot struct {
 	// Spec is .idp/deploy.yaml at PR.HeadSHA.
 	Spec SpecAt
 	// Base is .idp/deploy.yaml at BaseSHA, the tip of the branch that the pull request goes
-	// into; both are read only where the head is in a fork.
+	// into; both are read only where the head is in a fork, or its spec names a source.
 	Base    SpecAt
 	BaseSHA string
 	// ChangedFiles are the pull request's changed paths; read only where the spec

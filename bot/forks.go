@@ -17,10 +17,10 @@ import (
 // and plain environment variables, and nothing else (spec.Bound). Until then the fork's
 // file is not even talked about.
 
-// baseFacts reads the base branch's spec where the head is in a fork. A branch that is
-// not there any more has none.
+// baseFacts reads the base branch's spec where the head is in a fork, or names a source. A
+// branch that is not there any more has none.
 func baseFacts(ctx context.Context, gh Handling, s *Snapshot) error {
-	if !s.PR.Fork || !s.PR.Open {
+	if !s.PR.Fork && sourceOf(s.Spec) == nil || !s.PR.Open {
 		return nil
 	}
 	tip, err := gh.Commit(ctx, s.PR.Repository, "heads/"+s.PR.BaseRef)

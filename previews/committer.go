@@ -47,8 +47,8 @@ type Committer struct {
 	Git   Writer
 	// Lane is that of the rows that it takes; Git writes to where it leads.
 	Lane gitops.Lane
-	// Render returns every file below the environment's folder.
-	Render func(Environment) ([]gitops.File, error)
+	// Render renders an environment. A *LaterError leaves it due.
+	Render func(context.Context, Environment) (Rendered, error)
 	// Policies, when set, returns what judges rendered files now; it is asked once a batch.
 	Policies func(context.Context) Judge
 	// Prove, when set, says whose images are not proven to be what their class asks for.
@@ -95,7 +95,7 @@ func (c *Committer) Step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if len(batch.rows) == 0 {
-		return true, nil
+		return len(batch.later) == 0, errors.Join(batch.later...)
 	}
 	return c.write(ctx, batch, len(rows) == c.Batch)
 }
@@ -104,6 +104,10 @@ func (c *Committer) Step(ctx context.Context) (more bool, err error) {
 type batch struct {
 	rows   map[string]Environment // by the change's key
 	commit repo.Commit
+	// notes are what was told of a row's files, by the row's key.
+	notes map[int64][]string
+	// later is why rows that stay due could not be rendered now.
+	later []error
 }
 
 func (b *batch) ids() []int64 {
@@ -152,13 +156,13 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 // plan renders the rows. One that cannot be rendered is given up with its reason
 // and left out; the others go on.
 func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error) {
-	b := &batch{rows: make(map[string]Environment, len(rows)), commit: repo.Commit{Whole: true}}
+	b := &batch{rows: make(map[string]Environment, len(rows)), commit: repo.Commit{Whole: true}, notes: map[int64][]string{}}
 	var judge Judge
 	if c.Policies != nil {
 		judge = c.Policies(ctx)
 	}
 	for _, row := range rows {
-		change, err := c.change(row)
+		change, notes, err := c.change(ctx, row)
 		if err == nil && row.Wanted == Present {
 			err = c.judge(ctx, judge, row, change.Files)
 		}
@@ -168,6 +172,10 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if isLater(err) {
+			b.later = append(b.later, fmt.Errorf("render %s: %w", row.Ref, err))
+			continue
+		}
 		if err != nil {
 			c.Log.Warn("cannot be rendered", "env", row.Ref.String(), "error", err)
 			if err := c.failRow(ctx, row, renderProblem(err)); err != nil {
@@ -175,7 +183,7 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 			}
 			continue
 		}
-		b.rows[change.Key] = row
+		b.rows[change.Key], b.notes[row.RowID] = row, notes
 		b.commit.Changes = append(b.commit.Changes, change)
 	}
 	if err := c.listAll(ctx, b); err != nil {
@@ -197,7 +205,8 @@ func changeKey(row Environment) string {
 	return fmt.Sprintf("%d/%s@%d", row.Ref.RepositoryID, row.Ref.Key(), row.Generation)
 }
 
-func (c *Committer) change(row Environment) (repo.Change, error) {
+// change renders a row, and returns what there is to say of it beside.
+func (c *Committer) change(ctx context.Context, row Environment) (repo.Change, []string, error) {
 	change := repo.Change{
 		Key:     changeKey(row),
 		Dir:     row.Ref.Dir(),
@@ -209,22 +218,22 @@ func (c *Committer) change(row Environment) (repo.Change, error) {
 		},
 	}
 	if row.Wanted == Absent {
-		return change, nil
+		return change, nil, nil
 	}
 	if !row.Cleared(row.SHA) {
-		return repo.Change{}, errUncleared
+		return repo.Change{}, nil, errUncleared
 	}
 	change.Trailers = append(change.Trailers, [2]string{"Idp-Revision", row.SHA})
-	files, err := c.Render(row)
+	rendered, err := c.Render(ctx, row)
 	if err != nil {
-		return repo.Change{}, err
+		return repo.Change{}, nil, err
 	}
-	change.Files = files
+	change.Files = rendered.Files
 	// One that cannot be listed must not keep its repository's list from being written.
 	if _, err := c.List(listOf(row), []Environment{row}); err != nil {
-		return repo.Change{}, err
+		return repo.Change{}, nil, err
 	}
-	return change, nil
+	return change, rendered.Notes, nil
 }
 
 // accepted are the trees that the folder may have before we write it: what we
@@ -348,6 +357,9 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 			return ErrUnchanged
 		}
 		e.Commit(a)
+		if e.Generation == a.Generation {
+			e.noted(b.notes[e.RowID])
+		}
 		return nil
 	})
 	if err != nil {

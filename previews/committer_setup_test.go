@@ -65,14 +65,17 @@ func (w *workshop) restart() {
 	}
 }
 
-func renderPlainly(e previews.Environment) ([]gitops.File, error) {
-	if string(e.Spec) == "broken" {
-		return nil, fault.New(fault.Conflict, "the host is taken", "Name the service otherwise.")
+func renderPlainly(_ context.Context, e previews.Environment) (previews.Rendered, error) {
+	switch string(e.Spec) {
+	case "broken":
+		return previews.Rendered{}, fault.New(fault.Conflict, "the host is taken", "Name the service otherwise.")
+	case "away":
+		return previews.Rendered{}, &previews.LaterError{Err: errors.New("GitHub is away")}
 	}
-	return []gitops.File{
+	return previews.Rendered{Notes: []string{"Secret db: dropped"}, Files: []gitops.File{
 		{Path: e.Ref.RecordPath(), Content: fmt.Appendf(nil, "expires: %s\n", e.ExpiresAt)},
 		{Path: e.Ref.ManifestsDir() + "/deployment.yaml", Content: fmt.Appendf(nil, "revision: %s\n", e.SHA)},
-	}, nil
+	}}, nil
 }
 
 // listPlainly is a line for each environment.

@@ -75,6 +75,8 @@ type Environment struct {
 	// Fork is what the preview of a fork's pull request has beside; nil for one whose head
 	// is in the repository itself.
 	Fork *Fork `json:",omitempty"`
+	// Source is where the objects of a preview's services come from; nil for idp itself.
+	Source *Source `json:",omitempty"`
 	// Deployed is what a part of a declared environment has beside; nil for a preview.
 	Deployed *Deployed `json:",omitempty"`
 	// Concluded is the revision of a preview whose end was taken down for the measures.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	gh "github.com/google/go-github/v60/github"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -60,6 +61,8 @@ type App struct {
 	mu      sync.Mutex
 	clients map[int64]*Client
 	git     map[string]scope // of git URLs, once looked up
+
+	trees *lru.Cache[treeKey, map[string][]byte]
 }
 
 // clock is time as the package knows it, for tests to hold.
@@ -104,6 +107,9 @@ func New(opts Options) (*App, error) {
 	}
 	a.budget = newBudget(-1)
 	a.cache = newCache(cacheBytes)
+	if a.trees, err = lru.New[treeKey, map[string][]byte](keptTrees); err != nil {
+		return nil, fmt.Errorf("keep trees: %w", err)
+	}
 	a.tokens = &tokens{mint: a.mint, now: a.clock.now, held: map[scope]token{}}
 	return a, nil
 }

@@ -24,6 +24,8 @@ func ownRedirects(*http.Request, []*http.Request) error { return http.ErrUseLast
 type redirecting struct {
 	base *url.URL
 	next http.RoundTripper
+	// leave, when set, says of a redirect's target that the redirect itself is the answer.
+	leave func(*url.URL) bool
 }
 
 // RoundTrip sends the request to wherever it leads.
@@ -36,6 +38,10 @@ func (r redirecting) RoundTrip(req *http.Request) (*http.Response, error) {
 				closeBody(again)
 			}
 			return resp, err
+		}
+		if at, err := resp.Location(); err == nil && r.leave != nil && r.leave(at) {
+			closeBody(again)
+			return resp, nil
 		}
 		target, err := r.target(req, resp)
 		discard(resp)

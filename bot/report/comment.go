@@ -98,7 +98,7 @@ func serviceTable(in Input, v verdict) string {
 // details is the block that is closed until somebody wants to know.
 func details(in Input, v verdict) string {
 	e := &in.Environment
-	block := join(maxComment, strings.Join(offered(e), " · "), facts(in, v), origin(e), imageList(e), driftText(in))
+	block := join(maxComment, strings.Join(offered(e), " · "), facts(in, v), origin(e), sourced(e), imageList(e), driftText(in))
 	if block == "" {
 		return ""
 	}

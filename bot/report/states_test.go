@@ -246,6 +246,11 @@ func ofFork(approved string) func(*Input) {
 	}
 }
 
+// ofSource has its objects come from a chart of the base branch.
+func ofSource(in *Input) {
+	in.Environment.Source = &previews.Source{Base: oldSHA, Branch: "main", From: spec.Source{Kind: spec.Helm, Path: "deploy/chart"}}
+}
+
 const sampleDiff = `diff --git a/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml b/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml
 index 1111111..2222222 100644
 --- a/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml
@@ -392,6 +397,12 @@ func states() []state {
 			f.Taken = []string{"payments-api.replicas", "payments-api.env.LOG_LEVEL"}
 			f.Left = []spec.Untaken{{Key: "payments-api.image"}, {Key: "payments-api.env.DB", Why: "it holds a placeholder or refers to another variable"}}
 		}),
+		newState("source-ready", 10*time.Minute, ready, ofSource, func(in *Input) {
+			in.Environment.Source.Taken = []string{"preview.source.helm.values.greeting"}
+			in.Environment.Source.Left = []spec.Untaken{{Key: "preview.source.helm.path", Why: "the base branch's counts"}}
+			in.Environment.Source.Notes = []string{"Deployment web: hostNetwork left out", "Secret <b>db</b>: dropped: idp commits no secrets"}
+		}),
+		newState("source-new", 10*time.Minute, ready, ofSource, func(in *Input) { in.Environment.Source.Base = "" }),
 		newState("no-preview", time.Minute, refused(specProblem), func(in *Input) {
 			in.Environment.Problem = nil
 			in.Environment.Removal = previews.Removal{Reason: previews.RemovedUntriggered, Detail: "there is no .idp/deploy.yaml in this commit"}

@@ -21,10 +21,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/idp-bot/idp/gitops/adopt"
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/clustertest"
 	"github.com/idp-bot/idp/gitops/platform"
-	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
@@ -119,7 +119,7 @@ func bootstrap(ctx context.Context, cluster *clustertest.Cluster) (url, token st
 	}
 	class := platform.Default()
 	class.RepoURL = repository.URL
-	objects, err := argocd.Bootstrap(argocd.BootstrapOptions{Class: class, Root: "idp-root", Kinds: render.Kinds(), Impersonate: true, Logs: true})
+	objects, err := argocd.Bootstrap(argocd.BootstrapOptions{Class: class, Root: "idp-root", Kinds: adopt.Committed(), Impersonate: true, Logs: true})
 	if err != nil {
 		return "", "", err
 	}

@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/idp-bot/idp/gitops/adopt"
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
-	"github.com/idp-bot/idp/gitops/render"
 )
 
 func newBootstrap(p *program) *cobra.Command {
@@ -51,7 +51,7 @@ service accounts. --impersonate turns it on; without it the account and the poli
 		if class.RepoURL == "" {
 			return fault.New(fault.Usage, "gitops_url is not set", "name the repository with --gitops-url, or the configuration with --config")
 		}
-		options := argocd.BootstrapOptions{Class: class, Root: cfg.ArgoCDRoot, Kinds: render.Kinds(), Impersonate: impersonate, Logs: logs}
+		options := argocd.BootstrapOptions{Class: class, Root: cfg.ArgoCDRoot, Kinds: adopt.Committed(), Impersonate: impersonate, Logs: logs}
 		if checkout != "" {
 			declared, err := loadPlatform(checkout, class)
 			if err != nil {

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/idp-bot/idp/gitops/source"
 )
 
 // update rewrites goldens, the expectations of scripts and the generated parts of
@@ -20,6 +22,10 @@ import (
 var update = flag.Bool("update", false, "rewrite what the tests compare with")
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == source.Command {
+		// The renderer starts its own binary, which here is the test's.
+		os.Exit(source.Child(os.Stdin, os.Stdout, os.Stderr))
+	}
 	testscript.Main(m, map[string]func(){"idp": main})
 }
 

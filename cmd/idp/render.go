@@ -117,6 +117,9 @@ func (p *program) renderRow(f renderFlags, args []string, class platform.Class) 
 	if len(errs) > 0 {
 		return previews.Environment{}, nil, fault.Wrap(specErrors(errs), fault.Invalid, fmt.Sprintf("%s in %s", plural(errs.Count(), "mistake"), path), `"idp schema" prints what is allowed`)
 	}
+	if parsed.Preview.Source != nil && f.pr > 0 {
+		p.note("preview.source is not rendered here: the bot does that, from the base branch; this is what idp itself renders")
+	}
 	owner, repo, _ := strings.Cut(f.repo, "/")
 	row := previews.Environment{
 		Ref:   gitops.EnvironmentRef{RepositoryID: f.repoID, Owner: strings.ToLower(owner), Repo: strings.ToLower(repo), ID: f.env},

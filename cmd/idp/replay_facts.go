@@ -153,6 +153,10 @@ func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class 
 		f.Base, f.BaseSHA = f.Spec, noSHA
 		f.assumed("the base branch has the same %s, for the head is in a fork", spec.Path)
 	}
+	if !f.PR.Fork && f.Spec.Spec != nil && f.Spec.Spec.Preview.Source != nil {
+		f.Base, f.BaseSHA = f.Spec, noSHA
+		f.assumed("the base branch has the same %s, which names a source", spec.Path)
+	}
 	f.assumed("what the payload says still holds: live, the bot would read it again")
 	if s := f.Spec.Spec; s != nil && len(s.Preview.Paths) > 0 && len(flags.changed) == 0 {
 		touched := *s

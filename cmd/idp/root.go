@@ -29,6 +29,7 @@ func commands() []func(*program) *cobra.Command {
 		newPolicy,
 		newMeasures,
 		newHealthcheck,
+		newRenderSource,
 		newVersion,
 	}
 }

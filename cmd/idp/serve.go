@@ -35,6 +35,9 @@ SIGTERM stops it in order: no new webhooks, what is under way is finished.`,
 		if err := m.Open(cmd.Context()); err != nil {
 			return err
 		}
+		if _, err := m.children(cmd.Context()); err != nil {
+			m.log.Error("charts cannot be rendered", "error", err)
+		}
 		err = m.Run(cmd.Context())
 		if closeErr := m.Close(); err == nil {
 			err = closeErr

@@ -58,6 +58,8 @@ type Main struct {
 	observer  *previews.Observer
 	watch     *argocd.Watch
 	refreshes *refresher
+	// renderer is that of charts, overlays and manifests.
+	renderer startedRenderer
 	// lanes are the ways into Git beside the server's own.
 	lanes *lanes
 	// out is where audit_log - leads.

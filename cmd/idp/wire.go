@@ -115,7 +115,7 @@ func (m *Main) wire() {
 	})
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
-		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: renderer(m.declared.rendering), Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
+		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: m.sourced().render, Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
 		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{

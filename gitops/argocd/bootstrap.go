@@ -38,9 +38,9 @@ type BootstrapOptions struct {
 	// Root is the name of the Application that syncs the ApplicationSets of classes that
 	// name no other.
 	Root string
-	// Kinds are "apiVersion/kind" of everything that idp itself renders, as render.Kinds
-	// returns them. The kinds of a class's base objects are let in beside them, where that
-	// class's environments are.
+	// Kinds are "apiVersion/kind" of everything that idp may have synced, as
+	// adopt.Committed returns them. The kinds of a class's base objects are let in beside
+	// them, where that class's environments are.
 	Kinds []string
 	// Impersonate turns sync impersonation on, for all of Argo CD: every other
 	// project has to name service accounts of its own first.

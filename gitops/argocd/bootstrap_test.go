@@ -8,13 +8,13 @@ import (
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/google/go-cmp/cmp"
+	"github.com/idp-bot/idp/gitops/adopt"
 	"github.com/idp-bot/idp/gitops/platform"
-	"github.com/idp-bot/idp/gitops/render"
 	"sigs.k8s.io/yaml"
 )
 
 func bootstrapOptions() BootstrapOptions {
-	return BootstrapOptions{Class: class(), Root: "idp-root", Kinds: render.Kinds()}
+	return BootstrapOptions{Class: class(), Root: "idp-root", Kinds: adopt.Committed()}
 }
 
 // durable is a class of another repository, cluster and project.
@@ -113,8 +113,8 @@ func TestBootstrapRefusals(t *testing.T) {
 	}
 }
 
-// TestEveryKindIsAllowed: the project and the sync account have a rule for all that is
-// rendered.
+// TestEveryKindIsAllowed: the project and the sync account have a rule for all that
+// may be committed.
 func TestEveryKindIsAllowed(t *testing.T) {
 	t.Parallel()
 	stream, err := Bootstrap(bootstrapOptions())
@@ -125,8 +125,8 @@ func TestEveryKindIsAllowed(t *testing.T) {
 	if err := yaml.UnmarshalStrict([]byte(objects(t, stream)["AppProject idp-previews"]), &project); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(project.Spec.ClusterResourceWhitelist) + len(project.Spec.NamespaceResourceWhitelist); got != len(render.Kinds())+len(shown) {
-		t.Errorf("%d kinds are allowed, %d are rendered and %d come of them", got, len(render.Kinds()), len(shown))
+	if got := len(project.Spec.ClusterResourceWhitelist) + len(project.Spec.NamespaceResourceWhitelist); got != len(adopt.Committed())+len(shown) {
+		t.Errorf("%d kinds are allowed, %d may be committed and %d come of them", got, len(adopt.Committed()), len(shown))
 	}
 	// Fault: a project hides what it does not let in, and with it which pod fails.
 	for _, kind := range shown {

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/idp-bot/idp/gitops/fault"
-	"github.com/idp-bot/idp/gitops/platform"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/platform"
 )
 
 // given are the class's base objects that the environment has, by how far its code is
@@ -101,7 +103,7 @@ func (e *environment) own(m *metav1.ObjectMeta) {
 func (e *environment) ownPods(template *corev1.PodTemplateSpec) {
 	template.Labels = with(template.Labels, e.labels())
 	pod := &template.Spec
-	pod.ServiceAccountName, pod.AutomountServiceAccountToken, pod.EnableServiceLinks = accountName, ptr(false), ptr(false)
+	pod.ServiceAccountName, pod.AutomountServiceAccountToken, pod.EnableServiceLinks = AccountName, ptr(false), ptr(false)
 	security := podSecurity(e.Class.PodSecurity)
 	if own := pod.SecurityContext; own != nil {
 		security.RunAsUser, security.RunAsGroup, security.FSGroup = own.RunAsUser, own.RunAsGroup, own.FSGroup
@@ -140,7 +142,12 @@ func with(own, over map[string]string) map[string]string {
 	return out
 }
 
-// uniqueObjects refuses a base object that would take the place of a service's own.
+// AdoptedPath is the file of an object that is rendered from a repository's own chart,
+// overlay or manifests, below the folder of manifests.
+func AdoptedPath(kind, name string) string { return strings.ToLower(kind) + "-" + name + ".yaml" }
+
+// uniqueObjects refuses a base object that would take the place of a service's own, or of
+// one of the repository's.
 func (e *environment) uniqueObjects() error {
 	for _, entry := range e.Class.Objects {
 		for _, base := range entry.Objects {
@@ -149,6 +156,10 @@ func (e *environment) uniqueObjects() error {
 					return fault.Newf(fault.Conflict, "service %s has the name of a %s that class %s gives its environments (%s)", svc.Name, base.Kind, e.Class.Name, entry.File).
 						WithHint("rename the service, or have the platform team rename theirs")
 				}
+			}
+			if e.Adopted != nil && slices.ContainsFunc(*e.Adopted, func(f gitops.File) bool { return f.Path == AdoptedPath(base.Kind, base.Name) }) {
+				return fault.Newf(fault.Conflict, "the repository renders a %s named %s, and class %s gives its environments one (%s)", base.Kind, base.Name, e.Class.Name, entry.File).
+					WithHint("rename yours, or have the platform team rename theirs")
 			}
 		}
 	}

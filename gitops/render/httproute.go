@@ -16,15 +16,7 @@ func httpRoutes(e *environment) ([]object, error) {
 	if routing.Kind != platform.HTTPRoute {
 		return nil, nil
 	}
-	parent := gatewayv1.ParentReference{
-		Group:     ptr(gatewayv1.Group(gatewayv1.GroupName)),
-		Kind:      ptr(gatewayv1.Kind("Gateway")),
-		Name:      gatewayv1.ObjectName(routing.GatewayName),
-		Namespace: ptr(gatewayv1.Namespace(routing.GatewayNamespace)),
-	}
-	if routing.SectionName != "" {
-		parent.SectionName = ptr(gatewayv1.SectionName(routing.SectionName))
-	}
+	parent := Parent(routing)
 	var out []object
 	for _, svc := range e.services {
 		if svc.Kind != spec.Web {
@@ -41,6 +33,20 @@ func httpRoutes(e *environment) ([]object, error) {
 		}})
 	}
 	return out, nil
+}
+
+// Parent is the Gateway that a class's HTTPRoutes belong to.
+func Parent(routing platform.Routing) gatewayv1.ParentReference {
+	parent := gatewayv1.ParentReference{
+		Group:     ptr(gatewayv1.Group(gatewayv1.GroupName)),
+		Kind:      ptr(gatewayv1.Kind("Gateway")),
+		Name:      gatewayv1.ObjectName(routing.GatewayName),
+		Namespace: ptr(gatewayv1.Namespace(routing.GatewayNamespace)),
+	}
+	if routing.SectionName != "" {
+		parent.SectionName = ptr(gatewayv1.SectionName(routing.SectionName))
+	}
+	return parent
 }
 
 // routeTo sends everything to a Service of the same namespace.

@@ -52,6 +52,10 @@ type Input struct {
 	// Environment is the declared environment's name, "" for a preview. It selects
 	// the overrides of the spec, and canary and blue-green rollouts.
 	Environment string
+	// Adopted, when not nil, are the files of objects that take the place of what idp renders
+	// of a preview's services, their paths below manifests/: a chart's, let through by
+	// package adopt.
+	Adopted *[]gitops.File
 	// RolloutTimeout is how long a rollout of a declared environment may make no
 	// progress, 0 for progressDeadline.
 	RolloutTimeout time.Duration
@@ -187,6 +191,8 @@ func newEnvironment(in Input) (*environment, error) {
 // has says whether a part of the environment is rendered.
 func (e *environment) has(p part) bool {
 	switch {
+	case e.Adopted != nil:
+		return p == sharedPart
 	case e.Environment == "":
 		return true
 	case e.shared():

@@ -10,10 +10,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// marshal writes an object as YAML with sorted keys. It leaves out what
+// Marshal writes an object as YAML with sorted keys. It leaves out what
 // Kubernetes' types write although nobody set it: the status, null values
 // (creationTimestamp) and the empty structs of emptyByDefault.
-func marshal(object any) ([]byte, error) {
+func Marshal(object any) ([]byte, error) {
 	raw, err := json.Marshal(object)
 	if err != nil {
 		return nil, fmt.Errorf("marshal object: %w", err)

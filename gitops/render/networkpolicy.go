@@ -33,10 +33,14 @@ func networkPolicies(e *environment) ([]object, error) {
 		},
 	}
 	if e.hasWeb() {
-		policy.Ingress = append(policy.Ingress, networkingv1.NetworkPolicyIngressRule{
+		from := networkingv1.NetworkPolicyIngressRule{
 			From:  []networkingv1.NetworkPolicyPeer{namespace(e.Class.Routing.TrafficNamespace())},
 			Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, intstr.FromString(portName))},
-		})
+		}
+		if e.Adopted != nil {
+			from.Ports = nil // a chart's ports have names of its own, or none
+		}
+		policy.Ingress = append(policy.Ingress, from)
 	}
 	if len(egress) > 0 {
 		policy.Egress = append(policy.Egress, networkingv1.NetworkPolicyEgressRule{To: egress})

@@ -24,7 +24,7 @@ func (e *environment) podTemplate(svc service, role string) (corev1.PodTemplateS
 	template := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: e.podLabels(svc.Name, role)},
 		Spec: corev1.PodSpec{
-			ServiceAccountName:           accountName,
+			ServiceAccountName:           AccountName,
 			AutomountServiceAccountToken: ptr(false),
 			EnableServiceLinks:           ptr(false),
 			SecurityContext:              podSecurity(e.Class.PodSecurity),

@@ -207,7 +207,7 @@ func checkRendering(t *rapid.T, in Input, again bool) {
 		checkPods(t, in, object)
 		checkAnalysis(t, in, object)
 		if again {
-			back, err := marshal(object)
+			back, err := Marshal(object)
 			if err != nil || !bytes.Equal(back, f.Content) {
 				t.Fatalf("%s reads back as another object, %v:\n%s", f.Path, err, cmp.Diff(string(f.Content), string(back)))
 			}

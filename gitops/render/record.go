@@ -80,7 +80,7 @@ func (e *environment) record() ([]byte, error) {
 	if !e.ExpiresAt.IsZero() {
 		r.ExpiresAt = &e.ExpiresAt
 	}
-	return marshal(r)
+	return Marshal(r)
 }
 
 // ParseRecord reads an environment.yaml. The bytes may come from a repository

@@ -86,7 +86,7 @@ func FuzzParseRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		written, err := marshal(r)
+		written, err := Marshal(r)
 		if err != nil {
 			t.Fatalf("write %+v: %v", r, err)
 		}

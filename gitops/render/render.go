@@ -95,11 +95,16 @@ func Environment(in Input) ([]gitops.File, error) {
 		return nil, err
 	}
 	for _, o := range objects {
-		content, err := marshal(o.value)
+		content, err := Marshal(o.value)
 		if err != nil {
 			return nil, fmt.Errorf("render %s of %s: %w", o.file, in.Ref, err)
 		}
 		files = append(files, gitops.File{Path: path.Join(in.Ref.ManifestsDir(), o.file), Content: content})
+	}
+	if in.Adopted != nil {
+		for _, f := range *in.Adopted {
+			files = append(files, gitops.File{Path: path.Join(in.Ref.ManifestsDir(), f.Path), Content: f.Content})
+		}
 	}
 	slices.SortFunc(files, func(a, b gitops.File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil

@@ -5,15 +5,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// accountName is the ServiceAccount of every pod. It has no rights, and no pod
+// AccountName is the ServiceAccount of every pod. It has no rights, and no pod
 // gets its token.
-const accountName = "idp"
+const AccountName = "idp"
 
 func serviceAccounts(e *environment) ([]object, error) {
 	no := false
 	account := &corev1.ServiceAccount{
 		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
-		ObjectMeta:                   e.meta(accountName),
+		ObjectMeta:                   e.meta(AccountName),
 		AutomountServiceAccountToken: &no,
 	}
 	if secret := e.Class.ImagePullSecret; secret != "" {

@@ -162,7 +162,10 @@ func TestBaseObjects(t *testing.T) {
 		change func(*Input)
 		want   string
 	}{
-		"name taken":   {"service: {name: cache}", func(*Input) {}, "service cache has the name of a Service that class preview gives its environments"},
+		"name taken": {"service: {name: cache}", func(*Input) {}, "service cache has the name of a Service that class preview gives its environments"},
+		"adopted": {"service: {name: web}", func(in *Input) {
+			in.Adopted = &[]gitops.File{{Path: AdoptedPath("Service", "cache"), Content: []byte("{}")}}
+		}, "the repository renders a Service named cache, and class preview gives its environments one"},
 		"quota of all": {"service: {name: web}", func(in *Input) { in.Class.Quota.Pods = 2 }, "may have 2 pods in all, and needs 3 pods"},
 	} {
 		in := preview(t, []byte(test.deploy))

@@ -158,6 +158,42 @@ type previewBlock struct {
 	IgnoreLabels []string `json:"ignoreLabels" jsonschema:"minLength=1,maxLength=50"`
 	// How long a preview lives after the last push, such as 7d; the server's default when left out.
 	TTL *span `json:"ttl" jsonschema:"example=7d"`
+	// What renders the objects of previews instead of idp: a chart, an overlay or manifests, read at the base branch's commit.
+	Source *sourceBlock `json:"source"`
+}
+
+// sourceBlock is where the objects of previews come from: one of a Helm chart, a Kustomize overlay and a folder of manifests.
+type sourceBlock struct {
+	// A Helm chart of the repository.
+	Helm *helmBlock `json:"helm"`
+	// A Kustomize overlay of the repository.
+	Kustomize *kustomizeBlock `json:"kustomize"`
+	// A folder of the repository with manifests, those of its subfolders included.
+	Manifests *manifestsBlock `json:"manifests"`
+}
+
+// helmBlock is a Helm chart, with its dependencies vendored in its charts folder.
+type helmBlock struct {
+	// The folder that Chart.yaml is in.
+	Path string `json:"path" jsonschema:"required,minLength=1,maxLength=512,pattern=^[^/]"`
+	// Files of values, the last of which wins, by their paths from the repository's root.
+	ValuesFiles []string `json:"valuesFiles" jsonschema:"minLength=1,maxLength=512,pattern=^[^/],maxItems=10"`
+	// Values by their keys with dots, such as ingress.enabled; they win over those of files. Words true and false and whole numbers are that to the chart, all else is text.
+	Values map[string]word `json:"values"`
+	// The keys of values that a pull request may change; all else of the source is the base branch's.
+	Overridable []string `json:"overridable" jsonschema:"minLength=1,maxLength=200,maxItems=50"`
+}
+
+// kustomizeBlock is a Kustomize overlay, everything of which is in the repository.
+type kustomizeBlock struct {
+	// The folder that kustomization.yaml is in.
+	Path string `json:"path" jsonschema:"required,minLength=1,maxLength=512,pattern=^[^/]"`
+}
+
+// manifestsBlock is a folder of YAML files.
+type manifestsBlock struct {
+	// The folder.
+	Path string `json:"path" jsonschema:"required,minLength=1,maxLength=512,pattern=^[^/]"`
 }
 
 // word is text that may also be written as a number or a boolean where all YAML

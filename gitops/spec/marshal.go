@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -22,11 +23,31 @@ func documentOf(s *Spec) document {
 	p := s.Preview
 	doc := document{Preview: &previewBlock{
 		Enabled: &p.Enabled, Trigger: string(p.Trigger), Label: p.Label, Drafts: &p.Drafts, Paths: p.Paths, IgnoreLabels: p.IgnoreLabels, TTL: spanOf(p.TTL),
+		Source: sourceOf(p.Source),
 	}}
 	for _, svc := range s.Services {
 		doc.Services = append(doc.Services, blockOf(svc))
 	}
 	return doc
+}
+
+// sourceOf is nil for none. A folder that is the root is written as it is read.
+func sourceOf(s *Source) *sourceBlock {
+	if s == nil {
+		return nil
+	}
+	path := cmp.Or(s.Path, ".")
+	switch s.Kind {
+	case Kustomize:
+		return &sourceBlock{Kustomize: &kustomizeBlock{Path: path}}
+	case Manifests:
+		return &sourceBlock{Manifests: &manifestsBlock{Path: path}}
+	}
+	values := map[string]word{}
+	for _, v := range s.Values {
+		values[v.Key] = word(v.Text)
+	}
+	return &sourceBlock{Helm: &helmBlock{Path: path, ValuesFiles: s.ValuesFiles, Values: values, Overridable: s.Overridable}}
 }
 
 // blockOf is a service as it is written, with the keys alone that suit its kind.

@@ -17,6 +17,9 @@ func generateSchema(t *testing.T) []byte {
 	return out
 }
 
+// unclean is in paths that are not relative and clean.
+const unclean = `(^|/)\.\.(/|$)|//|/$|\\|^\./|/\./|/\.$`
+
 // rules adds what JSON Schema can say about values together.
 func rules(s *jsonschema.Schema) {
 	s.OneOf = []*jsonschema.Schema{{Required: []string{"service"}}, {Required: []string{"services"}}}
@@ -37,14 +40,31 @@ func rules(s *jsonschema.Schema) {
 		Not: &jsonschema.Schema{Pattern: `^(preview|pr-[0-9]+)$`}})
 	names(s, "env", &jsonschema.Schema{Pattern: `^([-_a-zA-Z][-._a-zA-Z0-9]*|\.[-_a-zA-Z0-9][-._a-zA-Z0-9]*)$`})
 	path, _ := service.Properties.Get("path")
-	path.Not = &jsonschema.Schema{Pattern: `(^|/)\.\.(/|$)|//|/$|\\|^\./|/\./|/\.$`}
+	path.Not = &jsonschema.Schema{Pattern: unclean}
 	for _, block := range []string{"service", "migrate"} {
 		command, _ := s.Definitions[block].Properties.Get("command")
 		first := map[string]any{"not": map[string]any{"const": ""}}
 		command.AllOf = []*jsonschema.Schema{{Extras: map[string]any{"items": []any{first}}}}
 	}
+	sourceRules(s)
 	paths, _ := s.Definitions["preview"].Properties.Get("paths")
 	paths.Items.Not = &jsonschema.Schema{Pattern: `^[!/]|/$`}
+}
+
+// sourceRules holds a preview's source to one kind, and its paths to those of folders.
+func sourceRules(s *jsonschema.Schema) {
+	for _, kind := range []string{"helm", "kustomize", "manifests"} {
+		s.Definitions["source"].OneOf = append(s.Definitions["source"].OneOf, &jsonschema.Schema{Required: []string{kind}})
+		path, _ := s.Definitions[kind].Properties.Get("path")
+		path.Not = &jsonschema.Schema{Pattern: unclean}
+	}
+	helm := s.Definitions["helm"]
+	files, _ := helm.Properties.Get("valuesFiles")
+	files.Items.Not = &jsonschema.Schema{Pattern: unclean}
+	values, _ := helm.Properties.Get("values")
+	values.PropertyNames = &jsonschema.Schema{Pattern: valueKey.String()}
+	overridable, _ := helm.Properties.Get("overridable")
+	overridable.Items.Pattern = valueKey.String()
 }
 
 // unsuitable is the table of keys that a kind has no use for, as conditions.

@@ -163,4 +163,6 @@ type Preview struct {
 	IgnoreLabels []string
 	// TTL counts from the last push; 0 means the server's default.
 	TTL time.Duration
+	// Source is what renders the objects; nil for idp.
+	Source *Source `json:",omitempty"`
 }

@@ -86,6 +86,7 @@ GET    /repos/{owner}/{repo}/pulls/{pull_number}
 PATCH  /repos/{owner}/{repo}/pulls/{pull_number}
 GET    /repos/{owner}/{repo}/pulls/{pull_number}/commits
 GET    /repos/{owner}/{repo}/pulls/{pull_number}/files
+GET    /repos/{owner}/{repo}/tarball/{ref}
 `.trim().split("\n").map((line) => line.split(/\s+/));
 
 // The webhook events that the stand-in sends.

@@ -83,6 +83,7 @@ var routes = []route{
 	{"GET", "/repos/{owner}/{repo}/compare/{basehead:.+}", read("contents"), compareCommits},
 	{"GET", "/repos/{owner}/{repo}/contents/{path:.+}", read("contents"), getContents},
 	{"GET", "/repos/{owner}/{repo}/git/ref/{ref:.+}", read("contents"), getRef},
+	{"GET", "/repos/{owner}/{repo}/tarball/{ref:.+}", read("contents"), getTarball},
 
 	{"GET", "/repos/{owner}/{repo}/pulls", read("pull_requests"), listPulls},
 	{"POST", "/repos/{owner}/{repo}/pulls", write("pull_requests"), createPull},

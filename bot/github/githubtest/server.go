@@ -173,6 +173,7 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(apiPrefix+"/", api)
 	mux.HandleFunc("GET "+storagePath+"{id}", s.serveAttestation)
+	mux.HandleFunc(archivePrefix, s.serveArchive)
 	mux.Handle("/", s.pages())
 	return mux
 }

@@ -1,0 +1,69 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/idp-bot/idp/previews"
+)
+
+// sourced says where the objects of a preview come from, where that is not idp, and what of
+// the pull request's own counts; "" for any other.
+func sourced(e *previews.Environment) string {
+	s := e.Source
+	if s == nil || e.Wanted != previews.Present {
+		return ""
+	}
+	if !e.Sourced() {
+		return fmt.Sprintf("Rendered by idp: %s is not on %s yet, and counts once it is.", Code("preview.source"), Code(s.Branch))
+	}
+	in := "the repository's root"
+	if s.From.Path != "" {
+		in = Code(s.From.Path)
+	}
+	text := fmt.Sprintf("Rendered from the base: %s in %s at %s of %s, whatever this pull request changes there.",
+		kinds[string(s.From.Kind)], in, Code(short(s.Base)), Code(s.Branch))
+	if len(s.Taken) > 0 {
+		text += " Taken from the pull request: " + keys(codes(s.Taken)) + "."
+	}
+	if len(s.Left) == 0 {
+		return text
+	}
+	left := make([]string, len(s.Left))
+	for i, one := range s.Left {
+		left[i] = Code(one.Key)
+		if one.Why != "" {
+			left[i] += " (" + Text(one.Why) + ")"
+		}
+	}
+	return text + " Not taken: " + keys(left) + "."
+}
+
+// kinds are what people call the kinds of source.
+var kinds = map[string]string{"helm": "the Helm chart", "kustomize": "the Kustomize overlay", "manifests": "the manifests"}
+
+func codes(all []string) []string {
+	out := make([]string, len(all))
+	for i, one := range all {
+		out[i] = Code(one)
+	}
+	return out
+}
+
+// dropped lists what was dropped or changed of what a source rendered to.
+func dropped(e *previews.Environment) string {
+	if !e.Sourced() || e.Wanted != previews.Present || len(e.Source.Notes) == 0 {
+		return ""
+	}
+	var lines []string
+	for i, note := range e.Source.Notes {
+		if i == maxDropped {
+			lines = append(lines, fmt.Sprintf("and %d more", len(e.Source.Notes)-maxDropped))
+			break
+		}
+		lines = append(lines, sentence(note))
+	}
+	return list("Dropped or changed of what it renders to:", lines)
+}
+
+// maxDropped is how many notes of a source are listed.
+const maxDropped = 40

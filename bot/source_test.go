@@ -1,0 +1,71 @@
+package bot
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/idp-bot/idp/previews"
+)
+
+// TestSource holds where the objects of a preview come from: the base branch, or idp.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	const chart = service + "preview: {source: {helm: {path: chart, values: {a: 1, b: 1}, overridable: [b]}}}\n"
+	const changed = service + "preview: {source: {helm: {path: evil, values: {a: 2, b: 2}, overridable: [a]}}}\n"
+	for name, c := range map[string]struct {
+		base, head string
+		fork       bool
+		want       string
+	}{
+		"none":                     {service, service, false, "idp"},
+		"of the base":              {chart, chart, false, "helm chart [{a 1} {b 1}] at 9f8e7d6 of main"},
+		"the head's values":        {chart, changed, false, "helm chart [{a 1} {b 2}] at 9f8e7d6 of main"},
+		"taken away by the head":   {chart, service, false, "idp"},
+		"new in the head":          {service, chart, false, "idp, without [preview.source]"},
+		"where the base has none":  {"", chart, false, "idp, without [preview.source]"},
+		"where the base is broken": {"nonsense: 1\n", chart, false, "idp, without [preview.source]"},
+		"of a fork":                {chart, changed, true, "helm chart [{a 1} {b 1}] at 9f8e7d6 of main"},
+		"a fork without":           {chart, service, true, "helm chart [{a 1} {b 1}] at 9f8e7d6 of main"},
+		"new in a fork":            {service, chart, true, "idp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			s.Base, s.Spec, s.PR.Fork = specAt(c.base), specAt(c.head), c.fork
+			if got := describeSource(newDeciding(s, pullRequestEvent("opened")).source()); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func describeSource(s *previews.Source) string {
+	switch {
+	case s == nil:
+		return "idp"
+	case s.Base == "":
+		return fmt.Sprintf("idp, without %v", s.Left)
+	}
+	return fmt.Sprintf("%s %s %v at %.7s of %s", s.From.Kind, s.From.Path, s.From.Values, s.Base, s.Branch)
+}
+
+// TestSourceIsKept records it with the revision that is wanted.
+func TestSourceIsKept(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.Base = validSpec(t, service+"preview: {source: {manifests: {path: deploy}}}\n")
+	s.Spec = s.Base
+	got := Decide(s, pullRequestEvent("opened")).Environment
+	if got == nil || !got.Sourced() || got.Source.From.Path != "deploy" {
+		t.Fatalf("wanted %+v", got)
+	}
+	got.Fail(previews.Problem{Kind: previews.ProblemSpec, Message: "the chart is broken"}, now)
+	s.Environment, s.BaseSHA = got, anotherSHA
+	if again := Decide(s, commentEvent("/idp preview")).Environment; again == nil || again.Source.Base != anotherSHA || again.Blocked == again.Generation {
+		t.Errorf("asked for again: %+v", again)
+	}
+	s.Environment, s.Spec, s.PR.HeadSHA = got, validSpec(t, service), anotherSHA
+	if got = Decide(s, pullRequestEvent("synchronize")).Environment; got == nil || got.Source != nil {
+		t.Errorf("after it was taken away: %+v", got)
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/adopt"
+	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/render"
+	"github.com/idp-bot/idp/gitops/source"
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+// sourced renders environments, those among them whose objects come from a chart, an
+// overlay or manifests of the repository's.
+type sourced struct {
+	classOf classes
+	// tree reads files of an environment's repository at a commit.
+	tree func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error)
+	// children renders sources; it is asked for when the first is.
+	children func(context.Context) (*source.Renderer, error)
+}
+
+// sourced returns what renders environments here.
+func (m *Main) sourced() sourced {
+	return sourced{
+		classOf: m.declared.rendering,
+		tree: func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error) {
+			repo := bot.RepositoryRef{ID: env.Ref.RepositoryID, Owner: env.Owner, Name: env.Repo}
+			return m.github.Installation(env.InstallationID).Tree(ctx, repo, sha, under)
+		},
+		children: m.children,
+	}
+}
+
+// children starts the renderer of sources once, and says what keeps it in that this
+// machine does not have. Where it does not start, the next who asks tries again.
+func (m *Main) children(ctx context.Context) (*source.Renderer, error) {
+	m.renderer.mu.Lock()
+	defer m.renderer.mu.Unlock()
+	if m.renderer.of != nil {
+		return m.renderer.of, nil
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the program itself: %w", err)
+	}
+	started, missing, err := source.New(ctx, binary)
+	if err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		m.log.Warn("charts are rendered with less to keep them in than there could be", "missing", strings.Join(missing, "; "))
+	}
+	m.renderer.of = started
+	return started, nil
+}
+
+// startedRenderer is the renderer of sources, once it is started.
+type startedRenderer struct {
+	mu sync.Mutex
+	of *source.Renderer
+}
+
+// render renders an environment.
+func (s sourced) render(ctx context.Context, env previews.Environment) (previews.Rendered, error) {
+	in, err := renderInput(env, s.classOf)
+	if err != nil {
+		return previews.Rendered{}, err
+	}
+	var notes []string
+	if env.Sourced() && !env.Declared() {
+		var adopted []gitops.File
+		if adopted, notes, err = s.adopted(ctx, env, in); err != nil {
+			return previews.Rendered{}, err
+		}
+		in.Adopted = &adopted
+	}
+	files, err := render.Environment(in)
+	return previews.Rendered{Files: files, Notes: notes}, err
+}
+
+// adopted are the objects of an environment's source that are let through, and what there
+// is to say of the others.
+func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input) ([]gitops.File, []string, error) {
+	got, err := s.rendered(ctx, env)
+	if err != nil {
+		return nil, nil, err
+	}
+	into, err := adoptInput(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	documents := make([][]byte, len(got.Documents))
+	for i, d := range got.Documents {
+		documents[i] = []byte(d)
+	}
+	result, err := adopt.Objects(documents, into)
+	if err != nil {
+		return nil, nil, ofSource(env, err)
+	}
+	if err := unplaced(result, into); err != nil {
+		return nil, nil, ofSource(env, err)
+	}
+	notes := slices.Clone(got.Notes)
+	for _, n := range result.Notes {
+		notes = append(notes, n.String())
+	}
+	for _, service := range result.Unrouted {
+		notes = append(notes, fmt.Sprintf("nothing answers at the host of service %s: no Service is named so, or ends in -%s", service, service))
+	}
+	files := make([]gitops.File, len(result.Objects))
+	for i, o := range result.Objects {
+		files[i] = gitops.File{Path: render.AdoptedPath(o.Kind, o.Name), Content: o.Content}
+	}
+	return files, notes, nil
+}
+
+// rendered is what the source of an environment renders to.
+func (s sourced) rendered(ctx context.Context, env previews.Environment) (source.Result, error) {
+	files, err := s.tree(ctx, env, env.Source.Base, read(env.Source.From))
+	switch {
+	case errors.Is(err, bot.ErrNotFound):
+		return source.Result{}, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which the preview is rendered from, is not there any more", env.Source.Base, env.Source.Branch), "push again, or comment /idp preview")
+	case fault.CodeOf(err) == fault.Failure:
+		return source.Result{}, &previews.LaterError{Err: err}
+	case err != nil:
+		return source.Result{}, ofSource(env, err)
+	}
+	children, err := s.children(ctx)
+	if err != nil {
+		return source.Result{}, &previews.LaterError{Err: err}
+	}
+	got, err := children.Render(ctx, source.Request{
+		Source: env.Source.From, Release: gitops.Slug(env.Ref.Repo, 40), Namespace: env.NamespaceName(), Files: files,
+	})
+	if fault.CodeOf(err) == fault.Failure {
+		return got, &previews.LaterError{Err: err}
+	}
+	return got, ofSource(env, err)
+}
+
+// read are the paths that a source is made of. The bases of an overlay stand beside it,
+// below the same folder of the repository's root.
+func read(from spec.Source) []string {
+	if from.Kind == spec.Kustomize {
+		top, _, _ := strings.Cut(from.Path, "/")
+		return []string{top}
+	}
+	return append([]string{from.Path}, from.ValuesFiles...)
+}
+
+// adoptInput is what idp decides of the services, whatever a source says.
+func adoptInput(in render.Input) (adopt.Input, error) {
+	out := adopt.Input{Environment: in.Ref.Name(), Namespace: in.Ref.Namespace(), Class: in.Class}
+	hosts := render.Hosts(in)
+	for _, svc := range in.Spec.Services {
+		image := in.Images[svc.Name]
+		if image == "" {
+			var err error
+			if image, err = render.ImageReference(in, svc); err != nil {
+				return adopt.Input{}, err
+			}
+		}
+		out.Services = append(out.Services, adopt.Service{Name: svc.Name, Image: image, Host: hosts[svc.Name], Replicas: svc.Replicas})
+	}
+	return out, nil
+}
+
+// unplaced refuses a source that runs something else than what the pull request built.
+func unplaced(result adopt.Result, in adopt.Input) error {
+	for _, svc := range in.Services {
+		if slices.Contains(result.Unplaced, svc.Name) {
+			return fault.Newf(fault.Invalid, "no container has the image of service %s, %s, with any tag", svc.Name, repositoryOf(svc.Image)).
+				WithHint("name it there, or set image of %s to the one that is named", svc.Name)
+		}
+	}
+	return nil
+}
+
+// repositoryOf is an image reference without its tag and digest.
+func repositoryOf(reference string) string {
+	reference, _, _ = strings.Cut(reference, "@")
+	if i := strings.LastIndexByte(reference, ':'); i > strings.LastIndexByte(reference, '/') {
+		reference = reference[:i]
+	}
+	return reference
+}
+
+// ofSource says which source a fault is about.
+func ofSource(env previews.Environment, err error) error {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return err
+	}
+	from := env.Source.From
+	at := from.Path
+	if at == "" {
+		at = "the repository's root"
+	}
+	return fault.Wrap(err, f.Code, fmt.Sprintf("the %s source in %s at %.7s of %s: %s", from.Kind, at, env.Source.Base, env.Source.Branch, f.Message), f.Hint)
+}

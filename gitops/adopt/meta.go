@@ -1,0 +1,83 @@
+package adopt
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/idp-bot/idp/gitops"
+)
+
+// hooks are the annotations that make of an object something that is run and not kept.
+var hooks = []string{"helm.sh/hook", "argocd.argoproj.io/hook"}
+
+// hook is the annotation that makes an object a hook, "" for none.
+func hook(annotations map[string]string) string {
+	for _, key := range hooks {
+		if _, ok := annotations[key]; ok {
+			return key
+		}
+	}
+	return ""
+}
+
+// refusedLabels begin the keys of labels that controllers act on, or that are idp's.
+var refusedLabels = []string{
+	"idp.dev/", "argocd.argoproj.io/", "sidecar.istio.io/", "istio.io/", "pod-security.kubernetes.io/", "azure.workload.identity/", "admission.",
+}
+
+// keptAnnotations begin the keys of annotations that only say something. All others go:
+// controllers take orders from them, such as to put secrets or other containers into a pod.
+var keptAnnotations = []string{"checksum/", "prometheus.io/", "kubectl.kubernetes.io/default-container", "app.kubernetes.io/"}
+
+// meta leaves an object its name and what may be said of it, and says whose it is.
+func (a *adopting) meta(title string, m *metav1.ObjectMeta) {
+	*m = a.said(title, *m)
+	m.Namespace = a.in.Namespace
+	if m.Labels == nil {
+		m.Labels = map[string]string{}
+	}
+	m.Labels[gitops.LabelManagedBy] = gitops.ManagedBy
+	m.Labels[gitops.LabelEnvironment] = a.in.Environment
+}
+
+// said is metadata without what has an effect beyond its object.
+func (a *adopting) said(title string, m metav1.ObjectMeta) metav1.ObjectMeta {
+	out := bare(m)
+	for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
+		if begins(key, refusedLabels) {
+			delete(out.Labels, key)
+			if key != gitops.LabelEnvironment {
+				a.note(title, "label %s left out", cut(key))
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
+		if !begins(key, keptAnnotations) {
+			delete(out.Annotations, key)
+			if key != replaceAnnotation || m.Annotations[key] != replaceValue {
+				a.note(title, "annotation %s left out", cut(key))
+			}
+		}
+	}
+	return out
+}
+
+// bare is metadata of nothing but the name, labels and annotations.
+func bare(m metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: m.Name, Labels: maps.Clone(m.Labels), Annotations: maps.Clone(m.Annotations)}
+}
+
+// noAnnotations takes them all from what controllers read.
+func (a *adopting) noAnnotations(title string, m *metav1.ObjectMeta) {
+	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
+		a.note(title, "annotation %s left out", cut(key))
+	}
+	m.Annotations = nil
+}
+
+func begins(key string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+}

@@ -1,0 +1,170 @@
+package source
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"sigs.k8s.io/yaml"
+
+	"github.com/idp-bot/idp/gitops/spec"
+)
+
+// helmChart renders a Helm chart as "helm template" does, but for what needs a cluster or a
+// network. A chart's schema of its values is not asked: it may refer to other hosts.
+func helmChart(req Request) (Result, error) {
+	loaded, err := load(req)
+	if err != nil {
+		return Result{}, err
+	}
+	values, err := valuesOf(req)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
+		return Result{}, fmt.Errorf("the chart's dependencies: %w", err)
+	}
+	options := chartutil.ReleaseOptions{Name: req.Release, Namespace: req.Namespace, Revision: 1, IsInstall: true}
+	given, err := chartutil.ToRenderValuesWithSchemaValidation(loaded, values, options, chartutil.DefaultCapabilities.Copy(), true)
+	if err != nil {
+		return Result{}, fmt.Errorf("the chart's values: %w", err)
+	}
+	rendered, err := engine.Engine{}.Render(loaded, given)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := sized(maps.Values(rendered)); err != nil {
+		return Result{}, err
+	}
+	out := Result{Notes: notes(loaded)}
+	for _, crd := range loaded.CRDObjects() {
+		out.Documents = append(out.Documents, documents(string(crd.File.Data))...)
+	}
+	names := make([]string, 0, len(rendered))
+	for name := range rendered {
+		if base := path.Base(name); !strings.HasPrefix(base, "_") && base != "NOTES.txt" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		out.Documents = append(out.Documents, documents(rendered[name])...)
+	}
+	return out, nil
+}
+
+// load reads the chart from memory, and holds it to dependencies that are vendored.
+func load(req Request) (*chart.Chart, error) {
+	files := below(req.Files, req.Source.Path)
+	if _, ok := files[chartutil.ChartfileName]; !ok {
+		return nil, fmt.Errorf("there is no Chart.yaml in %s", shown(req.Source.Path))
+	}
+	var buffered []*loader.BufferedFile
+	for _, name := range sorted(files) {
+		buffered = append(buffered, &loader.BufferedFile{Name: name, Data: files[name]})
+	}
+	loaded, err := loader.LoadFiles(buffered)
+	if err != nil {
+		return nil, fmt.Errorf("the chart cannot be read: %w", err)
+	}
+	if loaded.Metadata.Type == "library" {
+		return nil, fmt.Errorf("chart %s is a library: it renders nothing", loaded.Name())
+	}
+	for _, wanted := range loaded.Metadata.Dependencies {
+		if !slices.ContainsFunc(loaded.Dependencies(), func(c *chart.Chart) bool { return c.Name() == wanted.Name }) {
+			return nil, fmt.Errorf("dependency %s of the chart is not in its charts folder: nothing is fetched, vendor it with helm dependency build", wanted.Name)
+		}
+	}
+	return loaded, nil
+}
+
+// valuesOf are the values of the files, the last of which wins, and then those by key.
+func valuesOf(req Request) (map[string]any, error) {
+	out := map[string]any{}
+	for _, file := range req.Source.ValuesFiles {
+		content, ok := req.Files[file]
+		if !ok {
+			return nil, fmt.Errorf("there is no values file %s", file)
+		}
+		var more map[string]any
+		if err := yaml.Unmarshal(content, &more); err != nil {
+			return nil, fmt.Errorf("values file %s: %w", file, err)
+		}
+		out = chartutil.CoalesceTables(more, out)
+	}
+	for _, v := range req.Source.Values {
+		if err := set(out, v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// set puts a value where its key says.
+func set(values map[string]any, v spec.Value) error {
+	words := strings.Split(v.Key, ".")
+	for _, word := range words[:len(words)-1] {
+		next, ok := values[word].(map[string]any)
+		if !ok {
+			if _, taken := values[word]; taken && values[word] != nil {
+				return fmt.Errorf("value %s: %s is no table", v.Key, word)
+			}
+			next = map[string]any{}
+			values[word] = next
+		}
+		values = next
+	}
+	values[words[len(words)-1]] = typed(v.Text)
+	return nil
+}
+
+// typed is a boolean or a whole number where the text is one, written plainly.
+func typed(text string) any {
+	if text == "true" || text == "false" {
+		return text == "true"
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && strconv.FormatInt(n, 10) == text {
+		return n
+	}
+	return text
+}
+
+// asking are the functions of templates that get nothing here, and what to say of them.
+var asking = []struct {
+	uses *regexp.Regexp
+	note string
+}{
+	{inAction("lookup"), "%s uses lookup, which finds nothing: no cluster is asked"},
+	{inAction("getHostByName"), "%s uses getHostByName, which resolves nothing: there is no network"},
+	{inAction("randAlphaNum|randAlpha|randNumeric|randAscii|randBytes|uuidv4|genCA|genSelfSignedCert|genSignedCert|genPrivateKey|shuffle|now"),
+		"%s uses chance or the clock, so that it renders otherwise each time"},
+}
+
+func inAction(names string) *regexp.Regexp {
+	return regexp.MustCompile(`\{\{[^}]*\b(?:` + names + `)\b`)
+}
+
+// notes tell of what the chart's templates ask for and do not get.
+func notes(c *chart.Chart) []string {
+	const most = 20
+	var out []string
+	for _, t := range c.Templates {
+		for _, one := range asking {
+			if len(out) < most && one.uses.Match(t.Data) {
+				out = append(out, fmt.Sprintf(one.note, oneLine(c.Name()+"/"+t.Name)))
+			}
+		}
+	}
+	for _, dependency := range c.Dependencies() {
+		out = append(out, notes(dependency)...)
+	}
+	return out[:min(len(out), most)]
+}

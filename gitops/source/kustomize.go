@@ -1,0 +1,156 @@
+package source
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// overlay renders a Kustomize overlay as "kustomize build" does without any option. It
+// reads from memory; what would have to be fetched or run is refused before it is tried.
+func overlay(req Request) (Result, error) {
+	v := visit{files: req.Files, seen: map[string]bool{}}
+	if err := v.folder(req.Source.Path); err != nil {
+		return Result{}, err
+	}
+	disk := filesys.MakeFsInMemory()
+	for _, name := range sorted(req.Files) {
+		if err := disk.WriteFile("/"+name, req.Files[name]); err != nil {
+			return Result{}, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(disk, "/"+req.Source.Path)
+	if err != nil {
+		return Result{}, err
+	}
+	text, err := built.AsYaml()
+	if err != nil {
+		return Result{}, fmt.Errorf("write what was built: %w", err)
+	}
+	if err := sized(slices.Values([]string{string(text)})); err != nil {
+		return Result{}, err
+	}
+	return Result{Documents: documents(string(text))}, nil
+}
+
+// kustomizations are the names that the file of a folder may have.
+var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+// refusedFields are those of a kustomization that run something.
+var refusedFields = []string{"generators", "transformers", "validators", "helmCharts", "helmChartInflationGenerator", "helmGlobals"}
+
+// namingFields hold names of files; what stands in them must not be an address.
+var namingFields = []string{
+	"resources", "bases", "components", "crds", "configurations", "openapi", "path", "files", "env", "envs",
+	"patches", "patchesJson6902", "patchesStrategicMerge", "replacements", "configMapGenerator", "secretGenerator",
+}
+
+// address is what is fetched and not read.
+var address = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+=)?(?:[A-Za-z0-9.+-]+::)?[A-Za-z][A-Za-z0-9+.-]*://|^git@|^[A-Za-z0-9.-]+\.[a-z]{2,}[:/][^ ]*//|\?(?:ref|timeout|submodules)=`)
+
+// visit walks the kustomizations that one is made of.
+type visit struct {
+	files map[string][]byte
+	seen  map[string]bool
+}
+
+// maxFolders is how many kustomizations one may be made of.
+const maxFolders = 100
+
+func (v *visit) folder(dir string) error {
+	if dir == "." {
+		dir = ""
+	}
+	if v.seen[dir] {
+		return nil
+	}
+	if v.seen[dir] = true; len(v.seen) > maxFolders {
+		return fmt.Errorf("it is made of more than %d folders", maxFolders)
+	}
+	file, content := v.kustomization(dir)
+	if file == "" {
+		return fmt.Errorf("there is no kustomization.yaml in %s", shown(dir))
+	}
+	var doc map[string]any
+	if err := yaml.Unmarshal(content, &doc); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	for _, field := range refusedFields {
+		if doc[field] != nil {
+			return fmt.Errorf("%s: %s is refused: generators, transformers, validators and charts within an overlay are programs, and none is run", file, field)
+		}
+	}
+	for _, field := range namingFields {
+		if found := addressIn(doc[field], field == "resources" || field == "bases" || field == "components"); found != "" {
+			return fmt.Errorf("%s: %s %s is refused: nothing is fetched, copy it into the repository", file, field, oneLine(found))
+		}
+	}
+	return v.bases(dir, file, doc)
+}
+
+func (v *visit) kustomization(dir string) (file string, content []byte) {
+	for _, name := range kustomizations {
+		if content, ok := v.files[path.Join(dir, name)]; ok {
+			return path.Join(dir, name), content
+		}
+	}
+	return "", nil
+}
+
+// bases walks on to the folders that are named, each of which has to be there.
+func (v *visit) bases(dir, file string, doc map[string]any) error {
+	for _, field := range []string{"resources", "bases", "components"} {
+		list, _ := doc[field].([]any)
+		for _, one := range list {
+			name, ok := one.(string)
+			if !ok {
+				continue
+			}
+			at := path.Join(dir, name)
+			if _, isFile := v.files[at]; isFile {
+				continue
+			}
+			if len(below(v.files, at)) == 0 || at == ".." || len(at) > 2 && at[:3] == "../" {
+				return fmt.Errorf("%s: %s %s is not in the repository, and nothing is fetched", file, field, oneLine(name))
+			}
+			if err := v.folder(at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addressIn is the first address among the names in a field, "" for none. Of a list of
+// names every text is one; of others those below a key that names files.
+func addressIn(value any, named bool) string {
+	switch value := value.(type) {
+	case string:
+		if named && address.MatchString(value) {
+			return value
+		}
+	case []any:
+		for _, one := range value {
+			if found := addressIn(one, named); found != "" {
+				return found
+			}
+		}
+	case map[string]any:
+		keys := make([]string, 0, len(value))
+		for key := range value {
+			keys = append(keys, key)
+		}
+		slices.Sort(keys)
+		for _, key := range keys {
+			if found := addressIn(value[key], slices.Contains([]string{"path", "files", "env", "envs"}, key)); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
+}

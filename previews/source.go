@@ -1,0 +1,62 @@
+package previews
+
+import (
+	"errors"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/spec"
+)
+
+// Source is where the objects of a preview's services come from, where that is not idp: a
+// chart, an overlay or manifests, as the base branch has them.
+type Source struct {
+	// Base is the commit of the base branch that it is read at, Branch that branch; Base is
+	// "" where the base branch names no source, so that idp renders by itself.
+	Base   string `json:"base,omitempty"`
+	Branch string `json:"branch"`
+	// From is the base branch's source with the values that are the pull request's.
+	From spec.Source `json:"from,omitzero"`
+	// Taken are the keys of those values, Left what differs in the pull request and is not
+	// taken.
+	Taken []string       `json:"taken,omitempty"`
+	Left  []spec.Untaken `json:"left,omitempty"`
+	// Notes are what was dropped or changed of what it rendered to when it was committed
+	// last, a sentence each without its full stop. They are a chart's words, and not to be
+	// trusted.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Sourced says that the objects of the services come from a source.
+func (e *Environment) Sourced() bool { return e.Source != nil && e.Source.Base != "" }
+
+// Rendered is what an environment is rendered to.
+type Rendered struct {
+	// Files is every file below the environment's folder.
+	Files []gitops.File
+	// Notes are what was dropped or changed of a source, as in Source.Notes.
+	Notes []string
+}
+
+// LaterError says that something cannot be rendered now and may be later, through nobody's
+// fault: the row stays due.
+type LaterError struct{ Err error }
+
+func (e *LaterError) Error() string { return "not now: " + e.Err.Error() }
+
+// Unwrap returns what was in the way.
+func (e *LaterError) Unwrap() error { return e.Err }
+
+func isLater(err error) bool {
+	_, ok := errors.AsType[*LaterError](err)
+	return ok
+}
+
+// noted keeps in mind what was told of the files that a row was committed with.
+func (e *Environment) noted(notes []string) {
+	if e.Source == nil {
+		return
+	}
+	source := *e.Source
+	source.Notes = notes
+	e.Source = &source
+}

@@ -1,0 +1,49 @@
+package previews_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+// sourced gives a preview a chart.
+func sourced(e *previews.Environment) {
+	e.Source = &previews.Source{Base: firstSHA(9), Branch: "main", From: spec.Source{Kind: spec.Helm, Path: "chart"}}
+}
+
+// TestSourceNotes keeps what was told of a chart's objects with the row.
+func TestSourceNotes(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	charted, plain := w.add(1, 1, sourced), w.add(1, 2)
+	w.step()
+	if got := w.row(charted); !got.Sourced() || !slices.Equal(got.Source.Notes, []string{"Secret db: dropped"}) {
+		t.Errorf("the chart's row has %+v", got.Source)
+	}
+	if got := w.row(plain); got.Sourced() || got.Source != nil {
+		t.Errorf("one without has %+v", got.Source)
+	}
+}
+
+// TestRenderLater leaves a row due that cannot be rendered now, and writes the others.
+func TestRenderLater(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	away := w.add(1, 1, func(e *previews.Environment) { e.Spec = []byte("away") })
+	w.add(1, 2)
+	w.step()
+	w.wantDeployed(map[string]string{"repo-1/pr-2": firstSHA(2)})
+	var later *previews.LaterError
+	if more, err := w.committer.Step(t.Context()); more || !errors.As(err, &later) {
+		t.Errorf("alone: more %v, %v", more, err)
+	}
+	if row := w.row(away); row.Problem != nil || row.State() != previews.StateCommitting {
+		t.Errorf("it is %s with %+v", row.State(), row.Problem)
+	}
+	w.change(away, func(e *previews.Environment) { e.Spec = []byte("service: {}") })
+	w.step()
+	w.wantDeployed(map[string]string{"repo-1/pr-1": firstSHA(1), "repo-1/pr-2": firstSHA(2)})
+}

@@ -86,6 +86,7 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", repo + "/compare/main...heads/feature", token, "", 200},
 		{"GET", repo + "/contents/.idp/deploy.yaml?ref=" + sha, token, "", 200},
 		{"GET", repo + "/contents/src", token, "", 200},
+		{"GET", repo + "/tarball/" + sha, token, "", 302},
 		{"GET", repo + "/git/ref/heads/feature", token, "", 200},
 		{"GET", repo + "/pulls?state=all&head=acme:feature", token, "", 200},
 		{"GET", repo + "/pulls/1", token, "", 200},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ type watching struct {
 	shelf   *shelf
 	watcher *previews.ImageWatcher
 	row     int64
-	changed int
+	changed atomic.Int64
 }
 
 func newWatching(t *testing.T) *watching {
@@ -84,7 +85,7 @@ func newWatching(t *testing.T) *watching {
 			}
 			return "may not be read"
 		},
-		Changed: func() { w.changed++ }, Now: clock.Now, Log: slog.New(slog.DiscardHandler),
+		Changed: func() { w.changed.Add(1) }, Now: clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	w.row = w.want("a")
 	return w
@@ -149,8 +150,8 @@ func TestImagesComeOneByOne(t *testing.T) {
 	if next, waits, err := w.store.NextImageCheck(t.Context()); waits || err != nil {
 		t.Errorf("waits until %s (%v)", next, err)
 	}
-	if w.changed != 3 {
-		t.Errorf("%d changes were announced", w.changed)
+	if n := w.changed.Load(); n != 3 {
+		t.Errorf("%d changes were announced", n)
 	}
 }
 

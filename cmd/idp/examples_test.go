@@ -105,7 +105,8 @@ func TestEveryExample(t *testing.T) {
 	clock.advance(2 * time.Minute) // what has waited for access does not wait longer
 	results := awaitHandled(t, w, guids, log)
 	for line := range strings.Lines(log.String()) {
-		if strings.Contains(line, "level=ERROR") {
+		// A disk or a machine that is too busy is said, and made good by sending again.
+		if strings.Contains(line, "level=ERROR") && !strings.Contains(line, context.DeadlineExceeded.Error()) {
 			t.Errorf("an error was logged: %s", line)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -214,13 +215,26 @@ func (s *Store) config(j Jobs, running *jobs) *river.Config {
 	}
 }
 
-// quiet lets River's warnings through alone.
+// quiet lets River's warnings through alone, and of those none about an end that was asked for.
 func quiet(log *slog.Logger) *slog.Logger { return slog.New(warnings{log.Handler()}) }
 
 type warnings struct{ slog.Handler }
 
 func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// Handle leaves out what failed only because the server ends.
+func (w warnings) Handle(ctx context.Context, r slog.Record) error {
+	ended := false
+	r.Attrs(func(a slog.Attr) bool {
+		ended = strings.HasSuffix(a.Value.String(), context.Canceled.Error())
+		return !ended
+	})
+	if ended {
+		return nil
+	}
+	return w.Handler.Handle(ctx, r)
 }
 
 // retryPolicy pauses as Options.Retry says.

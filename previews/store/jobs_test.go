@@ -1,10 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,4 +101,21 @@ func BenchmarkInsertToHandle(b *testing.B) {
 		waits = append(waits, (<-handled).Sub(start))
 	}
 	reportQuantiles(b, waits)
+}
+
+// TestQuiet: of what River says, warnings are told, but for those about its own end.
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := quiet(slog.New(slog.NewTextHandler(&out, nil)))
+	log.Info("idle")
+	log.Error("maintenance.PeriodicJobEnqueuer: Error starting transaction", "error", context.Canceled.Error())
+	log.Error("leadership.Elector: Error attempting reelection", "err", fmt.Errorf("begin: %w", context.Canceled))
+	if out.Len() > 0 {
+		t.Errorf("it was told: %s", out.String())
+	}
+	log.Error("Error fetching jobs", "error", "disk I/O error")
+	if !strings.Contains(out.String(), "disk I/O error") {
+		t.Errorf("it was not told: %s", out.String())
+	}
 }

@@ -194,8 +194,8 @@ func (c *Cluster) nodeReady(ctx context.Context) error {
 	return errors.New("it has no condition Ready")
 }
 
-// knowsCRDs says that the kinds of Argo CD, Argo Rollouts and the Gateway API are
-// served and described: the description comes later, and kwok ends without it.
+// knowsCRDs says that the kinds of Argo CD, Argo Rollouts, the Gateway API and the External
+// Secrets Operator are served and described: the description comes later, and kwok ends without it.
 func (c *Cluster) knowsCRDs(context.Context) error {
 	asking, err := discovery.NewDiscoveryClientForConfig(c.restConfig(""))
 	if err != nil {
@@ -209,6 +209,7 @@ func (c *Cluster) knowsCRDs(context.Context) error {
 		{Group: "argoproj.io", Version: "v1alpha1", Kind: "Application"},
 		{Group: "argoproj.io", Version: "v1alpha1", Kind: "Rollout"},
 		{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"},
+		{Group: "external-secrets.io", Version: "v1", Kind: "ExternalSecret"},
 	} {
 		if _, err := c.Resource(kind, ""); err != nil {
 			return err

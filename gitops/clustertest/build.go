@@ -34,6 +34,9 @@ type tools struct {
 
 const kubernetesVersion = "v1.34.4"
 
+// secretsCRD is the file with the kind that base objects of classes have secrets made with.
+const secretsCRD = "external-secrets-crds/externalsecrets.yaml"
+
 // goStopTimeout is how long the go command may take to clean up.
 const goStopTimeout = 30 * time.Second
 
@@ -71,6 +74,11 @@ func toolsets(argoCD string) ([]tools, error) {
 			programs: map[string]string{"rollouts-controller": "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"},
 			module:   "github.com/argoproj/argo-rollouts",
 			assets:   map[string]string{"rollouts-crds": "manifests/crds"},
+		},
+		{
+			dir:    "external-secrets",
+			module: "github.com/external-secrets/external-secrets",
+			assets: map[string]string{secretsCRD: "config/crds/bases/external-secrets.io_externalsecrets.yaml"},
 		},
 	}, nil
 }
@@ -179,6 +187,10 @@ func (s tools) key(module string) (string, error) {
 func (s tools) copyAssets(ctx context.Context, module, to string) error {
 	if len(s.assets) == 0 {
 		return nil
+	}
+	// Where a program was built of it, it is there already.
+	if _, err := goTool(ctx, module, "mod", "download", s.module); err != nil {
+		return fmt.Errorf("download %s: %w", s.module, err)
 	}
 	out, err := goTool(ctx, module, "list", "-m", "-f", "{{.Dir}}", s.module)
 	if err != nil {

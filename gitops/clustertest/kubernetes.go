@@ -150,7 +150,7 @@ func (c *Cluster) applyCRDs(ctx context.Context) error {
 		return fmt.Errorf("find the Gateway API: %w", err)
 	}
 	for _, dir := range []string{
-		c.binaries["argocd-crds"], c.binaries["rollouts-crds"], filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard"),
+		c.binaries["argocd-crds"], c.binaries["rollouts-crds"], filepath.Dir(c.binaries[secretsCRD]), filepath.Join(strings.TrimSpace(string(gateway)), "config", "crd", "standard"),
 	} {
 		if err := c.applyDir(ctx, dir, "CustomResourceDefinition"); err != nil {
 			return err

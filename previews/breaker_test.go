@@ -98,7 +98,7 @@ func TestBreakerProperty(t *testing.T) {
 			},
 			"told": func(rt *rapid.T) {
 				if len(present) == 0 {
-					rt.Skip()
+					rt.Skip() // another step is drawn: there is nothing to remove
 				}
 				if err := remove(false); err != nil {
 					rt.Fatal(err)

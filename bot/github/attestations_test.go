@@ -68,19 +68,7 @@ func TestAttestations(t *testing.T) {
 func TestAttestationsNotPermitted(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	key, err := testKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	permissions := githubtest.DefaultPermissions()
-	delete(permissions, "attestations")
-	narrow := w.server.AddApp(githubtest.AppOptions{Slug: "narrow", Key: &key.private.PublicKey, Permissions: permissions})
-	install := narrow.Install("acme", githubtest.InstallOptions{})
-	app, err := New(Options{APIURL: w.server.URL(), AppID: narrow.ID(), PrivateKey: key.pem, Now: w.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := app.Installation(install.ID())
+	client := w.without(t, "attestations")
 	if _, err := client.Attestations(t.Context(), w.ref(), attestedDigest); !errors.Is(err, bot.ErrNoAccess) || errors.Is(err, bot.ErrNotFound) {
 		t.Errorf("attestations: %v", err)
 	}

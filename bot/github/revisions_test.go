@@ -239,19 +239,7 @@ func TestStatuses(t *testing.T) {
 func TestStatusesNotPermitted(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	key, err := testKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	permissions := githubtest.DefaultPermissions()
-	delete(permissions, "statuses")
-	narrow := w.server.AddApp(githubtest.AppOptions{Slug: "narrow", Key: &key.private.PublicKey, Permissions: permissions})
-	install := narrow.Install("acme", githubtest.InstallOptions{})
-	app, err := New(Options{APIURL: w.server.URL(), AppID: narrow.ID(), PrivateKey: key.pem, Now: w.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, sha := app.Installation(install.ID()), w.web.Branch("main")
+	client, sha := w.without(t, "statuses"), w.web.Branch("main")
 	if _, err := client.Statuses(t.Context(), w.ref(), sha); !errors.Is(err, bot.ErrNoAccess) || errors.Is(err, bot.ErrNotFound) {
 		t.Errorf("statuses: %v", err)
 	}

@@ -122,6 +122,23 @@ func (w *world) ref() bot.RepositoryRef {
 	return bot.RepositoryRef{ID: w.web.ID(), Owner: "acme", Name: "web", Private: true}
 }
 
+// without returns the client of an App like ours that was not given a permission.
+func (w *world) without(t *testing.T, permission string) *Client {
+	t.Helper()
+	key, err := testKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	permissions := githubtest.DefaultPermissions()
+	delete(permissions, permission)
+	narrow := w.server.AddApp(githubtest.AppOptions{Slug: "narrow", Key: &key.private.PublicKey, Permissions: permissions})
+	app, err := New(Options{APIURL: w.server.URL(), AppID: narrow.ID(), PrivateKey: key.pem, Now: w.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.Installation(narrow.Install("acme", githubtest.InstallOptions{}).ID())
+}
+
 // open opens a pull request from a branch of its own.
 func (w *world) open(t *testing.T, branch string) *githubtest.PullRequest {
 	t.Helper()

@@ -37,20 +37,8 @@ func TestMember(t *testing.T) {
 func TestMembersNotPermitted(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	key, err := testKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	permissions := githubtest.DefaultPermissions()
-	delete(permissions, "members")
-	narrow := w.server.AddApp(githubtest.AppOptions{Slug: "narrow", Key: &key.private.PublicKey, Permissions: permissions})
-	install := narrow.Install("acme", githubtest.InstallOptions{})
 	w.server.AddTeam("acme/web", "ann")
-	app, err := New(Options{APIURL: w.server.URL(), AppID: narrow.ID(), PrivateKey: key.pem, Now: w.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := app.Installation(install.ID()).Member(t.Context(), w.ref(), "web", "ann"); !errors.Is(err, bot.ErrNoAccess) || errors.Is(err, bot.ErrNotFound) || got {
+	if got, err := w.without(t, "members").Member(t.Context(), w.ref(), "web", "ann"); !errors.Is(err, bot.ErrNoAccess) || errors.Is(err, bot.ErrNotFound) || got {
 		t.Errorf("%v, %v", got, err)
 	}
 }

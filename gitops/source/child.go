@@ -57,12 +57,11 @@ func Child(in io.Reader, out, wrong io.Writer) int {
 // is one that it only tries to keep.
 func watchMemory() {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	for {
+	for range time.Tick(watched) {
 		metrics.Read(sample)
 		if sample[0].Value.Uint64()+sample[1].Value.Uint64() > maxMemory {
 			os.Exit(exitMemory)
 		}
-		time.Sleep(watched)
 	}
 }
 

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"strconv"
@@ -223,23 +224,35 @@ func (d *decoder) decodeMap(field string, n *yaml.Node, v reflect.Value) {
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))
-	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		if !d.usableKey(field, key, seen) {
-			continue
-		}
-		child := join(field, key.Value)
-		d.places[child] = place{key, value}
-		if _, p := readString(key); p != nil {
-			p.msg = "wrong type for a name in " + where(field) + ": " + p.msg
-			d.fail(child, key, *p)
-			continue
-		}
-		item := reflect.New(v.Type().Elem()).Elem()
+	for name, value := range d.named(field, n) {
+		child, item := join(field, name), reflect.New(v.Type().Elem()).Elem()
 		d.decode(child, value, item, keywords{})
 		if !d.bad[child] {
-			v.SetMapIndex(reflect.ValueOf(key.Value), item)
+			v.SetMapIndex(reflect.ValueOf(name), item)
+		}
+	}
+}
+
+// named yields the entries of a mapping whose names are good, notes where each stands, and
+// fails the others.
+func (d *decoder) named(field string, n *yaml.Node) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		seen := map[string]int{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], n.Content[i+1]
+			if !d.usableKey(field, key, seen) {
+				continue
+			}
+			child := join(field, key.Value)
+			d.places[child] = place{key, value}
+			if _, p := readString(key); p != nil {
+				p.msg = "wrong type for a name in " + where(field) + ": " + p.msg
+				d.fail(child, key, *p)
+				continue
+			}
+			if !yield(key.Value, value) {
+				return
+			}
 		}
 	}
 }

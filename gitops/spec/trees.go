@@ -86,20 +86,9 @@ func (d *decoder) tree(field string, n *yaml.Node) any {
 }
 
 func (d *decoder) treeOfMap(field string, n *yaml.Node) any {
-	out, seen := map[string]any{}, map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		if !d.usableKey(field, key, seen) {
-			continue
-		}
-		child := join(field, key.Value)
-		d.places[child] = place{key, value}
-		if _, p := readString(key); p != nil {
-			p.msg = "wrong type for a name in " + where(field) + ": " + p.msg
-			d.fail(child, key, *p)
-			continue
-		}
-		out[key.Value] = d.tree(child, value)
+	out := map[string]any{}
+	for name, value := range d.named(field, n) {
+		out[name] = d.tree(join(field, name), value)
 	}
 	return out
 }

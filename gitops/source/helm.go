@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -13,10 +14,15 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/releaseutil"
 	"sigs.k8s.io/yaml"
 
 	"github.com/idp-bot/idp/gitops/spec"
 )
+
+// KubernetesVersion is the version that a chart is told to be rendered for: no cluster is
+// asked, and the library's own default is one of 2020, at which charts write APIs that are gone.
+const KubernetesVersion = "v1.34.0"
 
 // helmChart renders a Helm chart as "helm template" does, but for what needs a cluster or a
 // network. A chart's schema of its values is not asked: it may refer to other hosts.
@@ -33,7 +39,11 @@ func helmChart(req Request) (Result, error) {
 		return Result{}, fmt.Errorf("the chart's dependencies: %w", err)
 	}
 	options := chartutil.ReleaseOptions{Name: req.Release, Namespace: req.Namespace, Revision: 1, IsInstall: true}
-	given, err := chartutil.ToRenderValuesWithSchemaValidation(loaded, values, options, chartutil.DefaultCapabilities.Copy(), true)
+	able, err := capabilities(loaded)
+	if err != nil {
+		return Result{}, err
+	}
+	given, err := chartutil.ToRenderValuesWithSchemaValidation(loaded, values, options, able, true)
 	if err != nil {
 		return Result{}, fmt.Errorf("the chart's values: %w", err)
 	}
@@ -46,7 +56,7 @@ func helmChart(req Request) (Result, error) {
 	}
 	out := Result{Notes: notes(loaded)}
 	for _, crd := range loaded.CRDObjects() {
-		out.Documents = append(out.Documents, documents(string(crd.File.Data))...)
+		out.Documents = append(out.Documents, split(string(crd.File.Data))...)
 	}
 	names := make([]string, 0, len(rendered))
 	for name := range rendered {
@@ -56,9 +66,36 @@ func helmChart(req Request) (Result, error) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		out.Documents = append(out.Documents, documents(rendered[name])...)
+		out.Documents = append(out.Documents, split(rendered[name])...)
 	}
 	return out, nil
+}
+
+// split splits a stream as Helm does, to which "---" ends a document whatever comes after it:
+// where a template trims the end of the line, that is the next object.
+func split(text string) []string {
+	parts := releaseutil.SplitManifests(text)
+	keys := slices.Collect(maps.Keys(parts))
+	sort.Sort(releaseutil.BySplitManifestsOrder(keys))
+	out := make([]string, len(keys))
+	for i, key := range keys {
+		out[i] = parts[key]
+	}
+	return out
+}
+
+// capabilities are what a chart may ask of the cluster, which has to be one that it is for.
+func capabilities(loaded *chart.Chart) (*chartutil.Capabilities, error) {
+	version, err := chartutil.ParseKubeVersion(KubernetesVersion)
+	if err != nil {
+		return nil, fmt.Errorf("the version of Kubernetes: %w", err)
+	}
+	if wanted := loaded.Metadata.KubeVersion; wanted != "" && !chartutil.IsCompatibleRange(wanted, version.String()) {
+		return nil, fmt.Errorf("the chart is for Kubernetes %s, and rendered for %s", wanted, version)
+	}
+	able := chartutil.DefaultCapabilities.Copy()
+	able.KubeVersion = *version
+	return able, nil
 }
 
 // load reads the chart from memory, and holds it to dependencies that are vendored.

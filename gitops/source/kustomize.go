@@ -19,13 +19,18 @@ func overlay(req Request) (Result, error) {
 		return Result{}, err
 	}
 	disk := filesys.MakeFsInMemory()
+	var unnamed string
 	for _, name := range sorted(req.Files) {
-		if err := disk.WriteFile("/"+name, req.Files[name]); err != nil {
-			return Result{}, fmt.Errorf("%s: %w", name, err)
+		// Its memory takes no name with a space or a plus, which most likely nothing asks for.
+		if err := disk.WriteFile("/"+name, req.Files[name]); err != nil && unnamed == "" {
+			unnamed = name
 		}
 	}
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(disk, "/"+req.Source.Path)
-	if err != nil {
+	switch {
+	case err != nil && unnamed != "":
+		return Result{}, fmt.Errorf("%w (files such as %s are not there for Kustomize: a path is made of letters, digits, dots, dashes, colons and underscores)", err, oneLine(unnamed))
+	case err != nil:
 		return Result{}, err
 	}
 	text, err := built.AsYaml()
@@ -41,8 +46,9 @@ func overlay(req Request) (Result, error) {
 // kustomizations are the names that the file of a folder may have.
 var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
-// refusedFields are those of a kustomization that run something.
-var refusedFields = []string{"generators", "transformers", "validators", "helmCharts", "helmChartInflationGenerator", "helmGlobals"}
+// refusedFields are those of a kustomization that run something. Of transformers, Kustomize's
+// own are let through.
+var refusedFields = []string{"generators", "validators", "helmCharts", "helmChartInflationGenerator", "helmGlobals"}
 
 // namingFields hold names of files; what stands in them must not be an address.
 var namingFields = []string{
@@ -82,8 +88,11 @@ func (v *visit) folder(dir string) error {
 	}
 	for _, field := range refusedFields {
 		if doc[field] != nil {
-			return fmt.Errorf("%s: %s is refused: generators, transformers, validators and charts within an overlay are programs, and none is run", file, field)
+			return fmt.Errorf("%s: %s is refused: generators, validators and charts within an overlay are programs, and none is run", file, field)
 		}
+	}
+	if err := v.transformers(dir, file, doc["transformers"]); err != nil {
+		return err
 	}
 	for _, field := range namingFields {
 		if found := addressIn(doc[field], field == "resources" || field == "bases" || field == "components"); found != "" {
@@ -91,6 +100,57 @@ func (v *visit) folder(dir string) error {
 		}
 	}
 	return v.bases(dir, file, doc)
+}
+
+// ownTransformers are those that are part of Kustomize and only change what they are given.
+var ownTransformers = []string{
+	"AnnotationsTransformer", "ImageTagTransformer", "LabelTransformer", "NamespaceTransformer", "PatchJson6902Transformer", "PatchStrategicMergeTransformer",
+	"PatchTransformer", "PrefixSuffixTransformer", "PrefixTransformer", "ReplacementTransformer", "ReplicaCountTransformer", "SuffixTransformer", "ValueAddTransformer",
+}
+
+// transformers holds the transformers of a kustomization to files of Kustomize's own.
+func (v *visit) transformers(dir, file string, field any) error {
+	if field == nil {
+		return nil
+	}
+	list, ok := field.([]any)
+	if !ok {
+		return fmt.Errorf("%s: transformers is no list", file)
+	}
+	for _, one := range list {
+		name, _ := one.(string)
+		content, ok := v.files[path.Join(dir, name)]
+		if !ok {
+			return fmt.Errorf("%s: transformer %s is refused: it is no file of the repository", file, oneLine(fmt.Sprint(one)))
+		}
+		for _, text := range documents(string(content)) {
+			if err := own(text); err != nil {
+				return fmt.Errorf("%s: transformer %s is refused: %w", file, oneLine(name), err)
+			}
+		}
+	}
+	return nil
+}
+
+// own refuses a transformer that is not part of Kustomize, and one that fetches.
+func own(text string) error {
+	var t map[string]any
+	if err := yaml.Unmarshal([]byte(text), &t); err != nil {
+		return err
+	}
+	if t == nil {
+		return nil
+	}
+	version, _ := t["apiVersion"].(string)
+	kind, _ := t["kind"].(string)
+	metadata, _ := t["metadata"].(map[string]any)
+	if version != "builtin" || !slices.Contains(ownTransformers, kind) || metadata["annotations"] != nil {
+		return fmt.Errorf("%s is not one of Kustomize's own, and programs are not run", oneLine(version+" "+kind))
+	}
+	if found := addressIn(t, false); found != "" {
+		return fmt.Errorf("nothing is fetched: copy %s into the repository", oneLine(found))
+	}
+	return nil
 }
 
 func (v *visit) kustomization(dir string) (file string, content []byte) {

@@ -187,13 +187,15 @@ func TestRender(t *testing.T) {
 		"deploy/charts/store/templates/store.yaml": []byte("store: {{ .Release.Name }}\n"),
 		"deploy/templates/NOTES.txt":               []byte("notes"),
 		"deploy/templates/_helpers.tpl":            []byte(`{{ define "name" }}{{ .Release.Name }}-{{ .Chart.Name }}{{ end }}`),
-		"deploy/templates/a.yaml":                  []byte("name: {{ include \"name\" . }}\n---\nsays: {{ .Values.greeting }} {{ .Values.size }} {{ .Values.on }} {{ kindOf .Values.on }}\n"),
+		"deploy/templates/a.yaml":                  []byte("name: {{ include \"name\" . }}\n---\n{{- if semverCompare \">=1.25-0\" .Capabilities.KubeVersion.Version }}says: {{ .Values.greeting }} {{ .Values.size }} {{ .Values.on }} {{ kindOf .Values.on }}{{ end }}\n"),
 		"preview.yaml":                             []byte("greeting: of a file\nsize: 2\n"),
 	}
 	overlay := map[string][]byte{
 		"base/kustomization.yaml":    []byte("resources: [x.yaml]\n"),
 		"base/x.yaml":                []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: b}\n"),
-		"overlay/kustomization.yaml": []byte("resources: [../base]\nnamePrefix: pre-\n"),
+		"overlay/kustomization.yaml": []byte("resources: [../base]\nnamePrefix: pre-\ntransformers: [labels.yaml]\n"),
+		"overlay/labels.yaml":        []byte("apiVersion: builtin\nkind: LabelTransformer\nmetadata: {name: l}\nlabels: {env: dev}\nfieldSpecs: [{path: metadata/labels, create: true}]\n"),
+		"overlay/a screenshot+.png":  []byte("nobody asks for it"),
 	}
 	for name, c := range map[string]struct {
 		source spec.Source
@@ -209,7 +211,7 @@ func TestRender(t *testing.T) {
 		},
 		"kustomize": {
 			spec.Source{Kind: spec.Kustomize, Path: "overlay"}, overlay,
-			[]string{"apiVersion: v1\ndata:\n  a: b\nkind: ConfigMap\nmetadata:\n  name: pre-x"},
+			[]string{"apiVersion: v1\ndata:\n  a: b\nkind: ConfigMap\nmetadata:\n  labels:\n    env: dev\n  name: pre-x"},
 		},
 		"manifests": {spec.Source{Kind: spec.Manifests}, map[string][]byte{"b.yml": []byte("b: 1\n"), "a/a.yaml": []byte("---\na: 1\n--- # more\na: 2\n"), "c.txt": []byte("no")}, []string{"a: 1", "# more\na: 2", "b: 1"}},
 	} {
@@ -233,7 +235,12 @@ func TestRender(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	r := renderer(t)
-	chart := map[string][]byte{"c/Chart.yaml": []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n"), "c/templates/a.yaml": []byte("{{ fail \"no database\" }}\n")}
+	chart := map[string][]byte{
+		"c/Chart.yaml": []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n"), "c/templates/a.yaml": []byte("{{ fail \"no database\" }}\n"),
+		"new/Chart.yaml":       []byte("apiVersion: v2\nname: new\nversion: 1.0.0\nkubeVersion: '>= 1.99'\n"),
+		"o/kustomization.yaml": []byte("resources: ['my file.yaml']\n"),
+		"o/my file.yaml":       []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"),
+	}
 	for name, c := range map[string]struct {
 		source spec.Source
 		want   string
@@ -243,6 +250,8 @@ func TestMistakes(t *testing.T) {
 		"a chart's word": {spec.Source{Kind: spec.Helm, Path: "c"}, "no database"},
 		"no overlay":     {spec.Source{Kind: spec.Kustomize, Path: "c"}, "no kustomization.yaml in c"},
 		"no manifests":   {spec.Source{Kind: spec.Manifests, Path: "c/x"}, "no manifest below c/x"},
+		"a newer chart":  {spec.Source{Kind: spec.Helm, Path: "new"}, "the chart is for Kubernetes >= 1.99, and rendered for v1.34.0"},
+		"a space":        {spec.Source{Kind: spec.Kustomize, Path: "o"}, "files such as o/my file.yaml are not there for Kustomize"},
 		"a value in two": {spec.Source{Kind: spec.Helm, Path: "c", Values: []spec.Value{{Key: "a", Text: "1"}, {Key: "a.b", Text: "2"}}}, "a is no table"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,6 +28,9 @@ func approve(r *run) answer {
 	if len(answers) == 0 && r.PR.Fork {
 		return r.approveFork(sha)
 	}
+	if len(answers) == 0 && sourceOf(r.Spec) != nil {
+		return r.approveSource(sha)
+	}
 	if len(answers) == 0 {
 		return sorry("nothing waits for it", "Nothing of "+report.Code(shortSHA(sha))+" waits for an approval here.")
 	}

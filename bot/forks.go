@@ -100,23 +100,31 @@ func (d *deciding) invalidBase() wish {
 	}
 }
 
-// approveFork lets the head of a fork's pull request run.
-func (r *run) approveFork(sha string) answer {
-	shown := report.Code(shortSHA(sha))
+// approvable says why the head of a pull request cannot be approved by this actor.
+func (r *run) approvable(sha string) (answer, bool) {
 	switch {
 	case r.PR.Open && sha != r.PR.HeadSHA:
 		return sorry("it is not the newest commit", fmt.Sprintf("The newest commit of this pull request is %s and not %s, so nothing was approved. Look at what it changes before approving that one.",
-			report.Code(shortSHA(r.PR.HeadSHA)), shown))
+			report.Code(shortSHA(r.PR.HeadSHA)), report.Code(shortSHA(sha)))), false
 	case r.event.Actor.ID == r.PR.Author.ID:
-		return sorry("it is one's own", fmt.Sprintf("%s, this pull request is yours; somebody else with write permission has to approve its code.", mention(r.event.Actor)))
+		return sorry("it is one's own", fmt.Sprintf("%s, this pull request is yours; somebody else with write permission has to approve its code.", mention(r.event.Actor))), false
 	}
 	if v := r.authorize(r.command.Name, ruleOf(r.Platform.Previews, r.command), r.PR.Author.ID); !v.Allowed {
-		return refused(r.event.Actor, r.command.Name, v)
+		return refused(r.event.Actor, r.command.Name, v), false
 	}
 	if w, decided := first(r.deciding, forbidding); decided {
 		a, _ := r.mayHave(w)
 		r.because("%s", w.why)
-		return a
+		return a, false
+	}
+	return answer{}, true
+}
+
+// approveFork lets the head of a fork's pull request run.
+func (r *run) approveFork(sha string) answer {
+	shown := report.Code(shortSHA(sha))
+	if refusal, ok := r.approvable(sha); !ok {
+		return refusal
 	}
 	if r.theirs.Found && r.theirs.Spec == nil {
 		return sorry("the spec has errors", fmt.Sprintf("%s at %s has %s, which its author has to mend. Nothing was approved. %s lists them.",

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -8,7 +9,8 @@ import (
 // A chart is a program, and whoever can change what is rendered can change what runs. So a
 // preview's source is the base branch's, chart and all; of the head's count the values that
 // the base branch's spec lists as overridable, and nothing of a fork's (spec.SourceFrom). A
-// head without a source is rendered by idp, as any other.
+// head without a source is rendered by idp, as any other. The head's own counts at a commit
+// that somebody else with write permission approved by its full SHA; never a fork's.
 
 // sourceOf is the source that a spec names, nil for none.
 func sourceOf(at SpecAt) *spec.Source {
@@ -26,6 +28,9 @@ func (d *deciding) source() *previews.Source {
 	} else if head == nil {
 		return nil
 	}
+	if d.env != nil && d.env.Source != nil && head != nil && d.env.Source.Approved.SHA == d.PR.HeadSHA {
+		return &previews.Source{Base: d.PR.HeadSHA, Branch: d.PR.HeadRef, From: *head, Approved: d.env.Source.Approved}
+	}
 	if base == nil {
 		if head == nil {
 			return nil
@@ -41,10 +46,36 @@ func (d *deciding) sourced() {
 	d.env.Source = d.source()
 	switch s := d.env.Source; {
 	case s == nil:
+	case s.Own():
+		d.because("rendered from the head's own %s source in %q, which %s approved", s.From.Kind, s.From.Path, s.Approved.By)
 	case s.Base == "":
 		d.because("the head names a source and %s does not: idp renders by itself", s.Branch)
 	default:
 		d.because("rendered from the %s source in %q at %s of %s, with %d values of the head's; %d keys are not taken",
 			s.From.Kind, s.From.Path, shortSHA(s.Base), s.Branch, len(s.Taken), len(s.Left))
 	}
+}
+
+// approveSource lets the head's own chart, overlay or manifests count, at one commit.
+func (r *run) approveSource(sha string) answer {
+	if refusal, ok := r.approvable(sha); !ok {
+		return refusal
+	}
+	if w := r.guarded(wish{wanted: true, why: "its own source is approved"}); !w.wanted {
+		a, _ := r.mayHave(w)
+		return a
+	}
+	env := r.row()
+	if env.Source.Own() && env.Source.Approved.SHA == sha {
+		return said("it is approved already", report.Code(shortSHA(sha))+" is approved already, by "+report.Code(env.Source.Approved.By)+".\n\n"+r.describe())
+	}
+	if own := r.wish(); !own.wanted {
+		// As with a command that asks for a preview: whoever approves it wants to see it.
+		env.AskedBy = r.event.Actor.Login
+	}
+	env.Source = &previews.Source{Approved: previews.Approval{SHA: sha, Into: r.PR.BaseRef, By: r.event.Actor.Login, ByID: r.event.Actor.ID, At: r.Now}}
+	if !r.bring() {
+		env.Remake(*r.source(), r.Now)
+	}
+	return said("approved the "+string(env.Source.From.Kind)+" source of "+shortSHA(sha), r.roomMade())
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -36,6 +37,54 @@ func TestSource(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestApproveSource lets the head's own source count at one commit, by somebody else's word.
+func TestApproveSource(t *testing.T) {
+	t.Parallel()
+	const chart = service + "preview: {source: {helm: {path: chart, values: {a: 1}}}}\n"
+	const own = service + "preview: {source: {helm: {path: mine, values: {a: 2}}}}\n"
+	decide := func(s Snapshot, by int64, sha string) Decision {
+		event := commentEvent("/idp approve " + sha)
+		event.Actor.ID = by
+		return Decide(s, event)
+	}
+	s := open(t)
+	s.Base, s.Spec, s.PR.Author.ID, s.Permission = validSpec(t, chart), validSpec(t, own), 7, "write"
+	s.Environment = Decide(s, pullRequestEvent("opened")).Environment
+	before := *s.Environment
+	for name, c := range map[string]struct {
+		by   int64
+		sha  string
+		perm string
+	}{
+		"by its author":           {7, s.PR.HeadSHA, "write"},
+		"of another commit":       {8, anotherSHA, "write"},
+		"of an abbreviated one":   {8, s.PR.HeadSHA[:12], "write"},
+		"without the permission":  {8, s.PR.HeadSHA, "read"},
+		"by the author, as admin": {7, s.PR.HeadSHA, "admin"},
+	} {
+		asked := s
+		asked.Permission = access.Permission(c.perm)
+		if got := decide(asked, c.by, c.sha).Environment; got != nil && got.Source.Own() {
+			t.Errorf("%s: approved", name)
+		}
+	}
+	got := decide(s, 8, s.PR.HeadSHA).Environment
+	if got == nil || !got.Source.Own() || describeSource(got.Source) != fmt.Sprintf("helm mine [{a 2}] at %.7s of %s", s.PR.HeadSHA, s.PR.HeadRef) {
+		t.Fatalf("approved: %+v", got)
+	}
+	if got.Generation != before.Generation+1 || got.SHA != before.SHA || !got.Cleared(got.SHA) || got.Cleared(anotherSHA) {
+		t.Errorf("generation %d of %s: expected %d of the same commit, and only that cleared", got.Generation, got.SHA, before.Generation+1)
+	}
+	s.Environment = got
+	if again := decide(s, 8, s.PR.HeadSHA).Environment; again != nil && again.Generation != got.Generation {
+		t.Errorf("approved twice: %+v", again)
+	}
+	s.PR.HeadSHA = anotherSHA
+	if pushed := Decide(s, pullRequestEvent("synchronize")).Environment; pushed == nil || describeSource(pushed.Source) != "helm chart [{a 1}] at 9f8e7d6 of main" {
+		t.Errorf("after a push: %+v", pushed)
 	}
 }
 

@@ -343,7 +343,7 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 		row := b.rows[done.Key]
 		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, Watched: c.Watched, At: now}
 		if row.Wanted == Present {
-			a.SHA, a.Diff = row.SHA, c.diff(ctx, row, done)
+			a.SHA, a.Base, a.Diff = row.SHA, row.Source.base(), c.diff(ctx, row, done)
 			if c.Latency != nil && row.AppliedSHA != row.SHA {
 				c.Latency.Observe(now.Sub(row.AskedAt).Seconds())
 			}
@@ -371,9 +371,10 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 }
 
 // diff returns what a commit changed in an environment's manifests since the
-// commit before of that environment, if that was of another revision. A deployment stands without its diff.
+// commit before of that environment, if that was of another revision or made of another
+// source. A deployment stands without its diff.
 func (c *Committer) diff(ctx context.Context, row Environment, done repo.Applied) string {
-	if row.AppliedSHA == row.SHA {
+	if row.AppliedSHA == row.SHA && row.AppliedBase == row.Source.base() {
 		return ""
 	}
 	diff, err := c.Git.Diff(ctx, row.AppliedCommit, done.Commit, row.Ref.ManifestsDir(), maxDiff)

@@ -124,9 +124,11 @@ type Environment struct {
 	// until Commit tells what became of them, the folder may have any of them.
 	AppliedGeneration         int64
 	AppliedSHA, AppliedCommit string
-	AppliedAt                 time.Time
-	Tree                      string
-	Intents                   []string
+	// AppliedBase is the commit that the source of AppliedCommit was read at, "" for none.
+	AppliedBase string `json:",omitempty"`
+	AppliedAt   time.Time
+	Tree        string
+	Intents     []string
 	// Diff is the manifest diff of AppliedCommit, already cut to fit a check run.
 	Diff string
 

@@ -41,10 +41,14 @@ func (e *Environment) Clear(a Approval) {
 }
 
 // Cleared says that a revision may be committed, as far as approvals go: of a fork's code
-// that is the approved commit and no other.
+// that is the approved commit and no other, and so it is of what is rendered from a pull
+// request's own chart.
 func (e *Environment) Cleared(sha string) bool {
+	if e.Source.Own() && e.Source.Approved.SHA != sha {
+		return false
+	}
 	return e.Fork == nil || sha != "" && e.Fork.Approved.SHA == sha
 }
 
 // errUncleared refuses to commit what is not cleared.
-var errUncleared = fault.New(fault.Denied, "this commit of a fork is not the one that was approved", "Somebody with write permission has to approve it.")
+var errUncleared = fault.New(fault.Denied, "this commit is not the one that was approved", "Somebody with write permission has to approve it.")

@@ -30,7 +30,7 @@ func TestCommitterRechecksApprovals(t *testing.T) {
 	w.settle()
 	w.wantDeployed(map[string]string{"repo-1/pr-3": firstSHA(8), "repo-1/pr-4": firstSHA(4)})
 	for _, id := range []int64{never, other} {
-		if e := w.row(id); e.State() != previews.StateFailed || e.Problem == nil || e.Problem.Message != "this commit of a fork is not the one that was approved" {
+		if e := w.row(id); e.State() != previews.StateFailed || e.Problem == nil || e.Problem.Message != "this commit is not the one that was approved" {
 			t.Errorf("%s: %s, %+v", e.Ref, e.State(), e.Problem)
 		}
 	}

@@ -2,6 +2,7 @@ package previews
 
 import (
 	"errors"
+	"time"
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/spec"
@@ -11,7 +12,8 @@ import (
 // chart, an overlay or manifests, as the base branch has them.
 type Source struct {
 	// Base is the commit of the base branch that it is read at, Branch that branch; Base is
-	// "" where the base branch names no source, so that idp renders by itself.
+	// "" where the base branch names no source, so that idp renders by itself. Where somebody
+	// approved the pull request's own, they are its commit and its branch.
 	Base   string `json:"base,omitempty"`
 	Branch string `json:"branch"`
 	// From is the base branch's source with the values that are the pull request's.
@@ -20,6 +22,8 @@ type Source struct {
 	// taken.
 	Taken []string       `json:"taken,omitempty"`
 	Left  []spec.Untaken `json:"left,omitempty"`
+	// Approved is the commit whose own source counts; its zero value is none.
+	Approved Approval `json:"approved,omitzero"`
 	// Notes are what was dropped or changed of what it rendered to when it was committed
 	// last, a sentence each without its full stop. They are a chart's words, and not to be
 	// trusted.
@@ -28,6 +32,27 @@ type Source struct {
 
 // Sourced says that the objects of the services come from a source.
 func (e *Environment) Sourced() bool { return e.Source != nil && e.Source.Base != "" }
+
+// Own says that it is the pull request's own, which somebody approved at that commit.
+func (s *Source) Own() bool { return s != nil && s.Base != "" && s.Base == s.Approved.SHA }
+
+// base is the commit that the source is read at, "" for idp.
+func (s *Source) base() string {
+	if s == nil {
+		return ""
+	}
+	return s.Base
+}
+
+// Remake asks for the wanted revision again, made of another source.
+func (e *Environment) Remake(s Source, now time.Time) {
+	e.Source = &s
+	if e.Retry(now) {
+		return // it was given up as it was
+	}
+	e.renew(now)
+	e.WantedAt = now
+}
 
 // Rendered is what an environment is rendered to.
 type Rendered struct {

@@ -223,6 +223,8 @@ func (e *Environment) written() bool {
 type Applied struct {
 	Generation  int64
 	SHA, Commit string
+	// Base is the commit that its source was read at, "" for none.
+	Base string
 	// Tree is the folder's tree id in the commit, "" when it was removed.
 	Tree, Diff string
 	// Watched says that Argo CD will be asked what becomes of it.
@@ -233,7 +235,7 @@ type Applied struct {
 // Commit records what was pushed. The row may have moved on meanwhile; then it
 // stays in need of another commit.
 func (e *Environment) Commit(a Applied) {
-	if a.SHA != e.AppliedSHA {
+	if a.SHA != e.AppliedSHA || a.Base != e.AppliedBase {
 		// Where only the expiry moved, what people want to see is still when and how
 		// the revision came.
 		e.Diff, e.AppliedAt, e.Observed = a.Diff, a.At, nil
@@ -249,7 +251,7 @@ func (e *Environment) Commit(a Applied) {
 	if e.Problem != nil && e.Problem.Kind == ProblemPush && e.Blocked != e.Generation {
 		e.Problem = nil // it went on by itself
 	}
-	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit = a.Generation, a.SHA, a.Commit
+	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit, e.AppliedBase = a.Generation, a.SHA, a.Commit, a.Base
 	e.Tree, e.Intents, e.Overwrite = a.Tree, nil, false
 	if e.State() == StateCommitted {
 		e.conclude(a.At) // nobody watches it further

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/idp-bot/idp/previews"
 )
@@ -14,11 +15,15 @@ func sourced(e *previews.Environment) string {
 		return ""
 	}
 	if !e.Sourced() {
-		return fmt.Sprintf("Rendered by idp: %s is not on %s yet, and counts once it is.", Code("preview.source"), Code(s.Branch))
+		return fmt.Sprintf("Rendered by idp: %s is not on %s yet, and counts once it is.", Code("preview.source"), Code(s.Branch)) + toHaveOwn(e)
 	}
 	in := "the repository's root"
 	if s.From.Path != "" {
 		in = Code(s.From.Path)
+	}
+	if s.Own() {
+		return fmt.Sprintf("Rendered from this pull request: its own %s in %s at %s, which %s approved.",
+			strings.TrimPrefix(kinds[string(s.From.Kind)], "the "), in, Code(short(s.Base)), Code(s.Approved.By))
 	}
 	text := fmt.Sprintf("Rendered from the base: %s in %s at %s of %s, whatever this pull request changes there.",
 		kinds[string(s.From.Kind)], in, Code(short(s.Base)), Code(s.Branch))
@@ -26,7 +31,7 @@ func sourced(e *previews.Environment) string {
 		text += " Taken from the pull request: " + keys(codes(s.Taken)) + "."
 	}
 	if len(s.Left) == 0 {
-		return text
+		return text + toHaveOwn(e)
 	}
 	left := make([]string, len(s.Left))
 	for i, one := range s.Left {
@@ -35,7 +40,15 @@ func sourced(e *previews.Environment) string {
 			left[i] += " (" + Text(one.Why) + ")"
 		}
 	}
-	return text + " Not taken: " + keys(left) + "."
+	return text + " Not taken: " + keys(left) + "." + toHaveOwn(e)
+}
+
+// toHaveOwn says how the pull request's own source comes to count; a fork's never does.
+func toHaveOwn(e *previews.Environment) string {
+	if e.Fork != nil {
+		return ""
+	}
+	return fmt.Sprintf(" To have its own, somebody else with write permission looks at it and comments %s.", Code("/idp approve "+e.HeadSHA))
 }
 
 // kinds are what people call the kinds of source.

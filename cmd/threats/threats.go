@@ -62,8 +62,8 @@ var threats = []threat{
 	{"privilege or secrets in manifests", "only kinds that are listed, in the environment's own namespace, without privilege", []proof{
 		{"gitops/render", "TestEveryRendering"}, {"gitops/argocd", "TestEveryKindIsAllowed"},
 	}},
-	{"a chart or overlay as attacker", "it comes from the base branch, is rendered without files, network or programs, and what it renders to is filtered", []proof{
-		{"gitops/source", "TestHostile"}, {"gitops/source", "TestNothingGetsOut"}, {"gitops/adopt", "FuzzObjects"}, {"gitops/adopt", "TestHostile"}, {"bot", "TestSource"}, {"bot/github", "TestUnpack"}, scenario("source-hostile"),
+	{"a chart or overlay as attacker", "it comes from the base branch, or from a commit that somebody else approved, is rendered without files, network or programs, and what it renders to is filtered", []proof{
+		{"gitops/source", "TestHostile"}, {"gitops/source", "TestNothingGetsOut"}, {"gitops/adopt", "FuzzObjects"}, {"gitops/adopt", "TestHostile"}, {"bot", "TestSource"}, {"bot", "TestApproveSource"}, {"bot/github", "TestUnpack"}, scenario("source-hostile"), scenario("source-approved"),
 	}},
 	{"template injection by names", "what users write is data in every template", []proof{
 		{"gitops/argocd", "FuzzNames"}, {"bot", "TestHostileBranches"}, {"webhooks", "TestTitlesAreNotRead"}, scenario("hostile-names"),

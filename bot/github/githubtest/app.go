@@ -25,6 +25,7 @@ type App struct {
 	created     time.Time
 
 	webhookURL, webhookSecret string
+	webhookForm, webhookLax   bool // as SetWebhookConfig has it
 	installs                  []*Installation
 	deliveries                []*delivery
 }
@@ -49,10 +50,12 @@ func DefaultPermissions() map[string]string {
 	return map[string]string{
 		"metadata": "read", "contents": "read", "issues": "read",
 		"pull_requests": "write", "checks": "write", "deployments": "write", "statuses": "read", "members": "read", "attestations": "read",
+		"actions": "read",
 	}
 }
 
-// DefaultEvents returns the events that idp's App subscribes to.
+// DefaultEvents returns the events that idp's App subscribes to, and "push", which comes
+// with most of them.
 func DefaultEvents() []string {
 	return []string{"check_run", "check_suite", "issue_comment", "pull_request", "push", "repository", "workflow_run"}
 }
@@ -104,6 +107,14 @@ func (a *App) SetWebhook(url, secret string) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	a.webhookURL, a.webhookSecret = url, secret
+}
+
+// SetWebhookConfig has the App's webhook send forms instead of JSON, or take any
+// certificate. What is sent stays JSON: only the settings tell.
+func (a *App) SetWebhookConfig(form, lax bool) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.webhookForm, a.webhookLax = form, lax
 }
 
 // SetWebhook sets the webhook of the first App registered.

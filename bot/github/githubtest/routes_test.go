@@ -42,6 +42,13 @@ func TestEveryRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	w.repo.Protect("release")
+	w.repo.AddRuleset(githubtest.Ruleset{Name: "reviewed", Branch: "main", Rules: []string{"pull_request", "deletion"}, Bypass: "never"})
+	var rules []struct {
+		ID int64 `json:"ruleset_id"`
+	}
+	w.do("GET", repo+"/rules/branches/main", token, "", 200).decode(&rules)
+
 	w.server.AddTeam("acme/web", "alice")
 	digest := "sha256:" + strings.Repeat("5", 64)
 	statement := `{"predicateType":"https://slsa.dev/provenance/v1","subject":[{"digest":{"sha256":"` + digest[7:] + `"}}]}`
@@ -56,6 +63,7 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/app", app, "", 200},
 		{"GET", "/app/installations", app, "", 200},
 		{"GET", "/app/installations/" + itoa(w.install.ID()), app, "", 200},
+		{"GET", "/app/hook/config", app, "", 200},
 		{"GET", "/app/hook/deliveries?per_page=2", app, "", 200},
 		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},
 		{"POST", "/app/hook/deliveries/" + itoa(deliveries[0].ID) + "/attempts", app, "", 202},
@@ -86,6 +94,9 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", repo + "/compare/main...heads/feature", token, "", 200},
 		{"GET", repo + "/contents/.idp/deploy.yaml?ref=" + sha, token, "", 200},
 		{"GET", repo + "/contents/src", token, "", 200},
+		{"GET", repo + "/rules/branches/main", token, "", 200},
+		{"GET", repo + "/rulesets/" + itoa(rules[0].ID), token, "", 200},
+		{"GET", repo + "/rulesets/1", token, "", 404},
 		{"GET", repo + "/tarball/" + sha, token, "", 302},
 		{"GET", repo + "/git/ref/heads/feature", token, "", 200},
 		{"GET", repo + "/pulls?state=all&head=acme:feature", token, "", 200},

@@ -31,6 +31,7 @@ const here = import.meta.dirname;
 // One line per operation in use: "METHOD path" as in GitHub's description.
 const operations = `
 GET    /app
+POST   /app-manifests/{code}/conversions
 GET    /app/hook/config
 GET    /app/hook/deliveries
 GET    /app/hook/deliveries/{delivery_id}

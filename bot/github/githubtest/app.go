@@ -75,6 +75,10 @@ func GenerateKey() (*rsa.PrivateKey, []byte, error) {
 func (s *Server) AddApp(opts AppOptions) *App {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.addApp(opts)
+}
+
+func (s *Server) addApp(opts AppOptions) *App {
 	if opts.Slug == "" {
 		opts.Slug = "idp"
 	}
@@ -89,7 +93,7 @@ func (s *Server) AddApp(opts AppOptions) *App {
 	}
 	a := &App{
 		s: s, id: s.nextID(), slug: opts.Slug, owner: s.owner(opts.Owner), bot: s.account(opts.Slug + "[bot]"), key: opts.Key,
-		permissions: maps.Clone(opts.Permissions), events: slices.Sorted(slices.Values(opts.Events)), created: s.now(),
+		permissions: maps.Clone(opts.Permissions), events: append([]string{}, slices.Sorted(slices.Values(opts.Events))...), created: s.now(),
 	}
 	s.apps = append(s.apps, a)
 	return a

@@ -55,6 +55,7 @@ func organisation(permission string) need {
 // those whose last parameter may hold slashes.
 var routes = []route{
 	{"GET", "/app", appOnly, getApp},
+	{"POST", "/app-manifests/{code}/conversions", anybody, convertManifest},
 	{"GET", "/app/hook/config", appOnly, getHookConfig},
 	{"GET", "/app/hook/deliveries", appOnly, listDeliveries},
 	{"GET", "/app/hook/deliveries/{delivery_id}", appOnly, getDelivery},

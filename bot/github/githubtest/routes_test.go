@@ -3,6 +3,7 @@ package githubtest_test
 import (
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -63,6 +64,8 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/app", app, "", 200},
 		{"GET", "/app/installations", app, "", 200},
 		{"GET", "/app/installations/" + itoa(w.install.ID()), app, "", 200},
+		{"POST", "/app-manifests/" + w.manifest() + "/conversions", "", "", 201},
+		{"POST", "/app-manifests/unknown/conversions", "", "", 404},
 		{"GET", "/app/hook/config", app, "", 200},
 		{"GET", "/app/hook/deliveries?per_page=2", app, "", 200},
 		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},
@@ -150,6 +153,22 @@ func TestEveryRoute(t *testing.T) {
 			t.Errorf("%s was never asked, so nothing holds it to the description", route)
 		}
 	}
+}
+
+// manifest has somebody confirm an App, and returns the code that the browser is sent back with.
+func (w *world) manifest() string {
+	w.t.Helper()
+	form := url.Values{"manifest": {`{"name":"My App","url":"https://example.com","redirect_url":"http://127.0.0.1:1/back","default_permissions":{"metadata":"read"},"default_events":[]}`}}
+	resp, err := noRedirects.PostForm(w.server.HTMLURL()+"/organizations/acme/settings/apps/new?state=s", form)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	back, err := resp.Location()
+	if err != nil || back.Query().Get("state") != "s" {
+		w.t.Fatalf("sent to %v (%v)", back, err)
+	}
+	return back.Query().Get("code")
 }
 
 // TestRoutesAreDistinct guards the table against a row that can never answer.

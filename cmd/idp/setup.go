@@ -211,13 +211,13 @@ func keepApp(app register.App, site register.Site, keyFile, secretFile string) e
 
 // printApp prints the configuration as data, and what is to be done for people.
 func (p *program) printApp(s appSetup, app register.App, site register.Site, keyFile, secretFile string) error {
-	var b strings.Builder
 	if s.writer {
 		fmt.Fprintf(p.stderr, "Registered %s, App %d. Its key is in %s.\n\nNext:\n  install it on the GitOps repository alone: %s\n"+
 			"  have its installation tokens, which last an hour, written to gitops_token_file: idp reads it at each push\n",
 			app.Slug, app.ID, keyFile, site.Install(app.Slug))
 		return nil
 	}
+	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\ngithub_app_id: %d\ngithub_private_key_file: %q\n", cmp.Or(app.Page, app.Slug), app.ID, keyFile)
 	if site.API != "https://api.github.com/" {
 		fmt.Fprintf(&b, "github_api_url: %q\n", site.API)

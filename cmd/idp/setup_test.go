@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"html"
 	"io"
 	"maps"
@@ -331,7 +330,7 @@ func TestSetupRefusals(t *testing.T) {
 				t.Errorf("ended with %d, want %d and %q:\n%s", status, c.status, c.said, out.String())
 			}
 			if strings.Contains(out.String(), "Open this") {
-				t.Errorf("it began:\n%s", fmt.Sprint(&out))
+				t.Errorf("it began:\n%s", out.String())
 			}
 		})
 	}

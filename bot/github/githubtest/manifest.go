@@ -53,12 +53,13 @@ func (s *Server) newApp(w http.ResponseWriter, r *http.Request) {
 	var m manifest
 	decoder := json.NewDecoder(strings.NewReader(r.PostFormValue("manifest")))
 	decoder.DisallowUnknownFields()
-	back, err := url.Parse("")
-	if err = decoder.Decode(&m); err == nil {
-		back, err = url.Parse(m.RedirectURL)
-	}
+	err := decoder.Decode(&m)
 	if err == nil {
 		err = m.check()
+	}
+	var back *url.URL
+	if err == nil {
+		back, err = url.Parse(m.RedirectURL)
 	}
 	if err != nil {
 		http.Error(w, "Invalid GitHub App configuration: "+err.Error(), http.StatusUnprocessableEntity)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/secret"
 	"github.com/idp-bot/idp/previews/store"
@@ -261,4 +262,17 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("decoded %+v", event)
 		}
 	})
+}
+
+// The App subscribes to every event that is decoded, but for those that arrive unasked.
+func TestSubscriptionsAreDecoded(t *testing.T) {
+	t.Parallel()
+	want := []string{"installation", "installation_repositories", "ping"}
+	for _, s := range github.Subscriptions() {
+		want = append(want, s.Name)
+	}
+	slices.Sort(want)
+	if got := slices.Sorted(maps.Keys(decoders)); !slices.Equal(got, want) {
+		t.Errorf("decoded are %v, and told is of %v", got, want)
+	}
 }

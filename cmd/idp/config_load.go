@@ -66,6 +66,20 @@ const (
 // file before defaults. Everything that is wrong with it comes back as one error
 // with the code fault.Invalid; warnings go to standard error.
 func (p *program) loadConfig(flags *configFlags, need completeness) (*Config, error) {
+	l := p.readConfig(flags, need)
+	for _, w := range l.warnings {
+		fmt.Fprintf(p.stderr, "%s %s\n", p.styled(p.stderr).bold("warning:"), w)
+	}
+	if len(l.problems) > 0 {
+		return nil, fault.Wrap(configError(l.problems), fault.Invalid, plural(len(l.problems), "mistake")+" in the configuration",
+			`"idp serve --help" describes every key`)
+	}
+	return l.config, nil
+}
+
+// readConfig reads and checks the configuration, and leaves what is wrong with it to
+// whoever asks.
+func (p *program) readConfig(flags *configFlags, need completeness) *loading {
 	l := &loading{program: p, config: &Config{}, settings: map[string]setting{}}
 	l.collect(flags)
 	for _, f := range configFields() {
@@ -77,14 +91,7 @@ func (p *program) loadConfig(flags *configFlags, need completeness) (*Config, er
 	}
 	l.derive()
 	l.check(need)
-	for _, w := range l.warnings {
-		fmt.Fprintf(p.stderr, "%s %s\n", p.styled(p.stderr).bold("warning:"), w)
-	}
-	if len(l.problems) > 0 {
-		return nil, fault.Wrap(configError(l.problems), fault.Invalid, plural(len(l.problems), "mistake")+" in the configuration",
-			`"idp serve --help" describes every key`)
-	}
-	return l.config, nil
+	return l
 }
 
 // loading is the state of one loadConfig.

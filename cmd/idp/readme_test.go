@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/bot/github"
 )
 
 const readme = "../../README.md"
@@ -35,7 +36,7 @@ func TestGeneratedReference(t *testing.T) {
 	text := string(old)
 	for name, part := range map[string]string{
 		"configuration": configReference(), "commands": commandReference(), "comment commands": bot.CommandTable(),
-		"exit statuses": exitReference(), "metrics": metricsReference(t, registered(t)),
+		"exit statuses": exitReference(), "permissions": github.PermissionTable(), "doctor": doctorPicture(t), "metrics": metricsReference(t, registered(t)),
 		"picture": picture(t), "canary": canaryPicture(t), "spec": specReference(t),
 	} {
 		if text, err = replaceGenerated(text, name, part); err != nil {

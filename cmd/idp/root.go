@@ -17,6 +17,8 @@ import (
 func commands() []func(*program) *cobra.Command {
 	return []func(*program) *cobra.Command{
 		newServe,
+		newSetup,
+		newDoctor,
 		newDemo,
 		newValidate,
 		newRender,

@@ -28,18 +28,21 @@ import (
 )
 
 func newGitHub(cfg *Config, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*github.App, error) {
-	key, err := os.ReadFile(cfg.GitHubPrivateKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the App's private key: %w", err)
-	}
 	pace := cfg.GitHubWritesPerMinute
 	if pace == 0 {
 		pace = -1 // no limit
 	}
-	return github.New(github.Options{
-		APIURL: cfg.GitHubAPIURL, AppID: cfg.GitHubAppID, PrivateKey: key, WritesPerMinute: pace,
-		Now: now, Log: log, Registerer: registry,
-	})
+	return githubApp(cfg, github.Options{WritesPerMinute: pace, Now: now, Log: log, Registerer: registry})
+}
+
+// githubApp is the App of the configuration.
+func githubApp(cfg *Config, o github.Options) (*github.App, error) {
+	key, err := os.ReadFile(cfg.GitHubPrivateKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the App's private key: %w", err)
+	}
+	o.APIURL, o.AppID, o.PrivateKey = cfg.GitHubAPIURL, cfg.GitHubAppID, key
+	return github.New(o)
 }
 
 func openGitOps(ctx context.Context, cfg *Config, app *github.App, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*repo.Repo, error) {

@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
@@ -99,9 +100,7 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 	if err := w.github.Start(); err != nil {
 		return w, err
 	}
-	permissions := githubtest.DefaultPermissions()
-	permissions["contents"] = "write" // the App writes the GitOps repository too
-	w.app = w.github.AddApp(githubtest.AppOptions{Key: &key.PublicKey, Permissions: permissions})
+	w.app = w.github.AddApp(registration(key))
 	w.github.AddOrganization("acme")
 	w.installation = w.app.Install("acme", githubtest.InstallOptions{})
 	w.github.AddRepository(gitopsRepository, githubtest.RepositoryOptions{Private: true})
@@ -115,6 +114,19 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 		return w, err
 	}
 	return w, w.configure(keyFile)
+}
+
+// registration is the App as the README has people register it, but that it writes the
+// GitOps repository, too.
+func registration(key *rsa.PrivateKey) githubtest.AppOptions {
+	o := githubtest.AppOptions{Key: &key.PublicKey, Permissions: map[string]string{}}
+	for _, p := range wantedPermissions(true) {
+		o.Permissions[p.Name] = p.Access
+	}
+	for _, s := range github.Subscriptions() {
+		o.Events = append(o.Events, s.Name)
+	}
+	return o
 }
 
 // startGit serves the GitOps repository, and what more there comes to be of its kind, to

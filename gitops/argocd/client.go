@@ -47,6 +47,8 @@ type Options struct {
 	Timeout time.Duration
 	// CA is a PEM bundle to trust instead of the system's; nil for the system's.
 	CA []byte
+	// Wrap, where set, goes around what sends requests.
+	Wrap func(http.RoundTripper) http.RoundTripper
 	// Registerer takes the metrics; nil for none.
 	Registerer prometheus.Registerer
 }
@@ -82,12 +84,16 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	var send http.RoundTripper = transport
+	if o.Wrap != nil {
+		send = o.Wrap(transport)
+	}
 	// A redirect would carry the token to wherever it points.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
 		root: root, token: o.Token, metrics: m,
-		http:      &http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: stay},
-		streaming: &http.Client{Transport: transport, CheckRedirect: stay},
+		http:      &http.Client{Transport: send, Timeout: o.Timeout, CheckRedirect: stay},
+		streaming: &http.Client{Transport: send, CheckRedirect: stay},
 	}, nil
 }
 

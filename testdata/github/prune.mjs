@@ -31,6 +31,8 @@ const here = import.meta.dirname;
 // One line per operation in use: "METHOD path" as in GitHub's description.
 const operations = `
 GET    /app
+POST   /app-manifests/{code}/conversions
+GET    /app/hook/config
 GET    /app/hook/deliveries
 GET    /app/hook/deliveries/{delivery_id}
 POST   /app/hook/deliveries/{delivery_id}/attempts
@@ -86,6 +88,8 @@ GET    /repos/{owner}/{repo}/pulls/{pull_number}
 PATCH  /repos/{owner}/{repo}/pulls/{pull_number}
 GET    /repos/{owner}/{repo}/pulls/{pull_number}/commits
 GET    /repos/{owner}/{repo}/pulls/{pull_number}/files
+GET    /repos/{owner}/{repo}/rules/branches/{branch}
+GET    /repos/{owner}/{repo}/rulesets/{ruleset_id}
 GET    /repos/{owner}/{repo}/tarball/{ref}
 `.trim().split("\n").map((line) => line.split(/\s+/));
 

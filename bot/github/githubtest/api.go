@@ -152,6 +152,7 @@ func (s *Server) encode(c *call, r reply) wire {
 		out.header[name] = values
 	}
 	out.header.Set("X-GitHub-Request-Id", fmt.Sprintf("%04X:%X", s.nextID(), c.s.now().Unix()))
+	out.header.Set("Date", c.s.now().Format(http.TimeFormat))
 	out.header.Set("X-GitHub-Media-Type", "github.v3; format=json")
 	if raw, ok := r.body.([]byte); ok {
 		out.body = raw

@@ -25,6 +25,7 @@ type App struct {
 	created     time.Time
 
 	webhookURL, webhookSecret string
+	webhookForm, webhookLax   bool // as SetWebhookConfig has it
 	installs                  []*Installation
 	deliveries                []*delivery
 }
@@ -49,10 +50,12 @@ func DefaultPermissions() map[string]string {
 	return map[string]string{
 		"metadata": "read", "contents": "read", "issues": "read",
 		"pull_requests": "write", "checks": "write", "deployments": "write", "statuses": "read", "members": "read", "attestations": "read",
+		"actions": "read",
 	}
 }
 
-// DefaultEvents returns the events that idp's App subscribes to.
+// DefaultEvents returns the events that idp's App subscribes to, and "push", which comes
+// with most of them.
 func DefaultEvents() []string {
 	return []string{"check_run", "check_suite", "issue_comment", "pull_request", "push", "repository", "workflow_run"}
 }
@@ -72,6 +75,10 @@ func GenerateKey() (*rsa.PrivateKey, []byte, error) {
 func (s *Server) AddApp(opts AppOptions) *App {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.addApp(opts)
+}
+
+func (s *Server) addApp(opts AppOptions) *App {
 	if opts.Slug == "" {
 		opts.Slug = "idp"
 	}
@@ -86,7 +93,7 @@ func (s *Server) AddApp(opts AppOptions) *App {
 	}
 	a := &App{
 		s: s, id: s.nextID(), slug: opts.Slug, owner: s.owner(opts.Owner), bot: s.account(opts.Slug + "[bot]"), key: opts.Key,
-		permissions: maps.Clone(opts.Permissions), events: slices.Sorted(slices.Values(opts.Events)), created: s.now(),
+		permissions: maps.Clone(opts.Permissions), events: append([]string{}, slices.Sorted(slices.Values(opts.Events))...), created: s.now(),
 	}
 	s.apps = append(s.apps, a)
 	return a
@@ -104,6 +111,14 @@ func (a *App) SetWebhook(url, secret string) {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	a.webhookURL, a.webhookSecret = url, secret
+}
+
+// SetWebhookConfig has the App's webhook send forms instead of JSON, or take any
+// certificate. What is sent stays JSON: only the settings tell.
+func (a *App) SetWebhookConfig(form, lax bool) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.webhookForm, a.webhookLax = form, lax
 }
 
 // SetWebhook sets the webhook of the first App registered.

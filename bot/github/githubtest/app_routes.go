@@ -11,6 +11,25 @@ func getApp(c *call) reply {
 	return ok(shape)
 }
 
+// getHookConfig shows that there is a secret, never the secret.
+func getHookConfig(c *call) reply {
+	a := c.cred.app
+	config := object{"content_type": "json", "insecure_ssl": "0"}
+	if a.webhookForm {
+		config["content_type"] = "form"
+	}
+	if a.webhookLax {
+		config["insecure_ssl"] = "1"
+	}
+	if a.webhookURL != "" {
+		config["url"] = a.webhookURL
+	}
+	if a.webhookSecret != "" {
+		config["secret"] = "********"
+	}
+	return ok(config)
+}
+
 // installation finds {installation_id} among those of the App that asks.
 func (c *call) installation() *Installation {
 	for _, i := range c.cred.app.installs {

@@ -47,13 +47,19 @@ func (s *Server) pages() http.Handler {
 	mux.HandleFunc("GET /{owner}/{repo}/issues/{number}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, strings.Replace(r.URL.Path, "/issues/", "/pull/", 1), http.StatusFound)
 	})
+	mux.HandleFunc("POST /settings/apps/new", s.newApp)
+	mux.HandleFunc("POST /organizations/{org}/settings/apps/new", s.newApp)
 	mux.HandleFunc("GET /avatars/{id}", serveAvatar)
 	for _, name := range []string{"style.css", "refresh.js"} {
 		mux.HandleFunc("GET /_assets/"+name, func(w http.ResponseWriter, r *http.Request) {
 			http.ServeFileFS(w, r, assets, "assets/"+name)
 		})
 	}
-	return http.NewCrossOriginProtection().Handler(guarded(mux))
+	protection := http.NewCrossOriginProtection()
+	// Manifests come from other sites, and are confirmed on GitHub's own.
+	protection.AddInsecureBypassPattern("POST /settings/apps/new")
+	protection.AddInsecureBypassPattern("POST /organizations/{org}/settings/apps/new")
+	return protection.Handler(guarded(mux))
 }
 
 // guarded adds the headers that keep what users wrote from acting.

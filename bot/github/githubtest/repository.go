@@ -35,6 +35,8 @@ type Repository struct {
 	runs          []*checkRun
 	deployments   []*deployment
 	activities    []activity // of branches, the oldest first
+	rulesets      []Ruleset
+	protected     []string // branches
 }
 
 // RepositoryOptions describe a repository to make.

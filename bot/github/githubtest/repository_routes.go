@@ -18,7 +18,7 @@ func getRepository(c *call) reply { return ok(c.s.fullShape(c.repo)) }
 func listBranches(c *call) reply {
 	return listed(c, slices.Sorted(maps.Keys(c.repo.branches)), func(name string) any {
 		sha := c.repo.branches[name]
-		return object{"name": name, "protected": false, "commit": object{"sha": sha, "url": c.repo.api("/commits/" + sha)}}
+		return object{"name": name, "protected": c.repo.protects(name), "commit": object{"sha": sha, "url": c.repo.api("/commits/" + sha)}}
 	})
 }
 
@@ -29,7 +29,7 @@ func getBranch(c *call) reply {
 		return *refuse(http.StatusNotFound, "Branch not found")
 	}
 	return ok(object{
-		"name": name, "commit": c.repo.commitShape(c.s.commits[sha]), "protected": false, "protection": object{"enabled": false},
+		"name": name, "commit": c.repo.commitShape(c.s.commits[sha]), "protected": c.repo.protects(name), "protection": object{"enabled": c.repo.protects(name)},
 		"_links":         object{"self": c.repo.api("/branches/" + name), "html": c.repo.html("/tree/" + name)},
 		"protection_url": c.repo.api("/branches/" + name + "/protection"),
 	})

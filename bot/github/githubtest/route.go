@@ -55,6 +55,8 @@ func organisation(permission string) need {
 // those whose last parameter may hold slashes.
 var routes = []route{
 	{"GET", "/app", appOnly, getApp},
+	{"POST", "/app-manifests/{code}/conversions", anybody, convertManifest},
+	{"GET", "/app/hook/config", appOnly, getHookConfig},
 	{"GET", "/app/hook/deliveries", appOnly, listDeliveries},
 	{"GET", "/app/hook/deliveries/{delivery_id}", appOnly, getDelivery},
 	{"POST", "/app/hook/deliveries/{delivery_id}/attempts", appOnly, redeliver},
@@ -83,6 +85,8 @@ var routes = []route{
 	{"GET", "/repos/{owner}/{repo}/compare/{basehead:.+}", read("contents"), compareCommits},
 	{"GET", "/repos/{owner}/{repo}/contents/{path:.+}", read("contents"), getContents},
 	{"GET", "/repos/{owner}/{repo}/git/ref/{ref:.+}", read("contents"), getRef},
+	{"GET", "/repos/{owner}/{repo}/rules/branches/{branch:.+}", read("metadata"), listBranchRules},
+	{"GET", "/repos/{owner}/{repo}/rulesets/{ruleset_id}", read("metadata"), getRuleset},
 	{"GET", "/repos/{owner}/{repo}/tarball/{ref:.+}", read("contents"), getTarball},
 
 	{"GET", "/repos/{owner}/{repo}/pulls", read("pull_requests"), listPulls},

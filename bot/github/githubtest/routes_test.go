@@ -3,6 +3,7 @@ package githubtest_test
 import (
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -42,6 +43,13 @@ func TestEveryRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	w.repo.Protect("release")
+	w.repo.AddRuleset(githubtest.Ruleset{Name: "reviewed", Branch: "main", Rules: []string{"pull_request", "deletion"}, Bypass: "never"})
+	var rules []struct {
+		ID int64 `json:"ruleset_id"`
+	}
+	w.do("GET", repo+"/rules/branches/main", token, "", 200).decode(&rules)
+
 	w.server.AddTeam("acme/web", "alice")
 	digest := "sha256:" + strings.Repeat("5", 64)
 	statement := `{"predicateType":"https://slsa.dev/provenance/v1","subject":[{"digest":{"sha256":"` + digest[7:] + `"}}]}`
@@ -56,6 +64,9 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/app", app, "", 200},
 		{"GET", "/app/installations", app, "", 200},
 		{"GET", "/app/installations/" + itoa(w.install.ID()), app, "", 200},
+		{"POST", "/app-manifests/" + w.manifest() + "/conversions", "", "", 201},
+		{"POST", "/app-manifests/unknown/conversions", "", "", 404},
+		{"GET", "/app/hook/config", app, "", 200},
 		{"GET", "/app/hook/deliveries?per_page=2", app, "", 200},
 		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},
 		{"POST", "/app/hook/deliveries/" + itoa(deliveries[0].ID) + "/attempts", app, "", 202},
@@ -86,6 +97,9 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", repo + "/compare/main...heads/feature", token, "", 200},
 		{"GET", repo + "/contents/.idp/deploy.yaml?ref=" + sha, token, "", 200},
 		{"GET", repo + "/contents/src", token, "", 200},
+		{"GET", repo + "/rules/branches/main", token, "", 200},
+		{"GET", repo + "/rulesets/" + itoa(rules[0].ID), token, "", 200},
+		{"GET", repo + "/rulesets/1", token, "", 404},
 		{"GET", repo + "/tarball/" + sha, token, "", 302},
 		{"GET", repo + "/git/ref/heads/feature", token, "", 200},
 		{"GET", repo + "/pulls?state=all&head=acme:feature", token, "", 200},
@@ -139,6 +153,22 @@ func TestEveryRoute(t *testing.T) {
 			t.Errorf("%s was never asked, so nothing holds it to the description", route)
 		}
 	}
+}
+
+// manifest has somebody confirm an App, and returns the code that the browser is sent back with.
+func (w *world) manifest() string {
+	w.t.Helper()
+	form := url.Values{"manifest": {`{"name":"My App","url":"https://example.com","redirect_url":"http://127.0.0.1:1/back","default_permissions":{"metadata":"read"},"default_events":[]}`}}
+	resp, err := noRedirects.PostForm(w.server.HTMLURL()+"/organizations/acme/settings/apps/new?state=s", form)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	back, err := resp.Location()
+	if err != nil || back.Query().Get("state") != "s" {
+		w.t.Fatalf("sent to %v (%v)", back, err)
+	}
+	return back.Query().Get("code")
 }
 
 // TestRoutesAreDistinct guards the table against a row that can never answer.

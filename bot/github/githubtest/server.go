@@ -74,6 +74,7 @@ type Server struct {
 	renamed      map[string]int64                // lower-cased former full name → repository id
 	commits      map[string]*commit
 	tokens       map[string]*token
+	pending      map[string]pendingApp // by the code of their manifest
 	budgets      map[string]*budget
 	faults       []*armedFault
 	bans         map[string]ban
@@ -108,6 +109,7 @@ func New(opts Options) *Server {
 		renamed:      map[string]int64{},
 		commits:      map[string]*commit{},
 		tokens:       map[string]*token{},
+		pending:      map[string]pendingApp{},
 		budgets:      map[string]*budget{},
 		bans:         map[string]ban{},
 	}

@@ -59,6 +59,11 @@ type Server struct {
 	away      bool
 	// logsDenied says that the token may not read logs.
 	logsDenied bool
+	// granted and denied are the token's rights, as Grant and Deny have it.
+	granted []string
+	denied  bool
+	// claimed is the version.
+	claimed string
 	// gone is closed when it goes away, for the connections that are open.
 	gone chan struct{}
 
@@ -79,12 +84,15 @@ func Start(o Options) (*Server, error) {
 	}
 	s := &Server{
 		options: o, url: "http://" + listener.Addr().String(), apps: map[string]*application{}, refreshed: map[string]bool{},
-		gone: make(chan struct{}), published: map[string]string{}, subscribers: map[*subscriber]bool{},
+		claimed: "v2.14.21+stand-in", gone: make(chan struct{}), published: map[string]string{}, subscribers: map[*subscriber]bool{},
 	}
 	s.apps[o.Root] = newApplication(o.Root, appSetsDir)
 	s.publish()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/version", s.version)
+	mux.HandleFunc("GET /api/v1/session/userinfo", s.authorized(s.userinfo))
+	mux.HandleFunc("GET /api/v1/account/can-i/{resource}/{action}/{object...}", s.authorized(s.canI))
+	mux.HandleFunc("GET /api/v1/projects/{name}", s.authorized(s.project))
 	mux.HandleFunc("GET /api/v1/applications", s.authorized(s.list))
 	mux.HandleFunc("GET /api/v1/applications/{name}", s.authorized(s.get))
 	mux.HandleFunc("GET /api/v1/applications/{name}/resource", s.authorized(s.resource))
@@ -152,7 +160,9 @@ func (s *Server) authorized(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]string{"Version": "v2.14.21+stand-in"})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer(w, http.StatusOK, map[string]string{"Version": s.claimed})
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {

@@ -24,6 +24,9 @@ type dialect struct {
 	// alone, where it is set, is what a transaction begins with that must be alone;
 	// without it every transaction that writes is.
 	alone string
+	// forUpdate and forShare end a query of rows that must not change before the
+	// transaction has ended, by anybody and by anybody else.
+	forUpdate, forShare string
 	// again, where it is set, says that a transaction failed only for another one.
 	again func(error) bool
 }
@@ -72,6 +75,11 @@ type database struct {
 	recover func(context.Context, *transaction) error
 	// writable says why nothing can be written just now.
 	writable func(context.Context, *transaction) error
+	// tell, where it is set, has listen of other processes say, once the transaction has
+	// committed, that by has changed something. listen calls heard when somebody has, or
+	// may have, until ctx ends.
+	tell   func(ctx context.Context, tx *transaction, by string) error
+	listen func(ctx context.Context, heard func(by string))
 	// explain says plainly what the database says with a code.
 	explain func(error) error
 	// close ends the connections.

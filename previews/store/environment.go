@@ -175,7 +175,12 @@ func (s *Store) UpdateAll(ctx context.Context, rowIDs []int64, fn func(*previews
 // change is inTx for what touches environments or effects: it latches the breaker
 // when that refused, and wakes the subscribers.
 func (s *Store) change(ctx context.Context, op string, fn func(*transaction) error) error {
-	err := s.alone(ctx, op, fn)
+	err := s.alone(ctx, op, func(tx *transaction) error {
+		if err := fn(tx); err != nil || s.db.tell == nil {
+			return err
+		}
+		return s.db.tell(ctx, tx, s.holder)
+	})
 	if tripped, ok := errors.AsType[*trippedError](err); ok {
 		return errors.Join(err, s.LatchBreaker(ctx, tripped.reason))
 	}

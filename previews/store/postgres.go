@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -26,6 +27,10 @@ const (
 	// heldUp is how long the server lets a transaction that has others wait do nothing:
 	// a process that was stopped in the middle of it must not stop all of them.
 	heldUp = "30s"
+	// channel is where replicas tell each other of changes.
+	channel = "idp_changed"
+	// listenAgain is the pause before a listener that lost its connection comes back.
+	listenAgain = time.Second
 )
 
 // postgres differs from what statements are written for in these ways. Booleans are
@@ -41,9 +46,11 @@ var postgres = dialect{
 		" TEXT", ` TEXT COLLATE "C"`,
 		"json_extract(doc, '$.", "json_extract_path_text(doc::json, '",
 	),
-	tables: `SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = ?`,
-	alone:  `SELECT set_config('idle_in_transaction_session_timeout', '` + heldUp + `', true), pg_advisory_xact_lock(` + strconv.Itoa(lockDecisions) + `)`,
-	again:  postgresAgain,
+	tables:    `SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = ?`,
+	alone:     `SELECT pg_advisory_xact_lock(` + strconv.Itoa(lockDecisions) + `)`,
+	forUpdate: ` FOR UPDATE`,
+	forShare:  ` FOR SHARE`,
+	again:     postgresAgain,
 }
 
 func postgresArgument(a any) any {
@@ -96,6 +103,9 @@ func openPostgres(ctx context.Context, o Options) (db *database, place string, e
 	if server.RuntimeParams["application_name"] == "" {
 		server.RuntimeParams["application_name"] = "idp"
 	}
+	if server.RuntimeParams["idle_in_transaction_session_timeout"] == "" {
+		server.RuntimeParams["idle_in_transaction_session_timeout"] = heldUp
+	}
 	writers, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, place, postgresTrouble(err, server.User)
@@ -113,7 +123,12 @@ func openPostgres(ctx context.Context, o Options) (db *database, place string, e
 		newQueue:  func(_ bell, log *slog.Logger) (queue, error) { return newPostgresQueue(writers, log) },
 		migrating: func(ctx context.Context, fn func() error) error { return migratingPostgres(ctx, write, fn) },
 		writable:  writablePostgres,
-		explain:   func(err error) error { return postgresTrouble(err, server.User) },
+		tell: func(ctx context.Context, tx *transaction, by string) error {
+			_, err := tx.ExecContext(ctx, `SELECT pg_notify('`+channel+`', ?)`, by)
+			return err
+		},
+		listen:  func(ctx context.Context, heard func(string)) { listenPostgres(ctx, writers, heard) },
+		explain: func(err error) error { return postgresTrouble(err, server.User) },
 		close: func() error {
 			err := errors.Join(write.Close(), read.Close())
 			writers.Close()
@@ -178,6 +193,32 @@ func migratingPostgres(ctx context.Context, db *sql.DB, fn func() error) error {
 	err = fn()
 	_, unlock := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock(`+strconv.Itoa(lockMigration)+`)`)
 	return errors.Join(err, unlock)
+}
+
+// listenPostgres hears of changes by a connection of its own. What was told while it
+// had none may have been anything.
+func listenPostgres(ctx context.Context, pool *pgxpool.Pool, heard func(by string)) {
+	for ctx.Err() == nil {
+		conn, err := pool.Acquire(ctx)
+		if err == nil {
+			_, err = conn.Exec(ctx, "LISTEN "+channel)
+		}
+		for err == nil {
+			var told *pgconn.Notification
+			if told, err = conn.Conn().WaitForNotification(ctx); err == nil {
+				heard(told.Payload)
+			}
+		}
+		if conn != nil {
+			// It listens still, which nobody else has use for.
+			_ = conn.Hijack().Close(context.WithoutCancel(ctx))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(listenAgain):
+			heard("")
+		}
+	}
 }
 
 // postgresTrouble says in plain words why the server cannot be used, and what to do.

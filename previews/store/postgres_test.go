@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
@@ -215,6 +216,106 @@ func TestReplicasShareJobs(t *testing.T) {
 	}
 	if times["held by another"] != 0 {
 		t.Error("what another replica works was handled")
+	}
+}
+
+// A replica that is held up while it has a lease, for longer than the lease is good
+// for, wakes to find another at work, and writes nothing: not once, whatever it tries.
+func TestReplicasFence(t *testing.T) {
+	t.Parallel()
+	stores := replicas(t, 2)
+	slow, quick := stores[0], stores[1]
+	deliver(t, slow, "first")
+	e := preview(1, time.Now())
+	if err := slow.Apply(t.Context(), Outcome{Delivery: "first", Environment: &e}); err != nil {
+		t.Fatal(err)
+	}
+	// That the first is held up is, to the second, that time has gone by without it.
+	quick.now = func() time.Time { return time.Now().Add(2 * leaseFor) }
+	tryAll := func(ctx context.Context, s *Store) (written int) {
+		for name, try := range map[string]func() error{
+			"update": func() error {
+				_, err := s.Update(ctx, e.RowID, func(e *previews.Environment) error { e.ImageAttempts++; return nil })
+				return err
+			},
+			"update all": func() error {
+				return s.UpdateAll(ctx, []int64{e.RowID}, func(e *previews.Environment) error { e.ImageAttempts++; return nil })
+			},
+			"report": func() error { return s.SaveReport(ctx, e.RowID, Report{CommentID: 7}) },
+			"latch":  func() error { return s.LatchBreaker(ctx, "too many") },
+			"renew":  func() error { return s.prolong(ctx, Lease{Name: "writer"}) },
+		} {
+			switch err := try(); {
+			case err == nil:
+				written++
+			case !errors.Is(err, ErrLeaseLost):
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		return written
+	}
+	held, err := slow.Hold(t.Context(), "writer", func(ctx context.Context, _ Lease) error {
+		if n := tryAll(ctx, slow); n != 5 {
+			t.Errorf("%d writes of 5 by who has the lease", n)
+		}
+		taken, err := quick.Hold(t.Context(), "writer", func(theirs context.Context, lease Lease) error {
+			if !lease.TakenOver {
+				t.Error("it was not told that it takes over")
+			}
+			stale := 0
+			for range 20 {
+				stale += tryAll(context.WithoutCancel(ctx), slow)
+			}
+			figure.Tell(t, "100 writes by a replica that was held up while another took its lease: %d went through", stale)
+			if stale != 0 || !errors.Is(context.Cause(ctx), ErrLeaseLost) {
+				t.Errorf("%d stale writes; the first was told %v", stale, context.Cause(ctx))
+			}
+			if n := tryAll(theirs, quick); n != 5 {
+				t.Errorf("%d writes of 5 by who has the lease now", n)
+			}
+			return nil
+		})
+		if !taken {
+			t.Error("it was not taken over")
+		}
+		return err
+	})
+	if !held || err != nil {
+		t.Errorf("held %v, %v", held, err)
+	}
+	if e, err := slow.Update(t.Context(), e.RowID, func(*previews.Environment) error { return previews.ErrUnchanged }); err != nil || e.ImageAttempts != 4 {
+		t.Errorf("%d changes, want 4 (%v)", e.ImageAttempts, err)
+	}
+}
+
+// A replica hears of what another one changed, and not of its own.
+func TestReplicasTell(t *testing.T) {
+	t.Parallel()
+	address := postgrestest.URL(t)
+	heard := make(chan int, 100)
+	stores := make([]*Store, 2)
+	for i := range stores {
+		stores[i] = open(t, func(o *Options) { o.URL, o.Elsewhere = address, func() { heard <- i } })
+	}
+	// Until it listens nothing is heard; how long that takes is not known.
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n, deadline := 0, time.After(20*time.Second); ; n++ {
+		guid := fmt.Sprint("guid-", n)
+		deliver(t, stores[0], guid)
+		if err := stores[0].Apply(t.Context(), Outcome{Delivery: guid}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case who := <-heard:
+			if who != 1 {
+				t.Error("a replica heard of what it changed itself")
+			}
+			return
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the other replica heard nothing")
+		}
 	}
 }
 

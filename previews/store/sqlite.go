@@ -166,7 +166,7 @@ func olderVersion(version, than string) bool {
 	return false
 }
 
-// recoverJobs hands back the jobs that a process held when it ended without
+// recoverJobs hands back the jobs and leases that a process held when it ended without
 // giving them up. River would wait for its rescuer (an hour); a SQLite file has
 // one server, so at its start nobody is working on anything. A job that was
 // running keeps its attempt, so that one that brings the process down dies too.
@@ -174,6 +174,7 @@ func recoverJobs(ctx context.Context, tx *transaction) error {
 	for _, statement := range []string{
 		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
 		`DELETE FROM river_leader`,
+		`UPDATE leases SET holder = ''`,
 	} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("take over the jobs of the last run: %w", err)

@@ -13,6 +13,7 @@
 //     effects and audit entries) is one transaction;
 //   - an environment is only ever replaced by who has read its newest version
 //     (Apply) or changes it inside the transaction that read it (Update);
+//   - what is done by a lease (Hold) is written only while nobody else has taken it;
 //   - removals that were inferred pass the breaker in the transaction that writes
 //     them.
 //
@@ -67,6 +68,9 @@ type Options struct {
 	Log *slog.Logger
 	// Registerer gets the store's metrics; nil means none.
 	Registerer prometheus.Registerer
+	// Elsewhere, when set, is called after another process changed environments or
+	// effects, which nobody hears of on SQLite. It must be quick.
+	Elsewhere func()
 	// NoSync leaves syncing to the operating system: faster, but a power cut loses
 	// what was acknowledged. For tests.
 	NoSync bool
@@ -86,6 +90,9 @@ type Store struct {
 	inbox       *inbox
 	bell        bell
 	queue       queue
+	holder      string
+	// deaf ends the listening for what others change, and waits for that.
+	deaf func()
 
 	mu          sync.Mutex
 	jobs        *jobs
@@ -96,7 +103,7 @@ type Store struct {
 // damaged file (ErrCorrupt) and one of a newer idp (ErrNewer).
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
-		now: o.Now, log: o.Log, retry: o.Retry, bell: newBell(),
+		now: o.Now, log: o.Log, retry: o.Retry, bell: newBell(), holder: newHolder(),
 		subscribers: map[chan struct{}]struct{}{},
 	}
 	if s.now == nil {
@@ -132,6 +139,7 @@ func (s *Store) start(ctx context.Context, o Options) error {
 		return err
 	}
 	s.inbox = newInbox(s)
+	s.deaf = s.hear(o.Elsewhere)
 	return nil
 }
 
@@ -142,8 +150,31 @@ func (s *Store) Close() error {
 	defer cancel()
 	err := s.StopJobs(ctx)
 	s.inbox.close()
+	s.deaf()
 	s.metrics.unregister()
 	return errors.Join(err, s.db.close())
+}
+
+// hear calls elsewhere for what other processes change, until the returned function
+// is called.
+func (s *Store) hear(elsewhere func()) (deaf func()) {
+	if elsewhere == nil || s.db.listen == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.db.listen(ctx, func(by string) {
+			if by != s.holder {
+				elsewhere()
+			}
+		})
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 const closeTimeout = 10 * time.Second
@@ -225,6 +256,10 @@ func (s *Store) alone(ctx context.Context, op string, fn func(*transaction) erro
 func (s *Store) once(ctx context.Context, fn func(*transaction) error) error {
 	tx, err := s.write.begin(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.passFence(ctx, tx); err != nil {
+		tx.rollback()
 		return err
 	}
 	if err := fn(tx); err != nil {

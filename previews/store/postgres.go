@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -100,6 +101,7 @@ func openPostgres(ctx context.Context, o Options) (db *database, place string, e
 	if !strings.Contains(o.URL, "pool_max_conns=") {
 		config.MaxConns = postgresWriters
 	}
+	config.MaxConns = max(config.MaxConns, 2) // one of which may hold a lock meanwhile
 	if server.RuntimeParams["application_name"] == "" {
 		server.RuntimeParams["application_name"] = "idp"
 	}
@@ -199,24 +201,26 @@ func migratingPostgres(ctx context.Context, db *sql.DB, fn func() error) error {
 // had none may have been anything.
 func listenPostgres(ctx context.Context, pool *pgxpool.Pool, heard func(by string)) {
 	for ctx.Err() == nil {
-		conn, err := pool.Acquire(ctx)
-		if err == nil {
-			_, err = conn.Exec(ctx, "LISTEN "+channel)
-		}
-		for err == nil {
-			var told *pgconn.Notification
-			if told, err = conn.Conn().WaitForNotification(ctx); err == nil {
-				heard(told.Payload)
-			}
-		}
-		if conn != nil {
-			// It listens still, which nobody else has use for.
-			_ = conn.Hijack().Close(context.WithoutCancel(ctx))
+		if acquired, err := pool.Acquire(ctx); err == nil {
+			listenBy(ctx, acquired.Hijack(), heard)
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(listenAgain):
 			heard("")
+		}
+	}
+}
+
+// listenBy listens until ctx or the connection ends. It takes the connection out of the
+// pool, whose others are for work.
+func listenBy(ctx context.Context, conn *pgx.Conn, heard func(by string)) {
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	_, err := conn.Exec(ctx, "LISTEN "+channel)
+	for err == nil {
+		var told *pgconn.Notification
+		if told, err = conn.WaitForNotification(ctx); err == nil {
+			heard(told.Payload)
 		}
 	}
 }

@@ -43,10 +43,11 @@ type ServerConfig struct {
 	// MetricsListen is the address that /metrics is served at; keep it inside.
 	MetricsListen string `key:"metrics_listen" default:":9090" check:"address"`
 	// DatabaseURL is the database: sqlite://FILE, relative to the working directory, or
-	// sqlite:///ABSOLUTE/FILE, on a local disk.
+	// sqlite:///ABSOLUTE/FILE, on a local disk, or postgres://USER:PASSWORD@HOST:PORT/DATABASE,
+	// PostgreSQL 15 or newer.
 	DatabaseURL secret.String `key:"database_url" default:"sqlite://idp.db"`
 	// StateDir is the folder of the GitOps clone, which can be made anew at any time; by default
-	// idp-state beside the database.
+	// idp-state beside the database's file, and with PostgreSQL in the working directory.
 	StateDir string `key:"state_dir"`
 	// LogFormat is how log lines are written to standard error.
 	LogFormat string `key:"log_format" default:"text" oneof:"text,json"`

@@ -31,6 +31,9 @@ func (l *loading) derive() {
 	if c.GitOpsReadURL == "" {
 		c.GitOpsReadURL = c.GitOpsURL
 	}
+	if c.StateDir == "" && isPostgres(c.DatabaseURL.Reveal()) {
+		c.StateDir = "idp-state"
+	}
 	if c.StateDir == "" {
 		c.StateDir = filepath.Join(filepath.Dir(strings.TrimPrefix(c.DatabaseURL.Reveal(), sqliteScheme)), "idp-state")
 	}

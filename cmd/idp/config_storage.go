@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,7 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const sqliteScheme = "sqlite://"
+const (
+	sqliteScheme = "sqlite://"
+	postgresForm = "postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+)
+
+// isPostgres says that a URL is of a PostgreSQL database.
+func isPostgres(raw string) bool {
+	return strings.HasPrefix(raw, "postgres://") || strings.HasPrefix(raw, "postgresql://")
+}
 
 // checkDatabaseURL makes sure that the database can be opened or made.
 func (l *loading) checkDatabaseURL() {
@@ -16,9 +25,14 @@ func (l *loading) checkDatabaseURL() {
 	if !l.sound(key) {
 		return
 	}
-	path, ok := strings.CutPrefix(l.config.DatabaseURL.Reveal(), sqliteScheme)
+	raw := l.config.DatabaseURL.Reveal()
+	if isPostgres(raw) {
+		l.checkPostgresURL(raw)
+		return
+	}
+	path, ok := strings.CutPrefix(raw, sqliteScheme)
 	if !ok || path == "" || strings.ContainsAny(path, "?#") {
-		l.refuse(key, "this is not the URL of a database that idp knows", "write sqlite://FILE or sqlite:///ABSOLUTE/FILE")
+		l.refuse(key, "this is not the URL of a database that idp knows", "write sqlite://FILE, sqlite:///ABSOLUTE/FILE or "+postgresForm)
 		return
 	}
 	if strings.HasPrefix(path, "//") {
@@ -34,6 +48,24 @@ func (l *loading) checkDatabaseURL() {
 		l.refuse(key, "nothing can be written into "+dir, "let the user that idp runs as own it")
 	case exists(path) && !writable(path):
 		l.refuse(key, path+" cannot be written", "let the user that idp runs as own it")
+	}
+}
+
+// checkPostgresURL makes sure that the URL says which database of which server; whether
+// they are there is found out by connecting. What is wrong is not repeated: it may be
+// part of the password.
+func (l *loading) checkPostgresURL(raw string) {
+	const key = "database_url"
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		l.refuse(key, "this is not a URL", "write "+postgresForm+", with what is special in the password as %XX")
+	case u.Host == "" && u.Query().Get("host") == "":
+		l.refuse(key, "it names no server", "write "+postgresForm)
+	case strings.Trim(u.Path, "/") == "":
+		l.refuse(key, "it names no database", "write "+postgresForm)
+	case u.Fragment != "":
+		l.refuse(key, "it has a #", "write what is special in the password as %XX")
 	}
 }
 

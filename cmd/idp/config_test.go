@@ -141,6 +141,12 @@ func TestMistakes(t *testing.T) {
 		{"database_url", "sqlite://" + dir, "is a folder"},
 		{"database_url", "sqlite://" + empty + "/idp.db", "there is no folder " + empty},
 		{"database_url", "sqlite:////srv/idp.db", "has a slash too many"},
+		{"database_url", "mysql://idp@db/idp", "this is not the URL of a database"},
+		{"database_url", "postgres://idp:pass@db:port/idp", "this is not a URL"},
+		{"database_url", "postgres:///idp", "it names no server"},
+		{"database_url", "postgresql://idp@db:5432", "it names no database"},
+		{"database_url", "postgres://idp:pa#ss@db/idp", "this is not a URL"},
+		{"database_url", "postgres://idp:pass@db/idp#pa", "it has a #"},
 		{"state_dir", empty, empty + " is not a folder"},
 		{"state_dir", empty + "/state", empty + " is not a folder"},
 		{"rollout_timeout", "0s", "it must be longer than nothing"},
@@ -232,7 +238,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	t.Parallel()
 	const canary = "hunter2hunter2hunter2hunter2hunter2"
 	env := complete(t, map[string]string{
-		"IDP_GITHUB_WEBHOOK_SECRET": "short," + canary, "IDP_ARGOCD_TOKEN": canary, "IDP_DATABASE_URL": "postgres://u:" + canary + "@db/idp",
+		"IDP_GITHUB_WEBHOOK_SECRET": "short," + canary, "IDP_ARGOCD_TOKEN": canary, "IDP_DATABASE_URL": "postgres://u:" + canary + "@db:%zz/idp",
 		"IDP_GITOPS_URL": "https://u:" + canary + "@git.example.com/%zz", "IDP_GITHUB_API_URL": "https://u:" + canary + "@h/%zz",
 	})
 	cfg, stderr, err := load(t, forServing, "", env)

@@ -36,7 +36,7 @@ var importers = map[string][]string{
 	"go.yaml.in/yaml/":                         {"gitops/spec", "gitops/platform", "cmd/idp"},
 	"gopkg.in/yaml":                            {},
 	"github.com/spf13/":                        {"cmd"},
-	"os/exec":                                  {"gitops/repo", "gitops/source", "gitops/clustertest", "cmd"},
+	"os/exec":                                  {"gitops/repo", "gitops/source", "gitops/clustertest", "previews/storetest/postgrestest", "cmd"},
 	"helm.sh/helm/":                            {"gitops/source"},
 	"sigs.k8s.io/kustomize/":                   {"gitops/source"},
 	"github.com/landlock-lsm/":                 {"gitops/source"},

@@ -74,9 +74,13 @@ func (l *lanes) work(ctx context.Context, lane gitops.Lane) error {
 			return err
 		}
 		for _, loop := range loops {
-			l.running.Go(func() { loop.Run(ctx) })
 			signals = append(signals, loop.Wake)
 		}
+		to, err := l.repo(ctx, lane)
+		if err != nil {
+			return err
+		}
+		l.running.Go(func() { l.main.writing(ctx, laneLease(lane), to, loops...) })
 		l.mu.Lock()
 		l.worked[lane] = signals
 		l.mu.Unlock()
@@ -85,6 +89,14 @@ func (l *lanes) work(ctx context.Context, lane gitops.Lane) error {
 		signal.Wake()
 	}
 	return nil
+}
+
+// laneLease names the lease of who works a lane.
+func laneLease(lane gitops.Lane) string {
+	if lane.Proposed {
+		return "proposals to " + lane.String()
+	}
+	return "commits to " + lane.String()
 }
 
 // loops are those that work a lane. A proposer follows the proposals of a lane that

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/idp-bot/idp/gitops/source"
+	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
 
 // update rewrites goldens, the expectations of scripts and the generated parts of
@@ -26,7 +27,15 @@ func TestMain(m *testing.M) {
 		// The renderer starts its own binary, which here is the test's.
 		os.Exit(source.Child(os.Stdin, os.Stdout, os.Stderr))
 	}
-	testscript.Main(m, map[string]func(){"idp": main})
+	testscript.Main(tests{m}, map[string]func(){"idp": main})
+}
+
+// tests are those of this package, and the PostgreSQL that some of them start.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	defer postgrestest.Stop()
+	return t.M.Run()
 }
 
 // TestScripts runs the real main: each script in testdata/script tells what is

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
 	"github.com/idp-bot/idp/gitops/provenance/provenancetest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
 
 // TestScenarios plays testdata/scenarios: people act on the stand-in GitHub, its
@@ -32,13 +34,39 @@ import (
 // deployment. See testdata/scenarios/README.md for the commands.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
+	testscript.Run(t, scenarios(*update, func(env *testscript.Env) error { return setUpPlay(env, nil) }))
+}
+
+// TestScenariosPostgres plays the same scenarios with the bot on PostgreSQL, and holds
+// it to the same words.
+func TestScenariosPostgres(t *testing.T) {
+	t.Parallel()
+	if !postgrestest.Wanted() {
+		t.Skipf("SKIPPED, for it takes as long again as TestScenarios: %s=1 go test ./cmd/idp -run TestScenariosPostgres", postgrestest.Variable)
+	}
+	var played atomic.Int64
+	testscript.Run(t, scenarios(false, func(env *testscript.Env) error {
+		database, drop, err := postgrestest.New(fmt.Sprint("scenario_", played.Add(1)))
+		if err != nil {
+			return err
+		}
+		env.Defer(func() {
+			if err := drop(); err != nil {
+				env.T().Fatal(err)
+			}
+		})
+		return setUpPlay(env, map[string]string{"IDP_DATABASE_URL": database})
+	}))
+}
+
+func scenarios(rewrite bool, setup func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
 		Dir:                filepath.Join("..", "..", "testdata", "scenarios"),
-		UpdateScripts:      *update,
+		UpdateScripts:      rewrite,
 		RequireUniqueNames: true,
-		Setup:              setUpPlay,
+		Setup:              setup,
 		Cmds:               playCommands(),
-	})
+	}
 }
 
 // patience is how long a test waits for one thing to happen: far longer than it
@@ -53,6 +81,7 @@ type play struct {
 	t         testscript.T
 	ctx       context.Context
 	dir       string
+	settings  map[string]string
 	world     *world
 	clock     *stoppedClock
 	log       *lockedBuffer
@@ -132,7 +161,9 @@ var sharedKey = func() func() (*rsa.PrivateKey, []byte, error) {
 
 type playKey struct{}
 
-func setUpPlay(env *testscript.Env) error {
+// setUpPlay prepares a scenario; settings are the bot's beside those that every
+// scenario has.
+func setUpPlay(env *testscript.Env, settings map[string]string) error {
 	schema, err := openapi.Shared()
 	if err != nil {
 		return err
@@ -143,7 +174,7 @@ func setUpPlay(env *testscript.Env) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &play{
-		t: env.T(), ctx: ctx, dir: dir, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
+		t: env.T(), ctx: ctx, dir: dir, settings: settings, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
 		registry: &faultyRegistry{}, gateway: &standInGateway{status: http.StatusServiceUnavailable}, repos: map[string]*githubtest.Repository{}, served: map[string]*gittest.Repository{}, pulls: map[string]*githubtest.PullRequest{},
 		branches: map[string]string{}, cis: map[string]*githubtest.CI{}, known: map[string]string{},
 	}
@@ -196,6 +227,7 @@ func (p *play) start(ts *testscript.TestScript, args []string) {
 	if withArgoCD {
 		args = args[1:]
 	}
+	maps.Copy(env, p.settings)
 	maps.Copy(env, settings(args))
 	var err error
 	p.world, err = newWorld(p.ctx, worldOptions{

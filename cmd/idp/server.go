@@ -64,9 +64,12 @@ type Main struct {
 	lanes *lanes
 	// out is where audit_log - leads.
 	out io.Writer
-	// loops run until the bot stops; wake lets those run that act on rows.
-	loops []previews.Loop
-	wake  wakes
+	// loops run in one replica at a time, each by a lease, as do commits, which write
+	// the server's own branch, and observations; own run in every one. wake lets those
+	// run that act on rows.
+	loops, own            []previews.Loop
+	commits, observations previews.Loop
+	wake                  wakes
 
 	edge            http.Handler
 	public, metrics net.Listener
@@ -102,7 +105,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 			err = errors.Join(err, m.Close())
 		}
 	}()
-	if m.store, err = store.Open(ctx, store.Options{URL: m.cfg.DatabaseURL.Reveal(), Now: m.now, Log: m.log, Registerer: m.registry}); err != nil {
+	if m.store, err = store.Open(ctx, store.Options{URL: m.cfg.DatabaseURL.Reveal(), Now: m.now, Log: m.log, Registerer: m.registry, Elsewhere: m.wake.all}); err != nil {
 		return err
 	}
 	if err := m.openPeers(ctx); err != nil {
@@ -191,12 +194,23 @@ func (m *Main) Run(ctx context.Context) error {
 		return err
 	}
 	var running sync.WaitGroup
-	for _, loop := range append(m.loops, m.peers.loop()) {
+	for _, loop := range append(m.own, m.peers.loop()) {
 		running.Go(func() { loop.Run(work) })
 	}
-	if m.watch != nil {
-		running.Go(func() { m.watch.Run(work) })
+	for _, loop := range m.loops {
+		running.Go(func() { m.loopByLease(work, loop) })
 	}
+	running.Go(func() { m.writing(work, "gitops", m.gitops, m.commits) })
+	running.Go(func() {
+		m.byLease(work, m.observations.Name, func(ctx context.Context, _ store.Lease) {
+			var watching sync.WaitGroup
+			if m.watch != nil {
+				watching.Go(func() { m.watch.Run(ctx) })
+			}
+			m.observations.Run(ctx)
+			watching.Wait()
+		})
+	})
 	servers := []*http.Server{webhooks.NewServer(m.edge), webhooks.NewServer(m.scrapes())}
 	for _, server := range servers {
 		// What a stranger's handshake fails of is no warning.

@@ -128,10 +128,8 @@ func (m *Main) wire() {
 	}
 	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Failed: m.failed("reply"), Now: m.now, Log: m.log}
 	m.lanes = newLanes(m, *committer)
-	m.loops = []previews.Loop{
-		watcher.Loop(m.wake.images), committer.Loop(m.wake.commits), m.lanes.loop(),
-		reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies),
-	}
+	m.loops = []previews.Loop{watcher.Loop(m.wake.images), reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies)}
+	m.own = []previews.Loop{m.lanes.loop()}
 	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "idp_ready_seconds",
 		Help:    "How long each link of the way to a revision that is ready took: image, committed, synced, healthy, serves where that is asked, and total.",
@@ -149,15 +147,19 @@ func (m *Main) wire() {
 		committer.Watched, m.lanes.committer.Watched = true, true
 		m.observer.See, m.observer.Moved, m.observer.Blockers = m.see, told.take, m.blockers
 		m.refreshes = newRefresher(m.rootOf, m.argocd.Refresh, m.failed("refresh"), m.log)
-		m.loops = append(m.loops, m.refreshes.loop(), m.refreshes.overdueLoop(m.store.Syncing, m.now))
+		m.own = append(m.own, m.refreshes.loop())
+		m.loops = append(m.loops, m.refreshes.overdueLoop(m.store.Syncing, m.now))
 	}
-	m.loops = append(m.loops, m.observer.Loop(m.wake.observations))
+	m.commits, m.observations = committer.Loop(m.wake.commits), m.observer.Loop(m.wake.observations)
 	if m.cfg.AuditLog != "" {
 		m.loops = append(m.loops, auditCopier{store: m.store, sink: m.cfg.AuditLog, out: m.out}.loop(m))
 	}
-	for i := range m.loops {
-		m.loops[i].Failed = m.failed(m.loops[i].Name)
+	for _, loops := range [][]previews.Loop{m.loops, m.own} {
+		for i := range loops {
+			loops[i].Failed = m.failed(loops[i].Name)
+		}
 	}
+	m.commits.Failed, m.observations.Failed = m.failed(m.commits.Name), m.failed(m.observations.Name)
 }
 
 // failed returns what counts the failures of a kind. Kinds are few and fixed.
@@ -178,8 +180,8 @@ func (m *Main) startJobs(ctx context.Context) error {
 		Handle: consumer.Handle,
 		Failed: func(kind string) { m.failed(kind)() },
 		Periodic: []store.Periodic{
-			{Name: "reap", Schedule: reap, Run: func(ctx context.Context) error { _, err := m.reaper.Sweep(ctx); return err }},
-			{Name: "sweep", Schedule: sweep, Run: m.sweeper.Sweep},
+			{Name: "reap", Schedule: reap, Run: m.onlyOne("reap", func(ctx context.Context) error { _, err := m.reaper.Sweep(ctx); return err })},
+			{Name: "sweep", Schedule: sweep, Run: m.onlyOne("sweep", m.sweeper.Sweep)},
 		},
 	})
 }

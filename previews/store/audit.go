@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ func scanAudit(row interface{ Scan(...any) error }) (previews.Audit, error) {
 
 // insertAudit links entries to the end of the chain, in the transaction of what they
 // tell of: no other can be between reading that end and moving it.
-func insertAudit(ctx context.Context, tx *sql.Tx, delivery string, now time.Time, entries []previews.Audit) error {
+func insertAudit(ctx context.Context, tx *transaction, delivery string, now time.Time, entries []previews.Audit) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -33,6 +34,10 @@ func insertAudit(ctx context.Context, tx *sql.Tx, delivery string, now time.Time
 	}
 	for _, a := range entries {
 		a.At, a.Delivery = now.UTC(), delivery
+		// The hash is of what the database gives back.
+		for _, text := range []*string{&a.Delivery, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Reason} {
+			*text = storable(*text)
+		}
 		a = chain.Append(a)
 		_, err := tx.ExecContext(ctx, `INSERT INTO audit (`+auditColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			a.Seq, stamp(a.At), a.Delivery, a.ActorID, a.Actor, a.Action, a.Environment, a.SHA, a.Allowed, a.Reason, a.Prev, a.Hash)
@@ -94,7 +99,7 @@ func (s *Store) AuditLog(ctx context.Context, f AuditFilter) ([]previews.Audit, 
 		add(`(action = ? OR substr(action, 1, ?) = ?)`, f.Action, len(f.Action)+1, f.Action+" ")
 	}
 	if f.Refused {
-		add(`NOT allowed`)
+		add(`allowed = 0`)
 	}
 	if !f.Since.IsZero() {
 		add(`at >= ?`, stamp(f.Since))
@@ -102,27 +107,26 @@ func (s *Store) AuditLog(ctx context.Context, f AuditFilter) ([]previews.Audit, 
 	if !f.Until.IsZero() {
 		add(`at < ?`, stamp(f.Until))
 	}
-	limit := f.Limit
-	if limit == 0 {
-		limit = -1
-	}
 	var out []previews.Audit
-	err := s.eachAudit(ctx, "audit_log", strings.Join(where, " AND ")+` ORDER BY id DESC LIMIT ?`, append(args, limit), func(a previews.Audit) error {
+	err := s.eachAudit(ctx, "audit_log", strings.Join(where, " AND ")+` ORDER BY id DESC`, args, f.Limit, func(a previews.Audit) error {
 		out = append(out, a)
 		return nil
 	})
 	return out, err
 }
 
-// EachAudit calls fn with the entries behind one, at most limit, the oldest first. It
-// keeps none of them: a log may be long.
+// EachAudit calls fn with the entries behind one, at most limit unless that is 0 or
+// less, the oldest first. It keeps none of them: a log may be long.
 func (s *Store) EachAudit(ctx context.Context, after int64, limit int, fn func(previews.Audit) error) error {
-	return s.eachAudit(ctx, "each_audit", `id > ? ORDER BY id LIMIT ?`, []any{after, limit}, fn)
+	return s.eachAudit(ctx, "each_audit", `id > ? ORDER BY id`, []any{after}, limit, fn)
 }
 
-func (s *Store) eachAudit(ctx context.Context, op, where string, args []any, fn func(previews.Audit) error) error {
+func (s *Store) eachAudit(ctx context.Context, op, where string, args []any, limit int, fn func(previews.Audit) error) error {
 	defer s.metrics.time(op)()
-	rows, err := s.read.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit WHERE `+where, args...)
+	if limit <= 0 {
+		limit = math.MaxInt64
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit WHERE `+where+` LIMIT ?`, append(args, limit)...)
 	if err != nil {
 		return fmt.Errorf("read audit log: %w", err)
 	}
@@ -154,7 +158,7 @@ func (s *Store) AuditExported(ctx context.Context, sink string) (seq int64, err 
 
 // SetAuditExported remembers the last entry that a copy at sink has.
 func (s *Store) SetAuditExported(ctx context.Context, sink string, seq int64) error {
-	return s.inTx(ctx, "set_audit_exported", func(tx *sql.Tx) error {
+	return s.inTx(ctx, "set_audit_exported", func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO audit_exports (sink, seq) VALUES (?, ?)
 			ON CONFLICT (sink) DO UPDATE SET seq = excluded.seq`, sink, seq)
 		return err
@@ -164,7 +168,7 @@ func (s *Store) SetAuditExported(ctx context.Context, sink string, seq int64) er
 // chainAudit links the entries of a database from before there was a chain. It runs in
 // the step that brings the chain, and never again: an entry without a hash is then one
 // that somebody altered.
-func chainAudit(ctx context.Context, tx *sql.Tx) error {
+func chainAudit(ctx context.Context, tx *transaction) error {
 	rows, err := tx.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit ORDER BY id`)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func (e *trippedError) Unwrap() error { return previews.ErrBreaker }
 
 // passBreaker lets everything pass but inferred removals beyond the limit. Those
 // that pass are counted, in the same transaction.
-func (s *Store) passBreaker(ctx context.Context, tx *sql.Tx, before, after previews.Environment) error {
+func (s *Store) passBreaker(ctx context.Context, tx *transaction, before, after previews.Environment) error {
 	if !previews.Inferred(before, after) {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (s *Store) ConfirmBreaker(ctx context.Context, by string) error {
 }
 
 func (s *Store) changeBreaker(ctx context.Context, fn func(previews.Breaker) previews.Breaker, audit ...previews.Audit) error {
-	return s.inTx(ctx, "breaker", func(tx *sql.Tx) error {
+	return s.alone(ctx, "breaker", func(tx *transaction) error {
 		b, err := readBreaker(tx.QueryRowContext, ctx)
 		if err != nil {
 			return err

@@ -1,21 +1,39 @@
 package store_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest"
+	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	postgrestest.Stop()
+	os.Exit(status)
+}
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, openSQLite)
+	storetest.Run(t, func(t *testing.T, o store.Options) *store.Store {
+		o.URL = "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
+		return opened(t, o)
+	})
 }
 
-func openSQLite(t *testing.T, o store.Options) *store.Store {
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T, o store.Options) *store.Store {
+		o.URL = postgrestest.URL(t)
+		return opened(t, o)
+	})
+}
+
+func opened(t *testing.T, o store.Options) *store.Store {
 	t.Helper()
-	o.URL = "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
 	s, err := store.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

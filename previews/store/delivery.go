@@ -104,7 +104,7 @@ func (s *Store) deliveries(ctx context.Context, op, where string, args ...any) (
 // Replay gives a dead delivery another round of attempts. One that is not dead,
 // or whose payload is no longer kept, is previews.ErrNotFound.
 func (s *Store) Replay(ctx context.Context, guid string) error {
-	err := s.inTx(ctx, "replay", func(tx *sql.Tx) error {
+	err := s.inTx(ctx, "replay", func(tx *transaction) error {
 		revived, err := revive(ctx, tx, guid)
 		if err != nil {
 			return err
@@ -121,13 +121,13 @@ func (s *Store) Replay(ctx context.Context, guid string) error {
 	return nil
 }
 
-func revive(ctx context.Context, tx *sql.Tx, guid string) (bool, error) {
+func revive(ctx context.Context, tx *transaction, guid string) (bool, error) {
 	return affected(tx.ExecContext(ctx, `UPDATE deliveries SET state = 'pending', attempts = 0, error = '', ended_at = 0
 		WHERE guid = ? AND state = 'dead' AND payload IS NOT NULL`, guid))
 }
 
 // endDelivery marks a delivery done; false when it was done before.
-func endDelivery(ctx context.Context, tx *sql.Tx, guid, result string, now time.Time) (bool, error) {
+func endDelivery(ctx context.Context, tx *transaction, guid, result string, now time.Time) (bool, error) {
 	return affected(tx.ExecContext(ctx, `UPDATE deliveries SET state = 'done', result = ?, error = '', ended_at = ?
 		WHERE guid = ? AND state <> 'done'`, result, stamp(now), guid))
 }
@@ -138,7 +138,7 @@ func (s *Store) failDelivery(ctx context.Context, guid string, attempt int, dead
 	if dead {
 		state, ended = DeliveryDead, stamp(s.now())
 	}
-	return s.inTx(ctx, "fail_delivery", func(tx *sql.Tx) error {
+	return s.inTx(ctx, "fail_delivery", func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE deliveries SET attempts = ?, error = ?, state = ?, ended_at = ?
 			WHERE guid = ? AND state = 'pending'`, attempt, cause.Error(), state, ended, guid)
 		return err

@@ -90,7 +90,7 @@ func (s *Store) RetryEffect(ctx context.Context, id int64, at time.Time, cause s
 }
 
 func (s *Store) endEffect(ctx context.Context, id int64, statement string, args ...any) error {
-	err := s.inTx(ctx, "end_effect", func(tx *sql.Tx) error {
+	err := s.inTx(ctx, "end_effect", func(tx *transaction) error {
 		found, err := affected(tx.ExecContext(ctx, statement, args...))
 		if err == nil && !found {
 			return previews.ErrNotFound

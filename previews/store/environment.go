@@ -142,7 +142,7 @@ func (s *Store) environments(ctx context.Context, op, where string, args ...any)
 // refuses.
 func (s *Store) Update(ctx context.Context, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error) {
 	var out previews.Environment
-	err := s.change(ctx, "update", func(tx *sql.Tx) (err error) {
+	err := s.change(ctx, "update", func(tx *transaction) (err error) {
 		out, err = s.updateRow(ctx, tx, rowID, fn)
 		return err
 	})
@@ -158,7 +158,7 @@ func (s *Store) UpdateAll(ctx context.Context, rowIDs []int64, fn func(*previews
 	if len(rowIDs) == 0 {
 		return nil
 	}
-	err := s.change(ctx, "update_all", func(tx *sql.Tx) error {
+	err := s.change(ctx, "update_all", func(tx *transaction) error {
 		for _, id := range rowIDs {
 			if _, err := s.updateRow(ctx, tx, id, fn); err != nil {
 				return fmt.Errorf("environment %d: %w", id, err)
@@ -174,8 +174,13 @@ func (s *Store) UpdateAll(ctx context.Context, rowIDs []int64, fn func(*previews
 
 // change is inTx for what touches environments or effects: it latches the breaker
 // when that refused, and wakes the subscribers.
-func (s *Store) change(ctx context.Context, op string, fn func(*sql.Tx) error) error {
-	err := s.inTx(ctx, op, fn)
+func (s *Store) change(ctx context.Context, op string, fn func(*transaction) error) error {
+	err := s.alone(ctx, op, func(tx *transaction) error {
+		if err := fn(tx); err != nil || s.db.tell == nil {
+			return err
+		}
+		return s.db.tell(ctx, tx, s.holder)
+	})
 	if tripped, ok := errors.AsType[*trippedError](err); ok {
 		return errors.Join(err, s.LatchBreaker(ctx, tripped.reason))
 	}
@@ -185,7 +190,7 @@ func (s *Store) change(ctx context.Context, op string, fn func(*sql.Tx) error) e
 	return err
 }
 
-func (s *Store) updateRow(ctx context.Context, tx *sql.Tx, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error) {
+func (s *Store) updateRow(ctx context.Context, tx *transaction, rowID int64, fn func(*previews.Environment) error) (previews.Environment, error) {
 	before, err := oneEnvironment(tx.QueryRowContext, ctx, `id = ?`, rowID)
 	if err != nil {
 		return before, err
@@ -204,7 +209,7 @@ func (s *Store) updateRow(ctx context.Context, tx *sql.Tx, rowID int64, fn func(
 }
 
 // replace writes after where before stands. The identity of a row never changes.
-func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environment, after *previews.Environment) error {
+func (s *Store) replace(ctx context.Context, tx *transaction, before previews.Environment, after *previews.Environment) error {
 	if err := s.passBreaker(ctx, tx, before, *after); err != nil {
 		return err
 	}
@@ -223,8 +228,8 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, before previews.Environ
 	_, err = tx.ExecContext(ctx, `UPDATE environments SET
 		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?, lane = ?, proposed = ?, preview = ?, author = ?, team = ?,
 		wanted_at = ?, image_check_at = ?, expires_at = ?, report_rank = ?,
-		unreported_since = CASE WHEN version = reported_version THEN ? ELSE unreported_since END,
-		report_not_before = CASE WHEN report_not_before = ? OR report_not_before < 0 AND ? THEN 0 ELSE report_not_before END
+		unreported_since = CASE WHEN version = reported_version THEN CAST(? AS BIGINT) ELSE unreported_since END,
+		report_not_before = CASE WHEN report_not_before = ? OR report_not_before < 0 AND ? = 1 THEN 0 ELSE report_not_before END
 		WHERE id = ?`, append(p, stamp(after.UpdatedAt), givenUp, outpaces(before, after), after.RowID)...)
 	return err
 }
@@ -244,7 +249,7 @@ func requeued(before previews.Environment, after *previews.Environment) bool {
 }
 
 // create writes a new row and fills in its RowID and Version.
-func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment) error {
+func (s *Store) create(ctx context.Context, tx *transaction, e *previews.Environment) error {
 	now := s.now().UTC()
 	e.RowID, e.Version, e.CreatedAt, e.UpdatedAt = 0, 1, now, now
 	if err := insertFinished(ctx, tx, e); err != nil {
@@ -257,9 +262,10 @@ func (s *Store) create(ctx context.Context, tx *sql.Tx, e *previews.Environment)
 	err = tx.QueryRowContext(ctx, `INSERT INTO environments (
 		version, doc, diff, head_sha, state, present, committed, needs_commit, lane, proposed, preview, author, team,
 		wanted_at, image_check_at, expires_at, report_rank, unreported_since, repository_id, env_id, name, folder)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) 
+		ON CONFLICT DO NOTHING RETURNING id`,
 		append(p, stamp(now), e.Ref.RepositoryID, e.Ref.Key(), e.Ref.Name(), e.Ref.Owner+"/"+e.Ref.Repo)...).Scan(&e.RowID)
-	if !isTaken(err) {
+	if !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	var owner string

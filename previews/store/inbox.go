@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"sync"
 	"time"
@@ -122,15 +121,15 @@ func (b *inbox) gather(first *submission) []*submission {
 func (b *inbox) commit(group []*submission) error {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	err := b.store.inTx(ctx, "commit_deliveries", func(tx *sql.Tx) error { return b.insert(ctx, tx, group) })
+	err := b.store.inTx(ctx, "commit_deliveries", func(tx *transaction) error { return b.insert(ctx, tx, group) })
 	if err == nil {
 		b.store.bell.ring()
 	}
 	return err
 }
 
-func (b *inbox) insert(ctx context.Context, tx *sql.Tx, group []*submission) error {
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO deliveries
+func (b *inbox) insert(ctx context.Context, tx *transaction, group []*submission) error {
+	insert, err := tx.prepare(ctx, `INSERT INTO deliveries
 		(guid, event, action, installation_id, repository_id, pr, payload, received_at, state)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending') ON CONFLICT (guid) DO NOTHING`)
 	if err != nil {

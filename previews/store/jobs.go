@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,8 +29,12 @@ const (
 
 	deliveryTimeout = 2 * time.Minute
 	periodicTimeout = 30 * time.Minute
-	// rescueAfter must exceed both; at a start everything is rescued anyway.
-	rescueAfter = time.Hour
+	// rescueAlone and rescueAmongOthers are how long a job runs before River takes it
+	// for one whose process has ended; never before the job's own timeout. A SQLite
+	// file's server rescues everything as it starts. Where others may be at work a
+	// delivery whose replica died is handled by another after this time.
+	rescueAlone       = time.Hour
+	rescueAmongOthers = deliveryTimeout + time.Minute
 	// maxAttempts only has to exceed every Options.Retry: how often a delivery is
 	// tried is decided in work.
 	maxAttempts = 1000
@@ -63,7 +66,7 @@ type Periodic struct {
 
 // jobs is a running River client.
 type jobs struct {
-	client   *river.Client[*sql.Tx]
+	worker   worker
 	stopping atomic.Bool
 	failed   func(kind string)
 }
@@ -86,20 +89,9 @@ type periodicJob struct {
 
 func (periodicJob) Kind() string { return "periodic" }
 
-// newInsertClient returns a client that only inserts. Inserting must go through
-// the transaction at hand: with one write connection anything else would wait for
-// itself.
-func newInsertClient(db *sql.DB, log *slog.Logger) (*river.Client[*sql.Tx], error) {
-	client, err := river.NewClient(newDriver(db, nil), &river.Config{Logger: quiet(log)})
-	if err != nil {
-		return nil, fmt.Errorf("set up the queue: %w", err)
-	}
-	return client, nil
-}
-
 // enqueue inserts one job per delivery. Jobs are not unique: River skips an
 // insert while its twin runs, which would lose the event.
-func (s *Store) enqueue(ctx context.Context, tx *sql.Tx, guids []string) error {
+func (s *Store) enqueue(ctx context.Context, tx *transaction, guids []string) error {
 	if len(guids) == 0 {
 		return nil
 	}
@@ -110,7 +102,7 @@ func (s *Store) enqueue(ctx context.Context, tx *sql.Tx, guids []string) error {
 			InsertOpts: &river.InsertOpts{Queue: deliveryQueue, MaxAttempts: maxAttempts},
 		}
 	}
-	if _, err := s.insert.InsertManyFastTx(ctx, tx, params); err != nil {
+	if err := s.queue.insert(ctx, tx, params); err != nil {
 		return fmt.Errorf("insert jobs: %w", err)
 	}
 	return nil
@@ -128,11 +120,13 @@ func (s *Store) StartJobs(ctx context.Context, j Jobs) error {
 	if err := checkNames(j.Periodic); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	if err := s.inTx(ctx, "recover_jobs", func(tx *sql.Tx) error { return recoverJobs(ctx, tx) }); err != nil {
-		return fmt.Errorf("start jobs: %w", err)
+	if s.db.recover != nil {
+		if err := s.inTx(ctx, "recover_jobs", func(tx *transaction) error { return s.db.recover(ctx, tx) }); err != nil {
+			return fmt.Errorf("start jobs: %w", err)
+		}
 	}
 	running := &jobs{failed: j.Failed}
-	client, err := river.NewClient(newDriver(s.write, s.bell), s.config(j, running))
+	client, err := s.queue.worker(s.config(j, running))
 	if err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
@@ -140,7 +134,7 @@ func (s *Store) StartJobs(ctx context.Context, j Jobs) error {
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	running.client, s.jobs = client, running
+	running.worker, s.jobs = client, running
 	return nil
 }
 
@@ -167,13 +161,13 @@ func (s *Store) StopJobs(ctx context.Context) error {
 		return nil
 	}
 	running.stopping.Store(true)
-	err := running.client.Stop(ctx)
+	err := running.worker.Stop(ctx)
 	if err == nil {
 		return nil
 	}
 	hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	if err := running.client.StopAndCancel(hard); err != nil {
+	if err := running.worker.StopAndCancel(hard); err != nil {
 		return fmt.Errorf("stop jobs: %w", err)
 	}
 	return nil
@@ -207,7 +201,6 @@ func (s *Store) config(j Jobs, running *jobs) *river.Config {
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           pollInterval,
 		RetryPolicy:                 retryPolicy{s.retry},
-		RescueStuckJobsAfter:        rescueAfter,
 		CompletedJobRetentionPeriod: time.Hour,
 		CancelledJobRetentionPeriod: time.Hour,
 		DiscardedJobRetentionPeriod: time.Hour,
@@ -316,7 +309,7 @@ func (w *deliveryWorker) done(ctx context.Context, guid string) error {
 	if err != nil || d.State == DeliveryDone {
 		return err
 	}
-	return w.store.inTx(ctx, "end_delivery", func(tx *sql.Tx) error {
+	return w.store.inTx(ctx, "end_delivery", func(tx *transaction) error {
 		_, err := endDelivery(ctx, tx, guid, "handled", w.store.now())
 		return err
 	})

@@ -135,7 +135,7 @@ type Taken struct {
 // stillTaken says that the previews are as they were when it was decided to take some of
 // them: each is the longest idle of its scope still, and that has no more and no fewer.
 // It is previews.ErrStale where they are not.
-func stillTaken(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
+func stillTaken(ctx context.Context, tx *transaction, o Outcome, now time.Time) error {
 	if len(o.Taken) == 0 {
 		return nil
 	}

@@ -28,6 +28,7 @@ type metrics struct {
 
 	batch   prometheus.Histogram
 	seconds *prometheus.HistogramVec
+	leases  *prometheus.GaugeVec
 
 	depth, oldest, dead, environments, effects, latched *prometheus.Desc
 	releases, provisioning, lead, restore               *prometheus.Desc
@@ -60,6 +61,9 @@ func newMetrics(s *Store, r prometheus.Registerer) (*metrics, error) {
 			Name: "idp_store_seconds", Help: "Time taken by operations of the store.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
 		}, []string{"op"}),
+		leases: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "idp_lease_held", Help: "1 while this process does what only one may do at a time, by its name.",
+		}, []string{"lease"}),
 		depth:        prometheus.NewDesc("idp_queue_depth", "Deliveries accepted and not yet done.", nil, nil),
 		oldest:       prometheus.NewDesc("idp_queue_oldest_seconds", "Age of the oldest delivery that is not yet done.", nil, nil),
 		dead:         prometheus.NewDesc("idp_deliveries_dead", "Deliveries given up after their last attempt.", nil, nil),
@@ -84,7 +88,7 @@ func newMetrics(s *Store, r prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.batch, m.seconds, m}
+	return []prometheus.Collector{m.batch, m.seconds, m.leases, m}
 }
 
 func (m *metrics) unregister() {

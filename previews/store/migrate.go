@@ -4,16 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 )
 
 //go:embed migrations/*.sql
@@ -24,11 +19,11 @@ type migration struct {
 	version int
 	sql     string
 	// then, where there is one, does in the same transaction what SQL cannot.
-	then func(context.Context, *sql.Tx) error
+	then func(context.Context, *transaction) error
 }
 
 // afterwards are the steps' then, by version.
-var afterwards = map[int]func(context.Context, *sql.Tx) error{6: chainAudit}
+var afterwards = map[int]func(context.Context, *transaction) error{6: chainAudit}
 
 // migrations returns the steps in order.
 func migrations() ([]migration, error) {
@@ -55,7 +50,7 @@ func migrations() ([]migration, error) {
 
 // migrate applies the steps that the database lacks, each in a transaction with
 // its number, and then River's own. With existing it only looks.
-func migrate(ctx context.Context, db *sql.DB, existing bool) error {
+func migrate(ctx context.Context, db *database, queue queue, existing bool) error {
 	steps, err := migrations()
 	if err != nil {
 		return err
@@ -74,61 +69,58 @@ func migrate(ctx context.Context, db *sql.DB, existing bool) error {
 		return nil
 	}
 	for _, step := range steps[have:] {
-		if err := step.apply(ctx, db); err != nil {
+		if err := step.apply(ctx, db.write); err != nil {
 			return fmt.Errorf("migrate to schema %d: %w", step.version, err)
 		}
 	}
-	return migrateRiver(ctx, db)
+	return queue.migrate(ctx)
 }
 
 // schemaVersion returns the newest step applied, 0 for a new database.
-func schemaVersion(ctx context.Context, db *sql.DB) (int, error) {
+func schemaVersion(ctx context.Context, db *database) (int, error) {
 	var tables int
-	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'`).Scan(&tables)
-	if err != nil {
-		return 0, fmt.Errorf("read schema version: %w", corrupt(err))
+	if err := db.write.QueryRowContext(ctx, db.tables, "schema_migrations").Scan(&tables); err != nil {
+		return 0, fmt.Errorf("read schema version: %w", err)
 	}
 	if tables == 0 {
 		return 0, nil
 	}
 	var version sql.NullInt64
-	if err := db.QueryRowContext(ctx, `SELECT max(version) FROM schema_migrations`).Scan(&version); err != nil {
-		return 0, fmt.Errorf("read schema version: %w", corrupt(err))
+	if err := db.write.QueryRowContext(ctx, `SELECT max(version) FROM schema_migrations`).Scan(&version); err != nil {
+		return 0, fmt.Errorf("read schema version: %w", err)
 	}
 	return int(version.Int64), nil
 }
 
-func (m migration) apply(ctx context.Context, db *sql.DB) error {
-	tx, err := db.BeginTx(ctx, nil)
+func (m migration) apply(ctx context.Context, db *pool) error {
+	tx, err := db.begin(ctx)
 	if err != nil {
 		return err
 	}
-	for _, statement := range []string{
+	if err := m.run(ctx, tx); err != nil {
+		tx.rollback()
+		return err
+	}
+	return tx.commit()
+}
+
+func (m migration) run(ctx context.Context, tx *transaction) error {
+	for _, statements := range []string{
 		`CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY)`,
 		m.sql,
 	} {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return errors.Join(err, tx.Rollback())
+		if tx.dialect.columns != nil {
+			statements = tx.dialect.columns.Replace(statements)
+		}
+		if _, err := tx.Tx.ExecContext(ctx, statements); err != nil {
+			return err
 		}
 	}
 	if m.then != nil {
 		if err := m.then(ctx, tx); err != nil {
-			return errors.Join(err, tx.Rollback())
+			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO schema_migrations (version) VALUES (?)`, m.version); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
-}
-
-func migrateRiver(ctx context.Context, db *sql.DB) error {
-	migrator, err := rivermigrate.New(riversqlite.New(db), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return fmt.Errorf("migrate the queue: %w", err)
-	}
-	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return fmt.Errorf("migrate the queue: %w", err)
-	}
-	return nil
+	_, err := tx.ExecContext(ctx, `INSERT INTO schema_migrations (version) VALUES (?)`, m.version)
+	return err
 }

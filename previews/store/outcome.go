@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +53,7 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 	now := s.now().UTC()
 	environments := o.environments()
 	var written []*previews.Environment
-	err := s.change(ctx, "apply", func(tx *sql.Tx) error {
+	err := s.change(ctx, "apply", func(tx *transaction) error {
 		written = nil
 		if err := claim(ctx, tx, o, now); err != nil {
 			return err
@@ -107,7 +106,7 @@ func (o Outcome) environments() []*previews.Environment {
 }
 
 // claim marks the delivery done: who does so first writes the rest.
-func claim(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
+func claim(ctx context.Context, tx *transaction, o Outcome, now time.Time) error {
 	first, err := endDelivery(ctx, tx, o.Delivery, o.Result, now)
 	if err != nil || first {
 		return err
@@ -123,7 +122,7 @@ func claim(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
 }
 
 // claimOnce takes the key for this outcome; errRepeated when another has it.
-func claimOnce(ctx context.Context, tx *sql.Tx, key string, now time.Time) error {
+func claimOnce(ctx context.Context, tx *transaction, key string, now time.Time) error {
 	if key == "" {
 		return nil
 	}
@@ -136,7 +135,7 @@ func claimOnce(ctx context.Context, tx *sql.Tx, key string, now time.Time) error
 
 // applyEnvironment writes a copy, so that a transaction that fails leaves the
 // caller's row as it was.
-func (s *Store) applyEnvironment(ctx context.Context, tx *sql.Tx, e *previews.Environment) (*previews.Environment, error) {
+func (s *Store) applyEnvironment(ctx context.Context, tx *transaction, e *previews.Environment) (*previews.Environment, error) {
 	after := *e
 	if e.Version == 0 && e.RowID == 0 {
 		return &after, s.create(ctx, tx, &after)
@@ -151,7 +150,7 @@ func (s *Store) applyEnvironment(ctx context.Context, tx *sql.Tx, e *previews.En
 	return &after, s.replace(ctx, tx, before, &after)
 }
 
-func insertEffects(ctx context.Context, tx *sql.Tx, o Outcome, now time.Time) error {
+func insertEffects(ctx context.Context, tx *transaction, o Outcome, now time.Time) error {
 	for i, e := range o.Effects {
 		_, err := tx.ExecContext(ctx, `INSERT INTO effects (delivery, idx, kind, installation_id, repository_id, owner, repo, pr,
 			comment_id, content, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

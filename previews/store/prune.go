@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -64,7 +63,7 @@ func (s *Store) Prune(ctx context.Context) (Pruned, error) {
 func (s *Store) pruneStep(ctx context.Context, statement string, before int64) (total int, err error) {
 	for {
 		var n int64
-		err := s.inTx(ctx, "prune", func(tx *sql.Tx) error {
+		err := s.inTx(ctx, "prune", func(tx *transaction) error {
 			result, err := tx.ExecContext(ctx, statement, before, pruneBatch)
 			if err != nil {
 				return err

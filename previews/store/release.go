@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 
 // insertFinished keeps the releases that ended with a change of an environment, in
 // the transaction of the change.
-func insertFinished(ctx context.Context, tx *sql.Tx, e *previews.Environment) error {
+func insertFinished(ctx context.Context, tx *transaction, e *previews.Environment) error {
 	for _, f := range e.Finished {
 		_, err := tx.ExecContext(ctx, `INSERT INTO releases (ref, repository_id, repository, environment, service, sha, pr, kind,
 			outcome, reason, committed_at, asked_at, applied_at, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -155,12 +155,12 @@ func (s *Store) SaveReport(ctx context.Context, rowID int64, r Report) error {
 	case r.Paced:
 		notBefore = -notBefore
 	}
-	err = s.inTx(ctx, "save_report", func(tx *sql.Tx) error {
+	err = s.inTx(ctx, "save_report", func(tx *transaction) error {
 		// What changed meanwhile waits from now on: it has just been heard.
 		found, err := affected(tx.ExecContext(ctx, `UPDATE environments SET
-			unreported_since = CASE WHEN reported_version = ? THEN unreported_since ELSE ? END,
+			unreported_since = CASE WHEN reported_version = ? THEN unreported_since ELSE CAST(? AS BIGINT) END,
 			reported_version = ?,
-			report_not_before = CASE WHEN ? < 0 AND (state <> ? OR head_sha <> ?) THEN 0 ELSE ? END WHERE id = ?`,
+			report_not_before = CASE WHEN CAST(? AS BIGINT) < 0 AND (state <> ? OR head_sha <> ?) THEN 0 ELSE CAST(? AS BIGINT) END WHERE id = ?`,
 			r.ReportedVersion, stamp(r.UpdatedAt), r.ReportedVersion,
 			notBefore, string(previews.StateSyncing), r.CheckSHA, notBefore, rowID))
 		if err != nil {
@@ -181,7 +181,7 @@ func (s *Store) SaveReport(ctx context.Context, rowID int64, r Report) error {
 
 // ParkReports holds the reports about environments back until ResumeReports.
 func (s *Store) ParkReports(ctx context.Context, rowIDs []int64) error {
-	err := s.inTx(ctx, "park_reports", func(tx *sql.Tx) error {
+	err := s.alone(ctx, "park_reports", func(tx *transaction) error {
 		for _, id := range rowIDs {
 			if _, err := tx.ExecContext(ctx, `UPDATE environments SET report_not_before = ? WHERE id = ?`, parked, id); err != nil {
 				return err
@@ -198,7 +198,7 @@ func (s *Store) ParkReports(ctx context.Context, rowIDs []int64) error {
 // ResumeReports makes the reports due about a repository's environments that were
 // parked or given up, and returns how many those are.
 func (s *Store) ResumeReports(ctx context.Context, repositoryID int64) (resumed int, err error) {
-	err = s.change(ctx, "resume_reports", func(tx *sql.Tx) error {
+	err = s.change(ctx, "resume_reports", func(tx *transaction) error {
 		result, err := tx.ExecContext(ctx, `UPDATE environments SET report_not_before = 0
 			WHERE repository_id = ? AND report_not_before >= ?`, repositoryID, givenUp)
 		if err != nil {

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
 
-	"modernc.org/sqlite"
+	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -23,11 +24,8 @@ const (
 
 // sqlitePath returns the file that a sqlite:// URL names.
 func sqlitePath(raw string) (string, error) {
-	path, ok := strings.CutPrefix(raw, "sqlite://")
+	path := strings.TrimPrefix(raw, "sqlite://")
 	switch {
-	case !ok:
-		scheme, _, _ := strings.Cut(raw, ":")
-		return "", fmt.Errorf("database URL starts with %q: expected sqlite://PATH", scheme)
 	case path == "" || strings.HasSuffix(path, "/"):
 		return "", errors.New("database URL names no file: expected sqlite://PATH")
 	case strings.ContainsAny(path, "?#"):
@@ -36,10 +34,35 @@ func sqlitePath(raw string) (string, error) {
 	return path, nil
 }
 
-// openSQLite returns one connection to write with and a pool to read with. Every
+// sqlite is what statements are written for.
+var sqlite = dialect{
+	tables: `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?`,
+}
+
+// openSQLite opens a file, which one server uses at a time.
+func openSQLite(ctx context.Context, o Options) (db *database, path string, err error) {
+	if path, err = sqlitePath(o.URL); err != nil {
+		return nil, "", err
+	}
+	write, read, err := openFile(ctx, path, o)
+	if err != nil {
+		return nil, path, err
+	}
+	return &database{
+		dialect: &sqlite, write: &pool{write, &sqlite}, read: &pool{read, &sqlite},
+		newQueue:  func(b bell, log *slog.Logger) (queue, error) { return newSQLiteQueue(write, b, log) },
+		migrating: func(_ context.Context, fn func() error) error { return fn() },
+		recover:   recoverJobs,
+		explain:   corrupt,
+		writable:  func(context.Context, *transaction) error { return nil }, // to begin is to take the lock
+		close:     func() error { return errors.Join(read.Close(), write.Close()) },
+	}, path, nil
+}
+
+// openFile returns one connection to write with and a pool to read with. Every
 // write transaction takes the write lock as it begins, so that none fails halfway
 // because another one was first; busy_timeout waits for other processes.
-func openSQLite(ctx context.Context, path string, o Options) (write, read *sql.DB, err error) {
+func openFile(ctx context.Context, path string, o Options) (write, read *sql.DB, err error) {
 	if err := checkFile(path, o.Existing); err != nil {
 		return nil, nil, err
 	}
@@ -122,17 +145,11 @@ func corrupt(err error) error {
 
 // sqliteCode returns the primary result code of err, 0 when it is not SQLite's.
 func sqliteCode(err error) int {
-	failure, ok := errors.AsType[*sqlite.Error](err)
+	failure, ok := errors.AsType[*driver.Error](err)
 	if !ok {
 		return 0
 	}
 	return failure.Code() & 0xff
-}
-
-// isTaken says whether err refuses a row because of another one's key.
-func isTaken(err error) bool {
-	failure, ok := errors.AsType[*sqlite.Error](err)
-	return ok && failure.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
 }
 
 // olderVersion compares dotted versions by their numbers.
@@ -149,14 +166,15 @@ func olderVersion(version, than string) bool {
 	return false
 }
 
-// recoverJobs hands back the jobs that a process held when it ended without
+// recoverJobs hands back the jobs and leases that a process held when it ended without
 // giving them up. River would wait for its rescuer (an hour); a SQLite file has
 // one server, so at its start nobody is working on anything. A job that was
 // running keeps its attempt, so that one that brings the process down dies too.
-func recoverJobs(ctx context.Context, tx *sql.Tx) error {
+func recoverJobs(ctx context.Context, tx *transaction) error {
 	for _, statement := range []string{
 		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
 		`DELETE FROM river_leader`,
+		`UPDATE leases SET holder = ''`,
 	} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("take over the jobs of the last run: %w", err)

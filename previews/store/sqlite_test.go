@@ -18,7 +18,7 @@ func TestSQLitePath(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
 		"sqlite://idp.db": "idp.db", "sqlite:///var/lib/idp.db": "/var/lib/idp.db", "sqlite://./a/b.db": "./a/b.db",
-		"sqlite://": "", "sqlite://dir/": "", "idp.db": "", "postgres://u:secret@h/db": "", "sqlite://a.db?mode=memory": "", "": "",
+		"sqlite://": "", "sqlite://dir/": "", "sqlite://a.db?mode=memory": "", "": "",
 	} {
 		got, err := sqlitePath(url)
 		if got != want || (err == nil) != (want != "") {
@@ -311,7 +311,7 @@ func TestPrivateFile(t *testing.T) {
 func TestMigrateChainsAudit(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "idp.db")
-	write, read, err := openSQLite(t.Context(), path, Options{})
+	before, _, err := openSQLite(t.Context(), Options{URL: "sqlite://" + path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,18 +320,18 @@ func TestMigrateChainsAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, step := range steps[:5] {
-		if err := step.apply(t.Context(), write); err != nil {
+		if err := step.apply(t.Context(), before.write); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, id := range []int{1, 2, 7} {
-		_, err := write.ExecContext(t.Context(), `INSERT INTO audit (id, at, delivery, actor_id, actor, action, environment, sha, allowed, reason)
+		_, err := before.write.ExecContext(t.Context(), `INSERT INTO audit (id, at, delivery, actor_id, actor, action, environment, sha, allowed, reason)
 			VALUES (?, 1700000000123456789, 'guid', 3, 'ada', 'pin', 'acme/web/pr-1', 'c0ffee', 1, 'write')`, id)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(read.Close(), write.Close()); err != nil {
+	if err := before.close(); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, func(o *Options) { o.URL = "sqlite://" + path })

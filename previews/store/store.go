@@ -6,26 +6,31 @@
 // guarantees:
 //
 //   - a method that returned nil is on disk (SQLite in WAL mode with
-//     synchronous=FULL; with NORMAL a power cut could lose acknowledged webhooks);
+//     synchronous=FULL; with NORMAL a power cut could lose acknowledged webhooks;
+//     Postgres as its server is configured, where synchronous_commit is on unless
+//     somebody turned it off);
 //   - everything that belongs together (a delivery and its job; a decision's row,
 //     effects and audit entries) is one transaction;
 //   - an environment is only ever replaced by who has read its newest version
 //     (Apply) or changes it inside the transaction that read it (Update);
+//   - what is done by a lease (Hold) is written only while nobody else has taken it;
 //   - removals that were inferred pass the breaker in the transaction that writes
 //     them.
 //
-// All methods may be called concurrently. Writers share one connection; readers
-// have a pool of their own and never wait for writers. Functions handed to Update
-// and UpdateAll run inside the write transaction: they must be quick and must not
-// call the store. A second process may open the same file (idp env, idp reap).
+// All methods may be called concurrently, on Postgres in many processes. Readers
+// have a pool of their own and never wait for writers. On SQLite writers share one
+// connection; on Postgres those transactions follow one another that decide by more
+// than the rows they write (alone), and the others run side by side. Functions handed
+// to Update and UpdateAll run inside the write transaction, and again where that had to
+// be begun again: they must be quick and must not call the store. A second process may
+// open the same file (idp env, idp reap).
 //
-// Statements are kept to what SQLite and Postgres share; what only SQLite does
-// stands in sqlite.go.
+// Statements are kept to what SQLite and Postgres share; where they part is dialect and
+// database, and what only one of them does stands in sqlite.go and postgres.go.
 package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,7 +38,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/riverqueue/river"
 )
 
 var (
@@ -52,7 +56,8 @@ var (
 
 // Options say how to open a store.
 type Options struct {
-	// URL is sqlite://PATH, such as sqlite://idp.db or sqlite:///var/lib/idp/idp.db.
+	// URL is sqlite://PATH, such as sqlite://idp.db or sqlite:///var/lib/idp/idp.db, or
+	// postgres://USER:PASSWORD@HOST:PORT/DATABASE.
 	URL string
 	// Existing opens only a database that is there already, with the schema of this
 	// version, and skips the check of the whole file: for commands beside a server.
@@ -63,6 +68,9 @@ type Options struct {
 	Log *slog.Logger
 	// Registerer gets the store's metrics; nil means none.
 	Registerer prometheus.Registerer
+	// Elsewhere, when set, is called after another process changed environments or
+	// effects, which nobody hears of on SQLite. It must be quick.
+	Elsewhere func()
 	// NoSync leaves syncing to the operating system: faster, but a power cut loses
 	// what was acknowledged. For tests.
 	NoSync bool
@@ -73,14 +81,18 @@ type Options struct {
 
 // Store is an open database.
 type Store struct {
-	write, read *sql.DB
+	db          *database
+	write, read *pool
 	now         func() time.Time
 	log         *slog.Logger
 	retry       []time.Duration
 	metrics     *metrics
 	inbox       *inbox
 	bell        bell
-	insert      *river.Client[*sql.Tx]
+	queue       queue
+	holder      string
+	// deaf ends the listening for what others change, and waits for that.
+	deaf func()
 
 	mu          sync.Mutex
 	jobs        *jobs
@@ -90,12 +102,8 @@ type Store struct {
 // Open opens the database, creating or migrating it where needed. It refuses a
 // damaged file (ErrCorrupt) and one of a newer idp (ErrNewer).
 func Open(ctx context.Context, o Options) (*Store, error) {
-	path, err := sqlitePath(o.URL)
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
-		now: o.Now, log: o.Log, retry: o.Retry, bell: newBell(),
+		now: o.Now, log: o.Log, retry: o.Retry, bell: newBell(), holder: newHolder(),
 		subscribers: map[chan struct{}]struct{}{},
 	}
 	if s.now == nil {
@@ -107,28 +115,31 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.retry == nil {
 		s.retry = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
 	}
-	if s.write, s.read, err = openSQLite(ctx, path, o); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+	db, place, err := openDatabase(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", place, err)
 	}
+	s.db, s.write, s.read = db, db.write, db.read
 	if err := s.start(ctx, o); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(err, s.closePools()))
+		return nil, fmt.Errorf("open database %s: %w", place, errors.Join(err, s.db.close()))
 	}
 	return s, nil
 }
 
 // start brings the schema up to date and starts the inbox.
 func (s *Store) start(ctx context.Context, o Options) error {
-	if err := migrate(ctx, s.write, o.Existing); err != nil {
+	var err error
+	if s.queue, err = s.db.newQueue(s.bell, s.log); err != nil {
 		return err
 	}
-	var err error
-	if s.insert, err = newInsertClient(s.write, s.log); err != nil {
-		return err
+	if err := s.db.migrating(ctx, func() error { return migrate(ctx, s.db, s.queue, o.Existing) }); err != nil {
+		return s.db.explain(err)
 	}
 	if s.metrics, err = newMetrics(s, o.Registerer); err != nil {
 		return err
 	}
 	s.inbox = newInbox(s)
+	s.deaf = s.hear(o.Elsewhere)
 	return nil
 }
 
@@ -139,13 +150,34 @@ func (s *Store) Close() error {
 	defer cancel()
 	err := s.StopJobs(ctx)
 	s.inbox.close()
+	s.deaf()
 	s.metrics.unregister()
-	return errors.Join(err, s.closePools())
+	return errors.Join(err, s.db.close())
+}
+
+// hear calls elsewhere for what other processes change, until the returned function
+// is called.
+func (s *Store) hear(elsewhere func()) (deaf func()) {
+	if elsewhere == nil || s.db.listen == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.db.listen(ctx, func(by string) {
+			if by != s.holder {
+				elsewhere()
+			}
+		})
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 const closeTimeout = 10 * time.Second
-
-func (s *Store) closePools() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
 // pingTimeout bounds how long a ping may wait for its turn to write.
 const pingTimeout = 2 * time.Second
@@ -154,11 +186,15 @@ const pingTimeout = 2 * time.Second
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	tx, err := s.write.BeginTx(ctx, nil)
+	tx, err := s.write.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("ping database: %w", err)
 	}
-	return tx.Rollback()
+	defer tx.rollback()
+	if err := s.db.writable(ctx, tx); err != nil {
+		return fmt.Errorf("ping database: %w", err)
+	}
+	return nil
 }
 
 // Subscribe returns a channel that gets a value after environments or effects
@@ -186,23 +222,51 @@ func (s *Store) announce() {
 	}
 }
 
-// inTx runs fn in one write transaction, which sees and excludes every other.
-func (s *Store) inTx(ctx context.Context, op string, fn func(*sql.Tx) error) error {
+// attempts bounds how often a transaction is run that fails only for another one.
+const attempts = 5
+
+// inTx runs fn in one write transaction. It may run it again, where the database had
+// to choose between that and another one.
+func (s *Store) inTx(ctx context.Context, op string, fn func(*transaction) error) error {
 	defer s.metrics.time(op)()
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+	for attempt := 1; ; attempt++ {
+		err := s.once(ctx, fn)
+		if err == nil || s.db.again == nil || !s.db.again(err) || attempt == attempts {
+			return err
+		}
 	}
-	if err := fn(tx); err != nil {
-		// After a full disk SQLite has rolled back already and says so; the first
-		// error is the one that matters.
-		_ = tx.Rollback()
+}
+
+// alone is inTx for what decides by more than the rows that it writes: how many
+// previews live, what the breaker has counted, where the audit log ends. No two of
+// these run at once, in this process or another.
+func (s *Store) alone(ctx context.Context, op string, fn func(*transaction) error) error {
+	if s.db.alone == "" {
+		return s.inTx(ctx, op, fn)
+	}
+	return s.inTx(ctx, op, func(tx *transaction) error {
+		// What the next statements read is what the last of these has committed.
+		if _, err := tx.Tx.ExecContext(ctx, s.db.alone); err != nil {
+			return fmt.Errorf("wait for another transaction: %w", err)
+		}
+		return fn(tx)
+	})
+}
+
+func (s *Store) once(ctx context.Context, fn func(*transaction) error) error {
+	tx, err := s.write.begin(ctx)
+	if err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit transaction: %w", err)
+	if err := s.passFence(ctx, tx); err != nil {
+		tx.rollback()
+		return err
 	}
-	return nil
+	if err := fn(tx); err != nil {
+		tx.rollback()
+		return err
+	}
+	return tx.commit()
 }
 
 // stamp and instant translate between times and columns.

@@ -10,7 +10,8 @@ import (
 
 // bell tells River, within this process, that deliveries were committed.
 //
-// River's own SQLite listener polls a table every 50 ms. A SQLite file has one
+// It is SQLite's alone: on Postgres River listens to the server, which knows of all
+// processes. River's own SQLite listener polls a table every 50 ms. A SQLite file has one
 // server, so whoever inserts and whoever works are the same process: a channel is
 // faster, costs nothing while idle, and writes nothing. River still polls the
 // jobs themselves at pollInterval, for retries and in case a ring was lost.

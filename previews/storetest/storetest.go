@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"Taken", testTaken},
 		{"TakenOrNeither", testTakenOrNeither},
 		{"TakenAtOnce", testTakenAtOnce},
+		{"Leases", testLeases},
 		{"Breaker", testBreaker},
 		{"Audit", testAudit},
 		{"AuditOfItself", testAuditOfItself},

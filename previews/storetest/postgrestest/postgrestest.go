@@ -1,0 +1,257 @@
+// Package postgrestest runs a real PostgreSQL for tests: one server for a test
+// binary, started when the first test asks for a database, with a database of its own
+// for every test that does.
+//
+// The server listens on a socket in a temporary folder alone and syncs nothing to
+// disk: what it holds would not survive a power cut, so tests of that are not for it.
+// It ends with Stop, which TestMain calls, and by the kernel's doing when the test
+// binary is killed. All functions may be called concurrently.
+package postgrestest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// Variable, set to anything, says that the tests on PostgreSQL have to run: they
+	// fail where there is none, and the scenarios are played on it too.
+	Variable = "TEST_POSTGRES"
+	// nobody is who runs the server where root runs the tests: as root it refuses to.
+	nobody   = 65534
+	patience = time.Minute
+	owner    = "idp"
+	// Password is that of the databases' owner.
+	Password = "correct-horse-battery"
+)
+
+// Wanted says that the tests on PostgreSQL have to run.
+func Wanted() bool { return os.Getenv(Variable) != "" }
+
+// server is the one of this test binary.
+var server struct {
+	sync.Mutex
+	running *running
+	failure error
+	count   atomic.Int64
+}
+
+// running is a server that runs.
+type running struct {
+	bin, dir string
+	process  *os.Process
+	ended    chan struct{}
+}
+
+// URL returns the URL of an empty database, which goes when the test ends. Without
+// PostgreSQL on this machine the test is skipped, or fails where it is wanted.
+func URL(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d", server.count.Add(1))
+	address, drop, err := New(name)
+	if errors.Is(err, errMissing) && !Wanted() {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return address
+}
+
+// New makes an empty database of a name and returns its URL and what takes it away.
+func New(name string) (address string, drop func() error, err error) {
+	s, err := started()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := s.run("createdb", "--owner", owner, "--encoding", "UTF8", "--template", "template0", name); err != nil {
+		return "", nil, err
+	}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(owner, Password), Path: "/" + name,
+		RawQuery: url.Values{"host": {s.dir}}.Encode(),
+	}
+	return u.String(), func() error { return s.run("dropdb", "--force", name) }, nil
+}
+
+// Execute has the server's superuser execute a statement in a database.
+func Execute(t testing.TB, database, statement string) {
+	t.Helper()
+	s, err := started()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.run("psql", "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", database, "--command", statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Stop stops the server, where one was started, and removes what it wrote.
+func Stop() {
+	server.Lock()
+	defer server.Unlock()
+	if server.running == nil {
+		return
+	}
+	_ = server.running.process.Signal(syscall.SIGQUIT)
+	<-server.running.ended
+	_ = os.RemoveAll(server.running.dir)
+	server.running = nil
+}
+
+// started returns the server, started if it was not.
+func started() (*running, error) {
+	server.Lock()
+	defer server.Unlock()
+	if server.running == nil && server.failure == nil {
+		server.running, server.failure = start()
+	}
+	return server.running, server.failure
+}
+
+var errMissing = errors.New("there is no PostgreSQL on this machine: apt-get install -y --no-install-recommends postgresql")
+
+// programs returns the folder of the server's programs, which Debian keeps out of
+// PATH.
+func programs() (string, error) {
+	if path, err := exec.LookPath("postgres"); err == nil {
+		// The others are beside the program, not beside a link to it.
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return "", err
+		}
+		return filepath.Dir(path), nil
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil || len(found) == 0 {
+		return "", errMissing
+	}
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+func start() (*running, error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "idp-postgres-")
+	if err != nil {
+		return nil, err
+	}
+	s := &running{bin: bin, dir: dir, ended: make(chan struct{})}
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+func (s *running) start() error {
+	if os.Getuid() == 0 {
+		if err := os.Chown(s.dir, nobody, nobody); err != nil {
+			return err
+		}
+	}
+	if err := s.run("initdb", "--pgdata", filepath.Join(s.dir, "data"), "--username", "postgres", "--no-sync",
+		"--encoding", "UTF8", "--locale", "C.UTF-8", "--auth", "scram-sha-256", "--pwfile", s.passwordFile()); err != nil {
+		return err
+	}
+	begun := make(chan error)
+	go s.serve(begun)
+	if err := <-begun; err != nil {
+		return err
+	}
+	return s.ready()
+}
+
+// passwordFile is made for initdb, by whoever runs the server.
+func (s *running) passwordFile() string {
+	path := filepath.Join(s.dir, "password")
+	// initdb says so where this failed.
+	_ = os.WriteFile(path, []byte(Password+"\n"), 0o644)
+	return path
+}
+
+// serve runs the server until it ends. Its thread is its own: the kernel ends the
+// server when the thread that started it ends, which has to be the process.
+func (s *running) serve(begun chan<- error) {
+	runtime.LockOSThread()
+	defer close(s.ended)
+	cmd := s.command("postgres", "-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-c", "listen_addresses=", "-c", "max_connections=400",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB")
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		begun <- err
+		return
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		begun <- err
+		return
+	}
+	s.process = cmd.Process
+	begun <- nil
+	_ = cmd.Wait()
+}
+
+// ready waits until the server answers, and makes the owner of the databases, who is
+// no superuser: idp needs none.
+func (s *running) ready() error {
+	deadline := time.Now().Add(patience)
+	for {
+		err := s.run("psql", "--quiet", "--no-psqlrc", "--dbname", "postgres", "--command",
+			"CREATE ROLE "+owner+" LOGIN PASSWORD '"+Password+"'")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.ended:
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			return fmt.Errorf("PostgreSQL ended: %s", log)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			_ = s.process.Signal(syscall.SIGQUIT)
+			return err
+		}
+	}
+}
+
+// run runs one of PostgreSQL's programs against the server.
+func (s *running) run(program string, args ...string) error {
+	cmd := s.command(program, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, out.Bytes())
+	}
+	return nil
+}
+
+func (s *running) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.bin, program), args...)
+	cmd.Dir = s.dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "PGHOST=" + s.dir, "PGUSER=postgres", "PGPASSWORD=" + Password}
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	}
+	return cmd
+}

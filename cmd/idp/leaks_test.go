@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
 
 // outgoing is all that the bot asked GitHub for and sent it, but for the header that it
@@ -81,6 +84,18 @@ func (w *world) leaks(ctx context.Context, marks []string, log string, sent *out
 			return nil, err
 		}
 		look("a metric", metrics)
+	}
+	if url := w.cfg.DatabaseURL.Reveal(); isPostgres(url) {
+		held, err := postgrestest.Dump(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		look("the database", held)
+		for _, mark := range marks {
+			if strings.Contains(held, hex.EncodeToString([]byte(mark))) {
+				found = append(found, "the database tells a secret in its bytes")
+			}
+		}
 	}
 	theirs := map[string]bool{w.cfg.GitHubPrivateKeyFile: true}
 	for _, path := range operators {

@@ -10,6 +10,7 @@ package postgrestest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -101,6 +102,19 @@ func Execute(t testing.TB, database, statement string) {
 	if err := s.run("psql", "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", database, "--command", statement); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Dump returns all that a database holds, as pg_dump writes it: bytes as hexadecimal digits.
+func Dump(ctx context.Context, address string) (string, error) {
+	s, err := started()
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, filepath.Join(s.bin, "pg_dump"), "--data-only", "--dbname", address).Output()
+	if err != nil {
+		return "", fmt.Errorf("dump the database: %w", err)
+	}
+	return string(out), nil
 }
 
 // Stop stops the server, where one was started, and removes what it wrote.

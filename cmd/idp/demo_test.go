@@ -36,10 +36,10 @@ var blanks = []struct {
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT[\d:]+Z`), "TIME"},
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} \d\d? [A-Z][a-z]{2} \d\d:\d\d UTC`), "TIME"},
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d UTC`), "TIME"},
-	{regexp.MustCompile(`(after|,|image|committed) [\d.]+m?s`), "$1 DURATION"},
-	{regexp.MustCompile(`(?m)^ *[\d.]+m?s  `), "DURATION  "},
+	{regexp.MustCompile(`(after|,|image|committed) (?:\d+m)?[\d.]+m?s`), "$1 DURATION"},
+	{regexp.MustCompile(`(?m)^ *(?:\d+m)?[\d.]+m?s  `), "DURATION  "},
 	{regexp.MustCompile(`\d+s from the last push`), "DURATION from the last push"},
-	{regexp.MustCompile(`Committed [\d.]+s`), "Committed DURATION"},
+	{regexp.MustCompile(`Committed (?:\d+m)?[\d.]+s`), "Committed DURATION"},
 	{regexp.MustCompile(`… and \d+ lines more`), "… and N lines more"},
 	{regexp.MustCompile(`─+\n`), "──\n"},
 	// Whether an expiry of seconds later is another one, and so what stands around

@@ -1,12 +1,38 @@
 package main
 
 import (
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/idp-bot/idp/previews/storetest"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
+
+// TestDBBackup copies a database that is served into a file, once.
+func TestDBBackup(t *testing.T) {
+	t.Parallel()
+	s := newServed(t)
+	storetest.Add(t, s.Store, storetest.Preview(1, 42, time.Now()))
+	file := filepath.Join(t.TempDir(), "backup.db")
+	status, stdout, stderr := s.idp(t, "db", "backup", file, "-o", "json")
+	if status != 0 || stderr != "" || !strings.Contains(stdout, `"file": "`+file+`"`) {
+		t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+	there := served{url: "sqlite://" + file}
+	if status, stdout, stderr := there.idp(t, "env", "list", "-o", "json"); status != 0 || stderr != "" || len(stdout) < 100 {
+		t.Errorf("what is there: status %d\n%s%s", status, stdout, stderr)
+	}
+	refused := "error: " + file + " is there already; nothing was written\nhint: name a file that is not there yet\n"
+	if status, stdout, stderr := s.idp(t, "db", "backup", file); status == 0 || stdout != "" || stderr != refused {
+		t.Errorf("again: status %d\n%s%s", status, stdout, stderr)
+	}
+	none := filepath.Join(filepath.Dir(file), "none")
+	if status, _, stderr := s.idp(t, "db", "backup", filepath.Join(none, "backup.db")); status == 0 || !strings.Contains(stderr, "there is no folder "+none) {
+		t.Errorf("into no folder: status %d\n%s", status, stderr)
+	}
+}
 
 // TestDBCopy copies a database, tells what it copied, and refuses to do so again.
 func TestDBCopy(t *testing.T) {

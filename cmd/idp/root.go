@@ -30,6 +30,7 @@ func commands() []func(*program) *cobra.Command {
 		newAudit,
 		newPolicy,
 		newMeasures,
+		newDeliveries,
 		newDB,
 		newHealthcheck,
 		newRenderSource,

@@ -75,9 +75,12 @@ func (s *Store) PendingDeliveries(ctx context.Context, repositoryID int64, pr in
 		`state = 'pending' AND repository_id = ? AND pr = ? ORDER BY seq`, repositoryID, pr)
 }
 
-// DeadDeliveries returns the deliveries that were given up, newest first.
-func (s *Store) DeadDeliveries(ctx context.Context, limit int) ([]Delivery, error) {
-	return s.deliveries(ctx, "dead_deliveries", `state = 'dead' ORDER BY seq DESC LIMIT ?`, limit)
+// Deliveries returns deliveries in a state, or with "" in any, newest first.
+func (s *Store) Deliveries(ctx context.Context, state DeliveryState, limit int) ([]Delivery, error) {
+	if state == "" {
+		return s.deliveries(ctx, "list_deliveries", `TRUE ORDER BY seq DESC LIMIT ?`, limit)
+	}
+	return s.deliveries(ctx, "list_deliveries", `state = ? ORDER BY seq DESC LIMIT ?`, string(state), limit)
 }
 
 func (s *Store) deliveries(ctx context.Context, op, where string, args ...any) ([]Delivery, error) {

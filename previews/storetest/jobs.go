@@ -111,7 +111,7 @@ func testJobsDie(t *testing.T, open Open) {
 			t.Errorf("counted as %q", kind)
 		}
 	}
-	dead, err := s.DeadDeliveries(t.Context(), 10)
+	dead, err := s.Deliveries(t.Context(), store.DeliveryDead, 10)
 	if err != nil || len(dead) != 1 || dead[0].Attempts != 3 || dead[0].Error != "bad payload" {
 		t.Errorf("dead: %+v, %v", dead, err)
 	}

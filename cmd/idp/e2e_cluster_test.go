@@ -39,7 +39,6 @@ func TestEndToEnd(t *testing.T) {
 		play func(*scene)
 	}{
 		{"dry run", dryRun},
-		{"dry run of public charts", publicCharts},
 		{"fence", fence},
 		{"preview", previewLives},
 		{"logs", podsLog},

@@ -24,7 +24,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/clustertest"
 	"github.com/idp-bot/idp/gitops/render"
 )
@@ -41,11 +40,17 @@ func dryRun(s *scene) {
 	for _, file := range files {
 		archive, err := txtar.ParseFile(file)
 		s.must(err)
-		var files []gitops.File
-		for _, f := range archive.Files {
-			files = append(files, gitops.File{Path: f.Name, Content: f.Data})
+		for _, object := range goldenObjects(s, archive) {
+			kinds[object.GetAPIVersion()+"/"+object.GetKind()]++
+			content, err := object.MarshalJSON()
+			s.must(err)
+			if err := try(s, object, content); err != nil {
+				s.Errorf("%s: %v", filepath.Base(file), err)
+			}
+			if err := tryPod(s, object); err != nil {
+				s.Errorf("%s: the pod of %s %s: %v", filepath.Base(file), object.GetKind(), object.GetName(), err)
+			}
 		}
-		tryAll(s, filepath.Base(file), files, kinds)
 	}
 	for _, kind := range render.Kinds() {
 		if kinds[kind] == 0 {
@@ -53,21 +58,6 @@ func dryRun(s *scene) {
 		}
 	}
 	s.Logf("%d goldens: %v", len(files), kinds)
-}
-
-// tryAll tries the manifests of an environment, and counts them by their kinds.
-func tryAll(s *scene, of string, files []gitops.File, kinds map[string]int) {
-	for _, object := range inOrder(s, files) {
-		kinds[object.GetAPIVersion()+"/"+object.GetKind()]++
-		content, err := object.MarshalJSON()
-		s.must(err)
-		if err := try(s, object, content); err != nil {
-			s.Errorf("%s: %v", of, err)
-		}
-		if err := tryPod(s, object); err != nil {
-			s.Errorf("%s: the pod of %s %s: %v", of, object.GetKind(), object.GetName(), err)
-		}
-	}
 }
 
 // try checks an object. The namespace and what bounds it are made: the rest can only be
@@ -100,14 +90,14 @@ func try(s *scene, object *unstructured.Unstructured, content []byte) error {
 	return nil
 }
 
-// inOrder are the objects of manifests, the namespace first and what bounds it next.
-func inOrder(s *scene, files []gitops.File) []*unstructured.Unstructured {
+// goldenObjects are the objects of a golden, the namespace first and what bounds it next.
+func goldenObjects(s *scene, archive *txtar.Archive) []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
-	for _, file := range files {
-		if !strings.Contains(file.Path, "/manifests/") {
+	for _, file := range archive.Files {
+		if !strings.Contains(file.Name, "/manifests/") {
 			continue
 		}
-		objects, err := clustertest.Decode(file.Content)
+		objects, err := clustertest.Decode(file.Data)
 		s.must(err)
 		out = append(out, objects...)
 	}
@@ -121,7 +111,7 @@ func inOrder(s *scene, files []gitops.File) []*unstructured.Unstructured {
 // tryPod tries the pod that a template asks for.
 func tryPod(s *scene, object *unstructured.Unstructured) error {
 	path := map[string][]string{
-		"Deployment": {"spec", "template"}, "StatefulSet": {"spec", "template"}, "Rollout": {"spec", "template"}, "Job": {"spec", "template"}, "CronJob": {"spec", "jobTemplate", "spec", "template"},
+		"Deployment": {"spec", "template"}, "Rollout": {"spec", "template"}, "Job": {"spec", "template"}, "CronJob": {"spec", "jobTemplate", "spec", "template"},
 	}[object.GetKind()]
 	if path == nil {
 		return nil

@@ -154,6 +154,11 @@ func (m *Main) wire() {
 	if m.cfg.AuditLog != "" {
 		m.loops = append(m.loops, auditCopier{store: m.store, sink: m.cfg.AuditLog, out: m.out}.loop(m))
 	}
+	m.countFailures()
+}
+
+// countFailures has each loop count its steps that fail.
+func (m *Main) countFailures() {
 	for _, loops := range [][]previews.Loop{m.loops, m.own} {
 		for i := range loops {
 			loops[i].Failed = m.failed(loops[i].Name)

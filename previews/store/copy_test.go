@@ -157,7 +157,7 @@ func TestCopyRefuses(t *testing.T) {
 		if leads > 0 {
 			break
 		}
-		time.Sleep(20 * time.Millisecond) // River tells nobody of it
+		time.Sleep(20 * time.Millisecond) // River tells nobody who leads: its row is all there is to look at
 	}
 	refuse("a source that is served", from, to, ErrServed, "")
 	if err := source.StopJobs(t.Context()); err != nil {

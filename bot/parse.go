@@ -94,21 +94,23 @@ func inBlock(block ast.Node, source []byte) []Invocation {
 	return found
 }
 
-// lineFrom returns the rest of the line from start on, where nothing but a few
-// blanks stand before it.
+// lineFrom returns the line that start is in, where nothing but a few blanks stand
+// before it.
 func lineFrom(source []byte, start int) (string, bool) {
 	begin := bytes.LastIndexByte(source[:start], '\n') + 1
 	if start-begin > maxIndent || len(bytes.Trim(source[begin:start], " ")) > 0 {
 		return "", false
 	}
-	line, _, _ := bytes.Cut(source[start:], []byte("\n"))
+	line, _, _ := bytes.Cut(source[begin:], []byte("\n"))
 	return string(line), true
 }
 
-// parseLine reads one line that may be a command.
+// parseLine reads one line that may be a command: after a few blanks, and no other white
+// space, which shows as who knows what.
 func parseLine(line string) (Invocation, bool) {
-	words := strings.FieldsFunc(line, unicode.IsSpace)
-	if len(words) == 0 || !strings.EqualFold(words[0], prefix) {
+	rest := strings.TrimLeft(line, " ")
+	words := strings.FieldsFunc(rest, unicode.IsSpace)
+	if len(line)-len(rest) > maxIndent || len(words) == 0 || !strings.EqualFold(words[0], prefix) || !strings.HasPrefix(rest, words[0]) {
 		return Invocation{}, false
 	}
 	if len(words) == 1 {

@@ -57,6 +57,8 @@ func TestParse(t *testing.T) {
 		{"fenced in a list", "- x\n  ```\n  /idp pin\n  ```", nil},
 		{"indented", "    /idp pin", nil},
 		{"indented by a tab", "\t/idp pin", nil},
+		{"indented by a vertical tab", "hello\n \v/idp pin", nil},
+		{"indented by a no-break space", "hello\n\u00a0/idp pin", nil},
 		{"four blanks in a paragraph", "hello\n    /idp pin", nil},
 		{"inline code", "`/idp pin`", nil},
 		{"inline code over lines", "run `\n/idp pin\n` now", nil},

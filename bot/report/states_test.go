@@ -41,7 +41,7 @@ func newState(name string, ago time.Duration, changes ...func(*Input)) state {
 		Now: now,
 		Class: platform.Class{
 			RepoURL: "https://github.com/acme/gitops.git", Zone: "preview.example.com", HostTemplate: "{service}-{env}-{hash}.{zone}",
-			TTL: 72 * time.Hour, MaxTTL: 14 * day, WarnBefore: time.Hour, Logs: platform.LogsPrivate,
+			TTL: 72 * time.Hour, MaxTTL: 14 * day, WarnBefore: time.Hour, Logs: platform.ShowPrivate, Diffs: platform.ShowAlways,
 		},
 		Environment: previews.Environment{
 			RowID: 1, Version: 3, PR: 42, Owner: "acme", Repo: "payments-api", Author: "ann",
@@ -281,6 +281,7 @@ func states() []state {
 		}, applied),
 		newState("syncing", 100*time.Second, resolved, applied, observe("OutOfSync", "Progressing", "waiting for rollout to finish: 0 of 1 updated replicas are available")),
 		newState("ready", 10*time.Minute, ready),
+		newState("ready-public", 10*time.Minute, ready, func(in *Input) { in.Class.Diffs = platform.ShowPrivate }),
 		newState("extended", 10*time.Minute, ready, extended),
 		newState("pinned", 10*time.Minute, ready, func(in *Input) { in.Environment.Pin(in.Now) },
 			func(in *Input) {

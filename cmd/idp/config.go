@@ -132,7 +132,10 @@ type PreviewConfig struct {
 	PreviewComment platform.CommentMode `key:"preview_comment" default:"sticky" oneof:"sticky,on-failure,off"`
 	// PreviewLogs is where the last log lines of what fails are shown: where the repository is
 	// private, always, or never.
-	PreviewLogs platform.LogMode `key:"preview_logs" default:"private" oneof:"private,always,never"`
+	PreviewLogs platform.ShowMode `key:"preview_logs" default:"private" oneof:"private,always,never"`
+	// PreviewDiffs is where it is shown what changes in the manifests, in which the values of variables are:
+	// where the repository is private, always, or never.
+	PreviewDiffs platform.ShowMode `key:"preview_diffs" default:"private" oneof:"private,always,never"`
 	// PreviewBots is what a bot's pull request needs for a preview: the label, or nothing more
 	// than a person's.
 	PreviewBots string `key:"preview_bots" default:"label" oneof:"label,auto"`
@@ -251,3 +254,4 @@ func (c *Config) Class() platform.Class {
 		Gateway:     gateway,
 	}
 }
+		Diffs:       c.PreviewDiffs,

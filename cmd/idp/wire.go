@@ -107,6 +107,7 @@ func (m *Main) wire() {
 		judge: func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
 			return m.judging(ctx)(ctx, would, files)
 		},
+		shows: func(env previews.Environment) bool { return m.declared.reporting(env).ShowsDiffs(env.Private) },
 		failed: func(env previews.Environment, err error) {
 			m.log.Warn("what would change is not known", "env", env.Ref.String(), "error", err)
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"sync"
 	"time"
 
@@ -59,6 +60,16 @@ func (u use) permissions() permissions {
 		out.Attestations = gh.String("read")
 	}
 	return out
+}
+
+// readOnly takes the right to write away.
+func (p permissions) readOnly() {
+	fields := reflect.ValueOf(p.InstallationPermissions).Elem()
+	for i := range fields.NumField() {
+		if granted, ok := fields.Field(i).Interface().(*string); ok && granted != nil {
+			*granted = "read"
+		}
+	}
 }
 
 func (u use) known() *gh.InstallationPermissions {
@@ -177,6 +188,9 @@ func (t *tokens) forget(s scope, used secret.String) {
 // mint asks GitHub for a token, as the App.
 func (a *App) mint(ctx context.Context, s scope) (token, error) {
 	opts := tokenOptions{Permissions: s.use.permissions()}
+	if a.readOnly {
+		opts.Permissions.readOnly()
+	}
 	if s.repository != 0 {
 		opts.RepositoryIDs = []int64{s.repository}
 	}

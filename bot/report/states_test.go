@@ -373,6 +373,12 @@ func states() []state {
 			fail(previews.ProblemChanged, "environments/acme/payments-api/pr-42 was changed in the GitOps repository by Eve <eve@example.com> in commit 0123456, so idp left it alone", "Comment /idp preview to go on and replace that change.")),
 		newState("push-refused", 16*time.Minute, resolved,
 			fail(previews.ProblemPush, "the GitOps repository refuses the push: protected branch", "The platform team has to mend that; then comment /idp preview.")),
+		newState("paused", 3*time.Minute, resolved, func(in *Input) {
+			in.Environment.Refuse(previews.Problem{
+				Kind: previews.ProblemPaused, SHA: in.Environment.SHA, Message: "paused by the platform team since 12:00 UTC on 1 November: the cluster is being upgraded",
+				Hint: "Nothing is lost: it goes on by itself once they let idp go on.",
+			}, in.Now)
+		}),
 		newState("spec-errors", time.Minute, refused(specProblem)),
 		newState("spec-errors-previous-serves", time.Minute, older, func(in *Input) {
 			in.Environment.SeeHead(newSHA, "faster", pushed)

@@ -49,6 +49,9 @@ type ServerConfig struct {
 	// StateDir is the folder of the GitOps clone, which can be made anew at any time; by default
 	// idp-state beside the database's file, and with PostgreSQL in the working directory.
 	StateDir string `key:"state_dir"`
+	// Mode is act, or observe: webhooks are then taken and decided on what is read, and nothing is written to
+	// GitHub, the GitOps repository or Argo CD; idp env list shows what would be. It takes a database of its own.
+	Mode string `key:"mode" default:"act" oneof:"act,observe"`
 	// LogFormat is how log lines are written to standard error.
 	LogFormat string `key:"log_format" default:"text" oneof:"text,json"`
 	// LogLevel is the least severe level that is logged.
@@ -59,6 +62,9 @@ type ServerConfig struct {
 	// DrainTimeout is how long SIGTERM waits for what is under way.
 	DrainTimeout time.Duration `key:"drain_timeout" default:"30s"`
 }
+
+// observes says that nothing is written but the server's own database.
+func (c *Config) observes() bool { return c.Mode == "observe" }
 
 // GitHubConfig is the GitHub App.
 type GitHubConfig struct {
@@ -251,7 +257,7 @@ func (c *Config) Class() platform.Class {
 		BotPreviews: c.PreviewBots == "auto",
 		Comment:     c.PreviewComment,
 		Logs:        c.PreviewLogs,
+		Diffs:       c.PreviewDiffs,
 		Gateway:     gateway,
 	}
 }
-		Diffs:       c.PreviewDiffs,

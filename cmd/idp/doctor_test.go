@@ -175,7 +175,7 @@ var ailments = map[string]func(*patient){
 		p.env["IDP_GITOPS_TOKEN_FILE"] = path
 	},
 	"gitops-readonly": func(p *patient) {
-		p.git.RequireAuth(func(string, string, string) bool { return false })
+		p.git.RequireAuth(func(string, string, string, bool) bool { return false })
 		p.git.OpenReads()
 	},
 	"gitops-ruleset": func(p *patient) {

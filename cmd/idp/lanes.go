@@ -142,7 +142,7 @@ func (l *lanes) repo(ctx context.Context, lane gitops.Lane) (*repo.Repo, error) 
 	sum := sha256.Sum256([]byte(at.URL + " " + at.Branch))
 	opened, err := repo.Open(ctx, repo.Options{
 		URL: at.URL, Branch: at.Branch, Dir: gitDir(m.cfg) + "-" + hex.EncodeToString(sum[:])[:10],
-		Credentials: gitCredentialsFor(m.cfg, m.github, at.URL), PushesPerMinute: m.cfg.GitOpsPushesPerMinute,
+		Credentials: gitCredentialsFor(m.cfg, m.github, at.URL), PushesPerMinute: m.cfg.GitOpsPushesPerMinute, ReadOnly: m.cfg.observes(),
 		Now: m.now, Log: m.log, Registerer: m.registry,
 	})
 	if err != nil {

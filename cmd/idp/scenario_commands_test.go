@@ -60,6 +60,7 @@ func playTable() []playCommand {
 		{"reap", "reap", "let the reaper run", 0, (*play).reap},
 		{"sweep", "sweep", "let the sweep run", 0, (*play).sweep},
 		{"confirm", "confirm", "let removals that a sweep inferred go on", 0, (*play).confirm},
+		{"operator", "operator pause REASON | resume", "pause the bot, or let it go on", 1, (*play).operator},
 		{"halt", "halt", "stop the bot", 0, func(p *play, ts *testscript.TestScript, _ []string) { ts.Check(p.world.stopBot()) }},
 		{"resume", "resume [IDP_KEY=VALUE…]", "start the bot again, configured anew; \"IDP_KEY=\" takes a setting away", 0, (*play).resume},
 		{"times", "times N COMMAND…", "do it N times, with % in its words for 1, 2, 3…", 2, nil},

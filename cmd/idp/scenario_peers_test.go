@@ -206,13 +206,26 @@ func (p *play) advance(ts *testscript.TestScript, args []string) {
 }
 
 func (p *play) reap(ts *testscript.TestScript, _ []string) {
-	_, err := p.world.main.reaper.Sweep(p.ctx)
-	ts.Check(err)
+	ts.Check(p.world.main.reap(p.ctx))
 	p.settle(ts)
 }
 
+func (p *play) operator(ts *testscript.TestScript, args []string) {
+	var err error
+	switch {
+	case args[0] == "pause" && len(args) == 2:
+		_, err = p.world.main.store.Pause(p.ctx, "ops", args[1])
+	case args[0] == "resume":
+		_, err = p.world.main.store.Resume(p.ctx, "ops")
+	default:
+		ts.Fatalf("operator %v: expected pause REASON, or resume", args)
+	}
+	ts.Check(err)
+	p.world.main.wake.all()
+}
+
 func (p *play) sweep(ts *testscript.TestScript, _ []string) {
-	ts.Check(p.world.main.sweeper.Sweep(p.ctx))
+	ts.Check(p.world.main.sweep(p.ctx))
 	p.settle(ts)
 }
 

@@ -108,6 +108,9 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.store, err = store.Open(ctx, store.Options{URL: m.cfg.DatabaseURL.Reveal(), Now: m.now, Log: m.log, Registerer: m.registry, Elsewhere: m.wake.all}); err != nil {
 		return err
 	}
+	if err := m.store.Observe(ctx, m.cfg.observes()); err != nil {
+		return observed(err)
+	}
 	if err := m.openPeers(ctx); err != nil {
 		return err
 	}
@@ -200,7 +203,12 @@ func (m *Main) Run(ctx context.Context) error {
 	for _, loop := range m.loops {
 		running.Go(func() { m.loopByLease(work, loop) })
 	}
-	running.Go(func() { m.writing(work, "gitops", m.gitops, m.commits) })
+	if m.cfg.observes() {
+		m.log.Warn("idp only observes: it writes nothing to GitHub, the GitOps repository or Argo CD")
+		running.Go(func() { m.loopByLease(work, m.commits) }) // it is held, and says so
+	} else {
+		running.Go(func() { m.writing(work, "gitops", m.gitops, m.commits) })
+	}
 	running.Go(func() {
 		m.byLease(work, m.observations.Name, func(ctx context.Context, _ store.Lease) {
 			var watching sync.WaitGroup

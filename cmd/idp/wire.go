@@ -32,7 +32,7 @@ func newGitHub(cfg *Config, now func() time.Time, log *slog.Logger, registry pro
 	if pace == 0 {
 		pace = -1 // no limit
 	}
-	return githubApp(cfg, github.Options{WritesPerMinute: pace, Now: now, Log: log, Registerer: registry})
+	return githubApp(cfg, github.Options{WritesPerMinute: pace, ReadOnly: cfg.observes(), Now: now, Log: log, Registerer: registry})
 }
 
 // githubApp is the App of the configuration.
@@ -48,7 +48,7 @@ func githubApp(cfg *Config, o github.Options) (*github.App, error) {
 func openGitOps(ctx context.Context, cfg *Config, app *github.App, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*repo.Repo, error) {
 	return repo.Open(ctx, repo.Options{
 		URL: cfg.GitOpsURL, Branch: cfg.GitOpsBranch, Dir: gitDir(cfg),
-		Credentials: gitCredentials(cfg, app), PushesPerMinute: cfg.GitOpsPushesPerMinute,
+		Credentials: gitCredentials(cfg, app), PushesPerMinute: cfg.GitOpsPushesPerMinute, ReadOnly: cfg.observes(),
 		Now: now, Log: log, Registerer: registry,
 	})
 }
@@ -120,17 +120,20 @@ func (m *Main) wire() {
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
 		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: m.sourced().render, Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
-		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
+		Paused: m.paused, Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{
 		Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) },
 		Class: class, ClassOf: m.declared.reporting, NotesOf: m.declared.notes, Web: htmlURL(m.cfg.GitHubAPIURL),
 		AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log,
 	}
-	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Failed: m.failed("reply"), Now: m.now, Log: m.log}
+	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Quiet: m.cfg.observes(), Failed: m.failed("reply"), Now: m.now, Log: m.log}
 	m.lanes = newLanes(m, *committer)
-	m.loops = []previews.Loop{watcher.Loop(m.wake.images), reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies)}
-	m.own = []previews.Loop{m.lanes.loop()}
+	m.loops = []previews.Loop{watcher.Loop(m.wake.images), speaker.Loop(m.wake.replies)}
+	if !m.cfg.observes() {
+		m.loops = append(m.loops, reporter.Loop(m.wake.reports))
+		m.own = []previews.Loop{m.lanes.loop()}
+	}
 	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "idp_ready_seconds",
 		Help:    "How long each link of the way to a revision that is ready took: image, committed, synced, healthy, serves where that is asked, and total.",
@@ -140,7 +143,7 @@ func (m *Main) wire() {
 	m.observer = &previews.Observer{
 		Store: m.store, Contains: m.lanes.contains, Timeout: m.cfg.RolloutTimeout, TimeoutOf: func(e previews.Environment) time.Duration { return e.RolloutTimeout }, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
-	if m.argocd != nil {
+	if m.argocd != nil && !m.cfg.observes() {
 		m.handler.Logs = m.logs
 		m.observer.Look = m.looking()
 		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
@@ -186,8 +189,8 @@ func (m *Main) startJobs(ctx context.Context) error {
 		Handle: consumer.Handle,
 		Failed: func(kind string) { m.failed(kind)() },
 		Periodic: []store.Periodic{
-			{Name: "reap", Schedule: reap, Run: m.onlyOne("reap", func(ctx context.Context) error { _, err := m.reaper.Sweep(ctx); return err })},
-			{Name: "sweep", Schedule: sweep, Run: m.onlyOne("sweep", m.sweeper.Sweep)},
+			{Name: "reap", Schedule: reap, Run: m.onlyOne("reap", m.reap)},
+			{Name: "sweep", Schedule: sweep, Run: m.onlyOne("sweep", m.sweep)},
 		},
 	})
 }

@@ -38,6 +38,8 @@ const (
 	useList use = "list"
 	// useGit pushes to one repository, the GitOps repository.
 	useGit use = "git"
+	// useClone fetches from one repository, that of the platform folder.
+	useClone use = "clone"
 )
 
 // permissions are GitHub's, with what this go-github does not know yet.
@@ -87,6 +89,8 @@ func (u use) known() *gh.InstallationPermissions {
 		return &gh.InstallationPermissions{Metadata: read, Contents: read, PullRequests: write}
 	case useGit:
 		return &gh.InstallationPermissions{Metadata: read, Contents: write}
+	case useClone:
+		return &gh.InstallationPermissions{Metadata: read, Contents: read}
 	default:
 		return &gh.InstallationPermissions{Metadata: read}
 	}

@@ -93,6 +93,17 @@ type GitOpsConfig struct {
 	GitOpsBranch string `key:"gitops_branch" default:"main" check:"branch"`
 	// GitOpsTokenFile is a file with the token to push with; by default the App's own token is used.
 	GitOpsTokenFile string `key:"gitops_token_file"`
+	// GitOpsTokenFiles are the files with the tokens for the GitOps repositories that classes name, as
+	// URL=FILE, separated by commas; so that who writes previews cannot write production.
+	GitOpsTokenFiles []string `key:"gitops_token_files"`
+	// PlatformURL is the repository that the platform folder is read from, gitops_url by default; one that idp
+	// cannot write keeps policies, teams and classes out of its reach.
+	PlatformURL string `key:"platform_url"`
+	// PlatformBranch is the branch of platform_url that is read.
+	PlatformBranch string `key:"platform_branch" default:"main" check:"branch"`
+	// PlatformTokenFile is a file with the token to read platform_url with; by default a token of the App that
+	// can only read it is used.
+	PlatformTokenFile string `key:"platform_token_file"`
 	// GitOpsPushesPerMinute is the most pushes in a minute (GitHub recommends 6 at most for one
 	// repository); 0 is no limit.
 	GitOpsPushesPerMinute int `key:"gitops_pushes_per_minute" default:"6" check:"natural"`

@@ -42,7 +42,9 @@ type Main struct {
 	store  *store.Store
 	github *github.App
 	gitops *repo.Repo
-	// declared is what the platform team declares in it.
+	// platform is where the platform folder is read: gitops, or a repository of its own.
+	platform *repo.Repo
+	// declared is what the platform team declares there.
 	declared *declarations
 	policies *policies
 	argocd   *argocd.Client // nil where Argo CD is not configured
@@ -128,6 +130,9 @@ func (m *Main) openPeers(ctx context.Context) (err error) {
 	if m.gitops, err = openGitOps(ctx, m.cfg, m.github, m.now, m.log, m.registry); err != nil {
 		return err
 	}
+	if err = m.openPlatform(ctx); err != nil {
+		return err
+	}
 	if m.cfg.ArgoCDURL != "" {
 		if m.argocd, err = newArgoCD(m.cfg, m.registry); err != nil {
 			return err
@@ -176,6 +181,10 @@ func (m *Main) Close() error {
 		errs = append(errs, m.lanes.close())
 		m.lanes = nil
 	}
+	if m.platform != nil && m.platform != m.gitops {
+		errs = append(errs, m.platform.Close())
+	}
+	m.platform = nil
 	if m.gitops != nil {
 		errs = append(errs, m.gitops.Close())
 		m.gitops = nil

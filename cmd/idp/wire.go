@@ -19,7 +19,6 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/render"
-	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/images"
@@ -45,35 +44,6 @@ func githubApp(cfg *Config, o github.Options) (*github.App, error) {
 	return github.New(o)
 }
 
-func openGitOps(ctx context.Context, cfg *Config, app *github.App, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*repo.Repo, error) {
-	return repo.Open(ctx, repo.Options{
-		URL: cfg.GitOpsURL, Branch: cfg.GitOpsBranch, Dir: gitDir(cfg),
-		Credentials: gitCredentials(cfg, app), PushesPerMinute: cfg.GitOpsPushesPerMinute, ReadOnly: cfg.observes(),
-		Now: now, Log: log, Registerer: registry,
-	})
-}
-
-// gitCredentials are the token file's content, read at each use so that it may be
-// rotated, or else a token of the App for that one repository.
-func gitCredentials(cfg *Config, app *github.App) func(context.Context) (repo.Credentials, error) {
-	if cfg.GitOpsTokenFile != "" {
-		return func(context.Context) (repo.Credentials, error) {
-			token, err := os.ReadFile(cfg.GitOpsTokenFile)
-			if err != nil {
-				return repo.Credentials{}, fmt.Errorf("read the GitOps token: %w", err)
-			}
-			return repo.Credentials{Username: "x-access-token", Password: strings.TrimSpace(string(token))}, nil
-		}
-	}
-	if !strings.HasPrefix(cfg.GitOpsURL, "http") {
-		return nil // ssh brings its own keys, a file needs none
-	}
-	return func(ctx context.Context) (repo.Credentials, error) {
-		token, err := app.GitToken(ctx, cfg.GitOpsURL)
-		return repo.Credentials{Username: "x-access-token", Password: token.Reveal()}, err
-	}
-}
-
 func newArgoCD(cfg *Config, registry prometheus.Registerer) (*argocd.Client, error) {
 	return argocd.New(argocd.Options{URL: cfg.ArgoCDURL, Token: cfg.ArgoCDToken, Registerer: registry})
 }
@@ -87,8 +57,8 @@ func (m *Main) wire() {
 	m.registry.MustRegister(m.errors)
 	class := m.cfg.Class()
 	appID := m.cfg.GitHubAppID
-	m.declared = &declarations{base: class, api: m.cfg.GitHubAPIURL, repo: m.gitops, now: m.now}
-	m.policies = &policies{repo: m.gitops, log: m.log}
+	m.declared = &declarations{base: class, api: m.cfg.GitHubAPIURL, repo: m.platform, now: m.now}
+	m.policies = &policies{repo: m.platform, log: m.log}
 	m.handler = &bot.Handler{
 		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
 		Class: class, Platform: m.declared.current, Recent: m.declared.recent, Guard: m.policies.guard, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,

@@ -113,6 +113,10 @@ func (w *ImageWatcher) record(e *Environment, images []Image, cause error, now t
 	case cause != nil:
 		e.Fail(renderProblem(cause), now)
 	case missing == nil:
+		if e.hold(images) != nil {
+			e.Fail(Problem{Kind: ProblemFork, Message: e.Fork.Withdrawn, Hint: "Somebody with write permission looks at it and approves the commit again."}, now)
+			return
+		}
 		e.Resolve(images, now)
 	case now.Sub(e.WantedAt) >= w.Timeout:
 		e.Images = images

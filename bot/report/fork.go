@@ -22,6 +22,9 @@ func forkVerdict(v *verdict, e *previews.Environment) {
 		author = Code(e.Author)
 	}
 	v.cause = fmt.Sprintf("This pull request comes from a fork: the code of %s at %s runs only once somebody with write permission approved it.", author, Code(short(e.HeadSHA)))
+	if f := e.Fork; f != nil && f.Withdrawn != "" {
+		v.cause = sentence(f.Withdrawn) + "\n\n" + v.cause
+	}
 	v.next = fmt.Sprintf("Look at what it changes, then comment %s or press Approve on the check %s. That lets this commit run and no other: each push asks again. Whoever opened the pull request cannot approve it.",
 		Code("/idp approve "+e.HeadSHA), Code(CheckName))
 }

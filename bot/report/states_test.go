@@ -393,6 +393,11 @@ func states() []state {
 			p.SHA = newSHA
 			in.Environment.Refuse(p, pushed.Add(time.Second))
 		}),
+		newState("fork-retagged", 3*time.Minute, ofFork(newSHA), resolved, func(in *Input) {
+			const reference = "ghcr.io/acme/payments-api:a1b2c3d"
+			in.Environment.Fork.Approved, in.Environment.Fork.Withdrawn = previews.Approval{}, "image "+reference+" was pushed again after it was approved: it was sha256:1f1f and is sha256:2e2e"
+			in.Environment.Fail(previews.Problem{Kind: previews.ProblemFork, Message: in.Environment.Fork.Withdrawn}, in.Now)
+		}),
 		newState("fork-waiting", 3*time.Minute, ofFork(newSHA), func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(time.Minute)) }),
 		newState("secretless-fork", 10*time.Minute, ready, ofFork(newSHA), trusted(platform.TrustFork, platform.TrustDefaultBranch, platform.TrustMember)),
 		newState("secretless-bot", 3*time.Minute, func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(time.Minute)) }, trusted(platform.TrustBot, platform.TrustMember)),

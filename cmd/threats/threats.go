@@ -44,8 +44,8 @@ var threats = []threat{
 	{"secrets to unreviewed code", "secrets go by trust class: to commits of the default branch and to members' pull requests, never to bots and forks, whoever approves them", []proof{
 		{"gitops/render", "TestSecretsByTrust"}, {"bot", "TestTrust"}, {"bot", "TestPreviewsAreTrusted"}, {"bot", "TestReleasesAreTrusted"}, {"gitops/platform", "TestLoad/objects-refused.txtar"}, {"gitops/argocd", "TestBaseObjectsAreAllowed"}, scenario("secrets-by-trust"),
 	}},
-	{"approve, then push", "an approval is of 40 hexadecimal digits, and asked for again in the transaction that commits", []proof{
-		{"bot", "TestPushWhileApproved"}, scenario("fork-pushed-after-approval"),
+	{"approve, then push", "an approval is of 40 hexadecimal digits and the digests found for them, and asked for again in the transaction that commits", []proof{
+		{"bot", "TestPushWhileApproved"}, {"previews", "TestApprovalHoldsToDigests"}, scenario("fork-pushed-after-approval"), scenario("fork-retagged"),
 	}},
 	{"self-declared team", "a repository's team is the platform team's word, by the repository's id", []proof{
 		{"gitops/platform", "TestTeamsOfRepositories"}, scenario("team-mismatch"), scenario("deploy-by-team"),
@@ -87,7 +87,7 @@ var threats = []threat{
 		{"previews/serving", "TestDialsNothingElse"}, {"previews/images", "TestForbiddenAddresses"},
 	}},
 	{"idp itself stolen", "what its credentials may do ends at its own namespaces: on the API server, in Argo CD and in the GitOps repository", []proof{
-		{"cmd/idp", "TestEndToEnd/fence"}, {"gitops/argocd", "TestEveryKindIsAllowed"},
+		{"cmd/idp", "TestEndToEnd/fence"}, {"cmd/idp", "TestWritersAreSeparate"}, {"gitops/argocd", "TestEveryKindIsAllowed"}, scenario("platform-apart"),
 	}},
 	{"a preview's code as attacker", "egress to DNS, its own namespace and what is listed; private ranges and metadata denied", []proof{
 		{"gitops/render", "TestEgressAddresses"}, {"gitops/render", "TestMetadataIsNeverPublic"},

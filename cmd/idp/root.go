@@ -20,6 +20,7 @@ func commands() []func(*program) *cobra.Command {
 		newSetup,
 		newDoctor,
 		newDemo,
+		newInit,
 		newValidate,
 		newRender,
 		newSchema,

@@ -56,6 +56,9 @@ var threats = []threat{
 	{"taking others' previews", "only where policy says so, in the scope that is full, the longest idle, and together with what comes in its place", []proof{
 		{"bot", "TestTakes"}, {"bot", "TestTakesOnlyWhatMayBeTaken"}, {"gitops/policy", "TestTake"}, {"previews/store", "TestSQLite/TakenAtOnce"}, {"previews/store", "TestSQLite/Taken"}, scenario("policy-limits-taken"),
 	}},
+	{"a policy that takes all there is", "time, steps and memory of an evaluation are bounded, and what one call of a function makes is measured before it is called", []proof{
+		{"gitops/policy", "TestBounds"}, {"gitops/policy", "TestCalls"},
+	}},
 	{"host stealing", "a host is computed, with a hash of the repository's id in it", []proof{
 		{"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzHost"}, {"gitops/render", "TestLongServiceNamesKeepTheirOwnHosts"},
 	}},

@@ -86,8 +86,8 @@ var threats = []threat{
 	{"Markdown, HTML and link injection", "what others wrote becomes no tag, link, mention, reference or command", []proof{
 		{"bot/report", "TestEscaping"}, {"bot/report", "FuzzEscape"},
 	}},
-	{"requests to inside addresses", "only the class's gateway and registries are dialled, without redirects", []proof{
-		{"previews/serving", "TestDialsNothingElse"}, {"previews/images", "TestForbiddenAddresses"},
+	{"requests to inside addresses", "only the class's gateway, without redirects, and registries are dialled; one that only a repository names at public addresses alone, wherever it leads", []proof{
+		{"previews/serving", "TestDialsNothingElse"}, {"previews/images", "TestForbiddenAddresses"}, {"previews/images", "TestInsideAddresses"}, {"previews/images", "TestNamesThatMove"}, {"previews/images", "TestLedInside"}, scenario("image-inside"),
 	}},
 	{"idp itself stolen", "what its credentials may do ends at its own namespaces: on the API server, in Argo CD and in the GitOps repository", []proof{
 		{"cmd/idp", "TestEndToEnd/fence"}, {"gitops/argocd", "TestEveryKindIsAllowed"},

@@ -41,6 +41,8 @@ type Replier interface {
 type Speaker struct {
 	Store  Outbox
 	GitHub func(installationID int64) Replier
+	// Quiet says nothing: what there is to say is taken for said.
+	Quiet bool
 	// Failed, when set, counts the reactions and replies that failed.
 	Failed func()
 	Now    func() time.Time
@@ -67,6 +69,10 @@ func (s *Speaker) Step(ctx context.Context) (more bool, err error) {
 }
 
 func (s *Speaker) do(ctx context.Context, e store.Effect) error {
+	if s.Quiet {
+		s.Log.Info("would say", "kind", e.Kind, "repository", e.Owner+"/"+e.Repo, "pr", e.PR, "content", e.Content)
+		return nil
+	}
 	gh := s.GitHub(e.InstallationID)
 	repo := RepositoryRef{ID: e.RepositoryID, Owner: e.Owner, Name: e.Repo}
 	if e.Kind == string(EffectReaction) {

@@ -57,6 +57,8 @@ type Committer struct {
 	// that lists its declared environments: those of the rows, which are all of one kind.
 	// repo is the repository's name in paths.
 	List func(of Listed, rows []Environment) (gitops.File, error)
+	// Paused, when set, says whether anything may be written at all.
+	Paused func(context.Context) (Pause, error)
 	// Latency, when set, observes the seconds from the arrival of a webhook to having
 	// pushed what it asked for, waiting for images included.
 	Latency interface{ Observe(float64) }
@@ -81,6 +83,9 @@ func (c *Committer) Loop(wake Signal) Loop {
 func (c *Committer) Step(ctx context.Context) (more bool, err error) {
 	rows, err := c.Store.Uncommitted(ctx, c.Lane, 1)
 	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	if held, err := c.hold(ctx); held || err != nil {
 		return false, err
 	}
 	// Whatever arrives while the pace makes us wait joins the batch.

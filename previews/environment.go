@@ -213,6 +213,8 @@ const (
 	ProblemPlatform ProblemKind = "platform"
 	// ProblemDeclined is for a proposal that was closed and not merged.
 	ProblemDeclined ProblemKind = "declined"
+	// ProblemPaused is for what waits until idp is resumed; see Pause.
+	ProblemPaused ProblemKind = "paused"
 )
 
 // Problem is why a revision is not deployed, in words for its author.

@@ -101,6 +101,9 @@ func (p *Proposer) Loop(wake Signal) Loop {
 func (p *Proposer) Step(ctx context.Context) (more bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if held, err := p.Committer.hold(ctx); held || err != nil {
+		return false, err
+	}
 	rows, err := p.Store.Proposed(ctx, p.Committer.Lane)
 	if err != nil {
 		return false, fmt.Errorf("list proposals: %w", err)

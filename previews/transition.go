@@ -248,7 +248,7 @@ func (e *Environment) Commit(a Applied) {
 		renewed.Generation = a.Generation
 		e.Observed = &renewed
 	}
-	if e.Problem != nil && e.Problem.Kind == ProblemPush && e.Blocked != e.Generation {
+	if p := e.Problem; p != nil && (p.Kind == ProblemPush || p.Kind == ProblemPaused) && e.Blocked != e.Generation {
 		e.Problem = nil // it went on by itself
 	}
 	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit, e.AppliedBase = a.Generation, a.SHA, a.Commit, a.Base

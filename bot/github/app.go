@@ -36,6 +36,9 @@ type Options struct {
 	// GitHub's own limit for content, 80 (and 500); less than 0 is no limit.
 	// Source: docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api.
 	WritesPerMinute int
+	// ReadOnly refuses every request that would write, with ErrReadOnly, and asks for
+	// tokens that could not either.
+	ReadOnly bool
 	// Now is the clock of tokens, JWTs and limits; default time.Now.
 	Now func() time.Time
 	// Log is told about limits and retries; default none.
@@ -55,6 +58,8 @@ type App struct {
 	cache  *cache
 	tokens *tokens
 	budget *budget // of the App's own requests, made with its JWT
+
+	readOnly bool
 
 	newBudget func(installationID int64) *budget
 
@@ -91,7 +96,7 @@ func New(opts Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		base: base, id: opts.AppID, log: opts.Log,
+		base: base, id: opts.AppID, log: opts.Log, readOnly: opts.ReadOnly,
 		clock:   clock{now: opts.Now, wait: waitTimer},
 		clients: map[int64]*Client{},
 		git:     map[string]scope{},

@@ -92,6 +92,20 @@ func (a authorized) scope(req *http.Request) scope {
 	return a.write
 }
 
+// ErrReadOnly says that a request was not sent, for it would write; see Options.ReadOnly.
+var ErrReadOnly = errors.New("idp only observes here, and writes nothing to GitHub")
+
+// readOnly lets those requests through that only read.
+type readOnly struct{ next http.RoundTripper }
+
+func (r readOnly) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet || req.Method == http.MethodHead {
+		return r.next.RoundTrip(req)
+	}
+	closeBody(req)
+	return nil, ErrReadOnly
+}
+
 // rewound returns the request with its body from the beginning, false when it
 // cannot be sent again.
 func rewound(req *http.Request) (*http.Request, bool) {

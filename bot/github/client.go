@@ -56,6 +56,9 @@ func (c *Client) scoped(read, write scope) *gh.Client {
 	next = limited{budget: c.budget, clock: a.clock, log: a.log, installation: c.id, next: next}
 	next = paced{budget: c.budget, clock: a.clock, next: next}
 	next = retrying{clock: a.clock, log: a.log, repeatable: idempotent, next: next}
+	if a.readOnly {
+		next = readOnly{next: next}
+	}
 	next = caching{cache: a.cache, scope: read, next: next}
 	return a.client(next)
 }

@@ -17,6 +17,15 @@ import (
 // goes with it is "x-access-token". The URL must lead to the GitHub that the App
 // belongs to: a token is given to no other host.
 func (a *App) GitToken(ctx context.Context, gitURL string) (secret.String, error) {
+	return a.gitToken(ctx, gitURL, useGit)
+}
+
+// CloneToken is GitToken for one that can read, and not write.
+func (a *App) CloneToken(ctx context.Context, gitURL string) (secret.String, error) {
+	return a.gitToken(ctx, gitURL, useClone)
+}
+
+func (a *App) gitToken(ctx context.Context, gitURL string, as use) (secret.String, error) {
 	owner, name, err := OwnRepository(a.base, gitURL)
 	if err != nil {
 		return secret.String{}, err
@@ -25,6 +34,7 @@ func (a *App) GitToken(ctx context.Context, gitURL string) (secret.String, error
 	if err != nil {
 		return secret.String{}, err
 	}
+	s.use = as
 	made, err := a.tokens.get(ctx, s)
 	if err != nil {
 		// It may have been installed anew, or made anew under the same name.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ const (
 	useList use = "list"
 	// useGit pushes to one repository, the GitOps repository.
 	useGit use = "git"
+	// useClone fetches from one repository, that of the platform folder.
+	useClone use = "clone"
 )
 
 // permissions are GitHub's, with what this go-github does not know yet.
@@ -61,6 +64,16 @@ func (u use) permissions() permissions {
 	return out
 }
 
+// readOnly takes the right to write away.
+func (p permissions) readOnly() {
+	fields := reflect.ValueOf(p.InstallationPermissions).Elem()
+	for i := range fields.NumField() {
+		if granted, ok := fields.Field(i).Interface().(*string); ok && granted != nil {
+			*granted = "read"
+		}
+	}
+}
+
 func (u use) known() *gh.InstallationPermissions {
 	read, write := gh.String("read"), gh.String("write")
 	switch u {
@@ -76,6 +89,8 @@ func (u use) known() *gh.InstallationPermissions {
 		return &gh.InstallationPermissions{Metadata: read, Contents: read, PullRequests: write}
 	case useGit:
 		return &gh.InstallationPermissions{Metadata: read, Contents: write}
+	case useClone:
+		return &gh.InstallationPermissions{Metadata: read, Contents: read}
 	default:
 		return &gh.InstallationPermissions{Metadata: read}
 	}
@@ -177,6 +192,9 @@ func (t *tokens) forget(s scope, used secret.String) {
 // mint asks GitHub for a token, as the App.
 func (a *App) mint(ctx context.Context, s scope) (token, error) {
 	opts := tokenOptions{Permissions: s.use.permissions()}
+	if a.readOnly {
+		opts.Permissions.readOnly()
+	}
 	if s.repository != 0 {
 		opts.RepositoryIDs = []int64{s.repository}
 	}

@@ -85,7 +85,7 @@ func CheckOf(in Input) Check {
 		c.CompletedAt = ended(e)
 	}
 	if e.Wanted == previews.Present && e.AppliedSHA == e.HeadSHA {
-		c.Text = diffText(e.Diff, maxOutput)
+		c.Text = manifestDiff(in)
 	}
 	return c.withButtons(e, buttonsOf(e))
 }

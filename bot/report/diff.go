@@ -5,6 +5,22 @@ import (
 	"strings"
 )
 
+// manifestDiff is what the last commit changed in the manifests, where whoever reads this
+// may know it.
+func manifestDiff(in Input) string {
+	e := &in.Environment
+	if e.Diff != "" && !in.Class.ShowsDiffs(e.Private) {
+		if e.Private {
+			return "" // nobody expects it
+		}
+		return diffHidden
+	}
+	return diffText(e.Diff, maxOutput)
+}
+
+// diffHidden stands where a diff would in a repository that everybody can read.
+const diffHidden = "What changed in the manifests is not shown, since everybody can read this repository. The GitOps repository has it."
+
 // diffText puts a unified diff into a fenced block of at most limit bytes. What
 // does not fit is left out file by file, and named.
 func diffText(diff string, limit int) string {

@@ -59,6 +59,9 @@ func hostile(payload string) []Input {
 	for _, kind := range []previews.ProblemKind{previews.ProblemFork, previews.ProblemImage, previews.ProblemPush, previews.ProblemChanged, previews.ProblemSpec} {
 		out = append(out, newState("", 0, resolved, fail(kind, payload, payload)).in)
 	}
+	paused := newState("", 0, resolved).in
+	paused.Environment.Refuse(previews.Problem{Kind: previews.ProblemPaused, SHA: paused.Environment.SHA, Message: payload, Hint: payload}, paused.Now)
+	out = append(out, paused)
 	for _, reason := range []previews.RemovalReason{previews.RemovedByCommand, previews.RemovedUntriggered} {
 		out = append(out, newState("", 0, resolved, applied, removed(previews.Removal{Reason: reason, By: payload, Detail: payload}, true)).in)
 	}

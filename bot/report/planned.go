@@ -30,6 +30,8 @@ type Planned struct {
 	// alone.
 	Running bool
 	Changes []manifests.Difference
+	// Hidden says that whoever reads this may not know more of Changes than which objects.
+	Hidden bool
 	// Missing are the images that the registry does not have yet, or does not show. In the
 	// diff their name stands where the digest will.
 	Missing []previews.Image
@@ -63,7 +65,11 @@ func Plan(in PlanInput) string {
 	case total == 0:
 		head = fmt.Sprintf("Deploying %s to %s changes nothing.", Code(short(in.SHA)), Code(in.Environment))
 	}
-	foot := join(maxPlan,
+	hidden := ""
+	if slices.ContainsFunc(in.Parts, func(p Planned) bool { return p.Hidden && len(p.Changes) > 0 }) {
+		hidden = "What would change in them is not shown, since everybody can read this repository; `idp render` shows it."
+	}
+	foot := join(maxPlan, hidden,
 		list(markWarning+" "+Code("/idp deploy "+in.Environment)+" would be refused now:", in.Refused),
 		list(markWaiting+" It would wait:", append(missingLines(in.Parts), in.Waits...)),
 		list("Policies would let it pass and say:", in.Warned))
@@ -83,7 +89,10 @@ func plannedParts(parts []Planned, room int) []string {
 	}
 	for _, p := range parts {
 		room += noteRoom
-		block := plannedDiff(p.Changes, room-joint)
+		block := ""
+		if !p.Hidden {
+			block = plannedDiff(p.Changes, room-joint)
+		}
 		room -= len(block) + joint
 		out = append(out, plannedHead(p), block)
 	}

@@ -42,6 +42,17 @@ func TestPlanGolden(t *testing.T) {
 	})+"\n"))
 }
 
+// What everybody could read names the objects and shows nothing of them.
+func TestPlanHidden(t *testing.T) {
+	t.Parallel()
+	got := Plan(PlanInput{Environment: "staging", SHA: newSHA, Parts: []Planned{
+		{Service: "web", Hidden: true, Changes: []manifests.Difference{change(manifests.Changed, "Deployment web", 2)}},
+	}})
+	if strings.Contains(got, "manifest\n") || strings.Contains(got, "```") || !strings.Contains(got, "1 object changes: Deployment web") || !strings.Contains(got, "is not shown, since everybody can read this repository") {
+		t.Errorf("it is\n%s", got)
+	}
+}
+
 func TestPlanOfNothing(t *testing.T) {
 	t.Parallel()
 	got := Plan(PlanInput{Environment: "staging", SHA: newSHA, Parts: []Planned{{Service: "web"}}})

@@ -41,7 +41,7 @@ func newState(name string, ago time.Duration, changes ...func(*Input)) state {
 		Now: now,
 		Class: platform.Class{
 			RepoURL: "https://github.com/acme/gitops.git", Zone: "preview.example.com", HostTemplate: "{service}-{env}-{hash}.{zone}",
-			TTL: 72 * time.Hour, MaxTTL: 14 * day, WarnBefore: time.Hour, Logs: platform.LogsPrivate,
+			TTL: 72 * time.Hour, MaxTTL: 14 * day, WarnBefore: time.Hour, Logs: platform.ShowPrivate, Diffs: platform.ShowAlways,
 		},
 		Environment: previews.Environment{
 			RowID: 1, Version: 3, PR: 42, Owner: "acme", Repo: "payments-api", Author: "ann",
@@ -281,6 +281,7 @@ func states() []state {
 		}, applied),
 		newState("syncing", 100*time.Second, resolved, applied, observe("OutOfSync", "Progressing", "waiting for rollout to finish: 0 of 1 updated replicas are available")),
 		newState("ready", 10*time.Minute, ready),
+		newState("ready-public", 10*time.Minute, ready, func(in *Input) { in.Class.Diffs = platform.ShowPrivate }),
 		newState("extended", 10*time.Minute, ready, extended),
 		newState("pinned", 10*time.Minute, ready, func(in *Input) { in.Environment.Pin(in.Now) },
 			func(in *Input) {
@@ -372,6 +373,12 @@ func states() []state {
 			fail(previews.ProblemChanged, "environments/acme/payments-api/pr-42 was changed in the GitOps repository by Eve <eve@example.com> in commit 0123456, so idp left it alone", "Comment /idp preview to go on and replace that change.")),
 		newState("push-refused", 16*time.Minute, resolved,
 			fail(previews.ProblemPush, "the GitOps repository refuses the push: protected branch", "The platform team has to mend that; then comment /idp preview.")),
+		newState("paused", 3*time.Minute, resolved, func(in *Input) {
+			in.Environment.Refuse(previews.Problem{
+				Kind: previews.ProblemPaused, SHA: in.Environment.SHA, Message: "paused by the platform team since 12:00 UTC on 1 November: the cluster is being upgraded",
+				Hint: "Nothing is lost: it goes on by itself once they let idp go on.",
+			}, in.Now)
+		}),
 		newState("spec-errors", time.Minute, refused(specProblem)),
 		newState("spec-errors-previous-serves", time.Minute, older, func(in *Input) {
 			in.Environment.SeeHead(newSHA, "faster", pushed)

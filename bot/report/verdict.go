@@ -11,6 +11,7 @@ import (
 const (
 	markReady    = "✅"
 	markWaiting  = "⏳"
+	markPaused   = "⏸️"
 	markFailed   = "❌"
 	markGone     = "🧹"
 	markExpiring = "⏰"
@@ -78,6 +79,9 @@ func commitVerdict(in Input) verdict {
 	if p := e.Problem; p != nil && p.Kind == previews.ProblemPush && e.State() == previews.StateCommitting {
 		return problemVerdict(in) // it is being tried still, but for too long to say nothing
 	}
+	if p := e.Problem; p != nil && p.Kind == previews.ProblemPaused && e.State() == previews.StateCommitting {
+		return pausedVerdict(in)
+	}
 	switch e.State() {
 	case previews.StateRefused:
 		return idleVerdict(in)
@@ -132,7 +136,7 @@ func problemVerdict(in Input) verdict {
 	case previews.ProblemProvenance:
 		v.title, v.cause = "Not proven where its image was built", sentence(p.Message)
 		v.next = strings.TrimSpace(v.next + " [How to attest](" + previews.AttestAction + ").")
-	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemPlatform:
+	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemPlatform, previews.ProblemPaused:
 		// As it was split.
 	}
 	return v
@@ -237,6 +241,14 @@ func committingVerdict(in Input) verdict {
 		mark: markWaiting, title: "Committing " + short(in.Environment.SHA) + " to the GitOps repository",
 		status: inProgress, cell: markWaiting + " being committed", services: true,
 	}
+}
+
+// pausedVerdict is for what waits until the platform team lets idp go on.
+func pausedVerdict(in Input) verdict {
+	p := in.Environment.Problem
+	v := verdict{mark: markPaused, status: inProgress, cell: markPaused + " paused", next: Hint(p.Hint), services: true}
+	v.title, v.cause = split(p.Message)
+	return v
 }
 
 func committedVerdict(in Input) verdict {

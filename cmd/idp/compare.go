@@ -23,6 +23,8 @@ type comparing struct {
 	files  func(ctx context.Context, env previews.Environment, commit, dir string) ([]gitops.File, error)
 	// judge asks the policies about the files, where there are any.
 	judge func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict
+	// shows says whether what changes may be told where the row is reported; nil is yes.
+	shows func(previews.Environment) bool
 	// failed hears of what is told to people in fewer words.
 	failed func(env previews.Environment, err error)
 }
@@ -52,6 +54,7 @@ func (c comparing) compare(ctx context.Context, would previews.Environment) repo
 		}
 	}
 	out.Changes = manifests.Compare(now, below(rendered, would.Ref.ManifestsDir()))
+	out.Hidden = c.shows != nil && !c.shows(would)
 	return out
 }
 

@@ -49,6 +49,9 @@ type ServerConfig struct {
 	// StateDir is the folder of the GitOps clone, which can be made anew at any time; by default
 	// idp-state beside the database's file, and with PostgreSQL in the working directory.
 	StateDir string `key:"state_dir"`
+	// Mode is act, or observe: webhooks are then taken and decided on what is read, and nothing is written to
+	// GitHub, the GitOps repository or Argo CD; idp env list shows what would be. It takes a database of its own.
+	Mode string `key:"mode" default:"act" oneof:"act,observe"`
 	// LogFormat is how log lines are written to standard error.
 	LogFormat string `key:"log_format" default:"text" oneof:"text,json"`
 	// LogLevel is the least severe level that is logged.
@@ -59,6 +62,9 @@ type ServerConfig struct {
 	// DrainTimeout is how long SIGTERM waits for what is under way.
 	DrainTimeout time.Duration `key:"drain_timeout" default:"30s"`
 }
+
+// observes says that nothing is written but the server's own database.
+func (c *Config) observes() bool { return c.Mode == "observe" }
 
 // GitHubConfig is the GitHub App.
 type GitHubConfig struct {
@@ -87,6 +93,17 @@ type GitOpsConfig struct {
 	GitOpsBranch string `key:"gitops_branch" default:"main" check:"branch"`
 	// GitOpsTokenFile is a file with the token to push with; by default the App's own token is used.
 	GitOpsTokenFile string `key:"gitops_token_file"`
+	// GitOpsTokenFiles are the files with the tokens for the GitOps repositories that classes name, as
+	// URL=FILE, separated by commas; so that who writes previews cannot write production.
+	GitOpsTokenFiles []string `key:"gitops_token_files"`
+	// PlatformURL is the repository that the platform folder is read from, gitops_url by default; one that idp
+	// cannot write keeps policies, teams and classes out of its reach.
+	PlatformURL string `key:"platform_url"`
+	// PlatformBranch is the branch of platform_url that is read.
+	PlatformBranch string `key:"platform_branch" default:"main" check:"branch"`
+	// PlatformTokenFile is a file with the token to read platform_url with; by default a token of the App that
+	// can only read it is used.
+	PlatformTokenFile string `key:"platform_token_file"`
 	// GitOpsPushesPerMinute is the most pushes in a minute (GitHub recommends 6 at most for one
 	// repository); 0 is no limit.
 	GitOpsPushesPerMinute int `key:"gitops_pushes_per_minute" default:"6" check:"natural"`
@@ -132,7 +149,10 @@ type PreviewConfig struct {
 	PreviewComment platform.CommentMode `key:"preview_comment" default:"sticky" oneof:"sticky,on-failure,off"`
 	// PreviewLogs is where the last log lines of what fails are shown: where the repository is
 	// private, always, or never.
-	PreviewLogs platform.LogMode `key:"preview_logs" default:"private" oneof:"private,always,never"`
+	PreviewLogs platform.ShowMode `key:"preview_logs" default:"private" oneof:"private,always,never"`
+	// PreviewDiffs is where it is shown what changes in the manifests, in which the values of variables are:
+	// where the repository is private, always, or never.
+	PreviewDiffs platform.ShowMode `key:"preview_diffs" default:"private" oneof:"private,always,never"`
 	// PreviewBots is what a bot's pull request needs for a preview: the label, or nothing more
 	// than a person's.
 	PreviewBots string `key:"preview_bots" default:"label" oneof:"label,auto"`
@@ -249,6 +269,7 @@ func (c *Config) Class() platform.Class {
 		BotPreviews: c.PreviewBots == "auto",
 		Comment:     c.PreviewComment,
 		Logs:        c.PreviewLogs,
+		Diffs:       c.PreviewDiffs,
 		Gateway:     gateway,
 	}
 }

@@ -55,7 +55,7 @@ func (l *loading) check(need completeness) {
 		l.checkAppToken()
 		l.checkPrivateKey()
 		l.checkTLS()
-		l.checkTokenFile()
+		l.checkTokenFiles()
 		l.checkDockerConfig()
 		l.checkExposure()
 	}
@@ -111,8 +111,8 @@ func (l *loading) checkWebhookSecrets() {
 }
 
 func (l *loading) checkGitOpsURLs() {
-	for _, key := range []string{"gitops_url", "gitops_read_url"} {
-		if !l.sound(key) {
+	for _, key := range []string{"gitops_url", "gitops_read_url", "platform_url"} {
+		if !l.sound(key) || l.settings[key].text == "" {
 			continue
 		}
 		u, why := parseGitURL(l.settings[key].text)
@@ -258,9 +258,25 @@ func holdsRSAKey(content []byte) bool {
 	return err == nil && ok
 }
 
-func (l *loading) checkTokenFile() {
-	if content, ok := l.readFile("gitops_token_file", l.config.GitOpsTokenFile); ok && strings.TrimSpace(string(content)) == "" {
-		l.refuse("gitops_token_file", "it is empty", "write the token into it")
+func (l *loading) checkTokenFiles() {
+	check := func(key, file string) {
+		if content, ok := l.readFile(key, file); ok && strings.TrimSpace(string(content)) == "" {
+			l.refuse(key, file+" is empty", "write the token into it")
+		}
+	}
+	check("gitops_token_file", l.config.GitOpsTokenFile)
+	check("platform_token_file", l.config.PlatformTokenFile)
+	const key = "gitops_token_files"
+	for _, pair := range l.config.GitOpsTokenFiles {
+		address, file, ok := cutTokenFile(pair)
+		switch u, why := parseGitURL(address); {
+		case !ok || why != "":
+			l.refuse(key, "an item is not of the form URL=FILE", "write it like https://github.com/acme/gitops-production.git=/etc/idp/production-token")
+		case hasPassword(u):
+			l.refuse(key, "the URL holds credentials", "leave them out: the token is in the file")
+		default:
+			check(key, file)
+		}
 	}
 }
 

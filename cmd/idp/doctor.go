@@ -99,6 +99,7 @@ func (x *examination) run(ctx context.Context) {
 		x.database,
 		func(ctx context.Context) { x.github(ctx, app) },
 		func(ctx context.Context) { x.gitops(ctx, app) },
+		func(ctx context.Context) { x.platformFolder(ctx, app) },
 		x.argocd,
 		x.cluster,
 	} {

@@ -84,7 +84,7 @@ func (x *examination) rights(ctx context.Context, client *argocd.Client) {
 }
 
 // judgeRights wants the right to get Applications, and hardly any beside it.
-func judgeRights(has []argocd.Right, logs platform.LogMode) (out []diagnosis) {
+func judgeRights(has []argocd.Right, logs platform.ShowMode) (out []diagnosis) {
 	say := func(state verdict, seen, fix string) {
 		out = append(out, diagnosis{Check: checkRights, State: state, Seen: seen, Fix: fix})
 	}
@@ -104,7 +104,7 @@ func judgeRights(has []argocd.Right, logs platform.LogMode) (out []diagnosis) {
 	if len(more) > 0 {
 		say(verdictWarning, "it may do more than idp needs: "+strings.Join(more, ", "), "take it away from the account's policies: get applications is enough")
 	}
-	if held[argocd.Logged] && logs == platform.LogsNever {
+	if held[argocd.Logged] && logs == platform.ShowNever {
 		say(verdictWarning, "it may get logs, and preview_logs is never", "apply what idp bootstrap prints without --logs; before Argo CD 3 set server.rbac.log.enforce.enable, too")
 	}
 	switch {

@@ -132,6 +132,25 @@ func doctorPicture(t *testing.T) string {
 	return "```text\n" + string(text) + "```"
 }
 
+// platform gives the platform folder a repository of its own, which lets everybody in whom
+// allow lets.
+func (p *patient) platform(allow func(push bool) bool) {
+	const name = "acme/platform"
+	served, err := p.git.Create(p.t.Context(), name)
+	if err == nil {
+		_, err = served.Commit(p.t.Context(), "main", gittest.Edit{Message: "Begin"})
+	}
+	path := filepath.Join(p.options.dir, "platform-token")
+	if err == nil {
+		err = os.WriteFile(path, []byte("any\n"), 0o600)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.git.RequireAuth(func(of, _, _ string, push bool) bool { return of != name || allow(push) })
+	p.env["IDP_PLATFORM_URL"], p.env["IDP_PLATFORM_TOKEN_FILE"], p.env["IDP_GITOPS_TOKEN_FILE"] = served.URL, path, path
+}
+
 // ailments are what can be wrong with an installation, by the name of the golden that
 // says how it is told.
 var ailments = map[string]func(*patient){
@@ -175,9 +194,12 @@ var ailments = map[string]func(*patient){
 		p.env["IDP_GITOPS_TOKEN_FILE"] = path
 	},
 	"gitops-readonly": func(p *patient) {
-		p.git.RequireAuth(func(string, string, string) bool { return false })
+		p.git.RequireAuth(func(string, string, string, bool) bool { return false })
 		p.git.OpenReads()
 	},
+	"platform-apart":    func(p *patient) { p.platform(func(push bool) bool { return !push }) },
+	"platform-writable": func(p *patient) { p.platform(func(bool) bool { return true }) },
+	"platform-token":    func(p *patient) { p.platform(func(bool) bool { return false }) },
 	"gitops-ruleset": func(p *patient) {
 		r := p.github.Repository(gitopsRepository)
 		r.AddRuleset(githubtest.Ruleset{Name: "reviewed", Branch: "main", Rules: []string{"deletion", "pull_request", "required_signatures"}, Bypass: "never"})

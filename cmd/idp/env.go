@@ -128,6 +128,9 @@ func (p *program) listEnvironments(ctx context.Context, config *configFlags, fil
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := p.tellPaused(ctx, s); err != nil {
+		return nil, err
+	}
 	rows, err := s.Environments(ctx, store.Filter{State: previews.State(filter.state)})
 	if err != nil {
 		return nil, err

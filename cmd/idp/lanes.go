@@ -7,14 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/idp-bot/idp/bot"
-	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/previews"
@@ -142,7 +139,7 @@ func (l *lanes) repo(ctx context.Context, lane gitops.Lane) (*repo.Repo, error) 
 	sum := sha256.Sum256([]byte(at.URL + " " + at.Branch))
 	opened, err := repo.Open(ctx, repo.Options{
 		URL: at.URL, Branch: at.Branch, Dir: gitDir(m.cfg) + "-" + hex.EncodeToString(sum[:])[:10],
-		Credentials: gitCredentialsFor(m.cfg, m.github, at.URL), PushesPerMinute: m.cfg.GitOpsPushesPerMinute,
+		Credentials: gitCredentialsFor(m.cfg, m.github, at.URL), PushesPerMinute: m.cfg.GitOpsPushesPerMinute, ReadOnly: m.cfg.observes(),
 		Now: m.now, Log: m.log, Registerer: m.registry,
 	})
 	if err != nil {
@@ -198,24 +195,4 @@ func (l *lanes) close() error {
 		}
 	}
 	return errors.Join(failed...)
-}
-
-// gitCredentialsFor are the credentials of a GitOps repository that a class names: the
-// token file's where it is on the host that this is for, else a token of the App.
-func gitCredentialsFor(cfg *Config, app *github.App, address string) func(context.Context) (repo.Credentials, error) {
-	own := *cfg
-	own.GitOpsURL = address
-	if !sameHost(address, cfg.GitOpsURL) {
-		own.GitOpsTokenFile = ""
-	}
-	return gitCredentials(&own, app)
-}
-
-func sameHost(a, b string) bool {
-	first, err := url.Parse(a)
-	if err != nil {
-		return false
-	}
-	second, err := url.Parse(b)
-	return err == nil && first.Scheme == second.Scheme && strings.EqualFold(first.Host, second.Host)
 }

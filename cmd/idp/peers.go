@@ -42,6 +42,9 @@ func newPeers(m *Main) *peers {
 		"github": m.github.Ping,
 		"gitops": m.gitops.Ping,
 	}}
+	if m.platform != m.gitops {
+		p.ping["platform"] = m.platform.Ping
+	}
 	if m.argocd != nil {
 		p.ping["argocd"] = func(ctx context.Context) error { _, err := m.argocd.Ping(ctx); return err }
 	}

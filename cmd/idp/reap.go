@@ -55,7 +55,10 @@ removals go on that the breaker holds back, after a look at why it did.`,
 		}
 		reaper := previews.NewReaper(previews.ReaperOptions{Store: s, Class: cfg.Class(), Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 		if dryRun {
-			return p.dryReap(cmd.Context(), reaper, *output)
+			return errors.Join(p.tellPaused(cmd.Context(), s), p.dryReap(cmd.Context(), reaper, *output))
+		}
+		if err := notPaused(cmd.Context(), s); err != nil {
+			return err
 		}
 		return p.reap(cmd.Context(), reaper, *output)
 	}

@@ -36,7 +36,7 @@ func (p *program) declaration(f renderFlags, class platform.Class, parsed *spec.
 			return platform.Environment{}, platform.Platform{}, err
 		}
 		p.note("--platform is not given: %s is taken as declared with the server's own configuration", f.env)
-		env := platform.Environment{Name: f.env, Class: class.Name, Permission: platform.PermissionWrite, Logs: platform.LogsPrivate}
+		env := platform.Environment{Name: f.env, Class: class.Name, Permission: platform.PermissionWrite, Logs: platform.ShowPrivate}
 		return env, platform.Platform{Classes: map[string]platform.Class{class.Name: class}, Environments: []platform.Environment{env}}, nil
 	}
 	all, err := loadPlatform(f.platform, class)

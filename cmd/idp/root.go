@@ -27,6 +27,8 @@ func commands() []func(*program) *cobra.Command {
 		newReplay,
 		newEnv,
 		newReap,
+		newPause,
+		newResume,
 		newAudit,
 		newPolicy,
 		newMeasures,

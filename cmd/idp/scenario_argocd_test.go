@@ -96,7 +96,7 @@ func (p *play) observing(ctx context.Context) (string, error) {
 	}
 	_, _ = main.observer.Step(ctx)
 	unreported, err := main.store.Unreported(ctx, p.clock.now(), 1)
-	if err != nil || len(unreported) > 0 {
+	if err != nil || len(unreported) > 0 && !main.cfg.observes() {
 		return "reports", err
 	}
 	return "", nil

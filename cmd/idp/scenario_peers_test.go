@@ -20,7 +20,11 @@ import (
 
 // resume starts the bot again.
 func (p *play) resume(ts *testscript.TestScript, args []string) {
-	ts.Check(p.world.reconfigure(settings(args)))
+	env := settings(args)
+	for key, value := range env {
+		env[key] = p.filled(value)
+	}
+	ts.Check(p.world.reconfigure(env))
 	ts.Check(p.world.start(p.ctx))
 }
 
@@ -115,8 +119,10 @@ func (p *play) gitops(ts *testscript.TestScript, args []string) {
 		return
 	}
 	var edit gittest.Edit
+	to := p.world.gitops
 	switch args[0] {
 	case "put":
+		to = p.gitopsNamed(ts, args[3:])
 		edit = gittest.Edit{Message: "Change by hand", Put: []gitops.File{{Path: args[1], Content: []byte(p.filled(p.trustedRoot(ts, ts.ReadFile(args[2]))))}}}
 	case "remove":
 		edit = gittest.Edit{Message: "Remove by hand", Remove: []string{args[1]}}
@@ -137,7 +143,7 @@ func (p *play) gitops(ts *testscript.TestScript, args []string) {
 	default:
 		ts.Fatalf("no such thing: gitops %s", args[0])
 	}
-	_, err := p.world.gitops.Commit(p.ctx, branch, edit)
+	_, err := to.Commit(p.ctx, branch, edit)
 	ts.Check(err)
 }
 
@@ -206,13 +212,26 @@ func (p *play) advance(ts *testscript.TestScript, args []string) {
 }
 
 func (p *play) reap(ts *testscript.TestScript, _ []string) {
-	_, err := p.world.main.reaper.Sweep(p.ctx)
-	ts.Check(err)
+	ts.Check(p.world.main.reap(p.ctx))
 	p.settle(ts)
 }
 
+func (p *play) operator(ts *testscript.TestScript, args []string) {
+	var err error
+	switch {
+	case args[0] == "pause" && len(args) == 2:
+		_, err = p.world.main.store.Pause(p.ctx, "ops", args[1])
+	case args[0] == "resume":
+		_, err = p.world.main.store.Resume(p.ctx, "ops")
+	default:
+		ts.Fatalf("operator %v: expected pause REASON, or resume", args)
+	}
+	ts.Check(err)
+	p.world.main.wake.all()
+}
+
 func (p *play) sweep(ts *testscript.TestScript, _ []string) {
-	ts.Check(p.world.main.sweeper.Sweep(p.ctx))
+	ts.Check(p.world.main.sweep(p.ctx))
 	p.settle(ts)
 }
 

@@ -179,7 +179,9 @@ func setUpPlay(env *testscript.Env, settings map[string]string) error {
 		branches: map[string]string{}, cis: map[string]*githubtest.CI{}, known: map[string]string{},
 	}
 	env.Values[playKey{}] = p
-	env.Setenv("REGISTRY", "$REGISTRY") // for start and folders to fill in
+	for _, name := range []string{"REGISTRY", "GITOPS"} {
+		env.Setenv(name, "$"+name) // for start, resume and folders to fill in
+	}
 	gateway := httptest.NewServer(p.gateway)
 	env.Setenv("GATEWAY", gateway.Listener.Addr().String())
 	env.Defer(func() {

@@ -42,7 +42,9 @@ type Main struct {
 	store  *store.Store
 	github *github.App
 	gitops *repo.Repo
-	// declared is what the platform team declares in it.
+	// platform is where the platform folder is read: gitops, or a repository of its own.
+	platform *repo.Repo
+	// declared is what the platform team declares there.
 	declared *declarations
 	policies *policies
 	argocd   *argocd.Client // nil where Argo CD is not configured
@@ -108,6 +110,9 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.store, err = store.Open(ctx, store.Options{URL: m.cfg.DatabaseURL.Reveal(), Now: m.now, Log: m.log, Registerer: m.registry, Elsewhere: m.wake.all}); err != nil {
 		return err
 	}
+	if err := m.store.Observe(ctx, m.cfg.observes()); err != nil {
+		return observed(err)
+	}
 	if err := m.openPeers(ctx); err != nil {
 		return err
 	}
@@ -123,6 +128,9 @@ func (m *Main) openPeers(ctx context.Context) (err error) {
 		return err
 	}
 	if m.gitops, err = openGitOps(ctx, m.cfg, m.github, m.now, m.log, m.registry); err != nil {
+		return err
+	}
+	if err = m.openPlatform(ctx); err != nil {
 		return err
 	}
 	if m.cfg.ArgoCDURL != "" {
@@ -173,6 +181,10 @@ func (m *Main) Close() error {
 		errs = append(errs, m.lanes.close())
 		m.lanes = nil
 	}
+	if m.platform != nil && m.platform != m.gitops {
+		errs = append(errs, m.platform.Close())
+	}
+	m.platform = nil
 	if m.gitops != nil {
 		errs = append(errs, m.gitops.Close())
 		m.gitops = nil
@@ -200,7 +212,12 @@ func (m *Main) Run(ctx context.Context) error {
 	for _, loop := range m.loops {
 		running.Go(func() { m.loopByLease(work, loop) })
 	}
-	running.Go(func() { m.writing(work, "gitops", m.gitops, m.commits) })
+	if m.cfg.observes() {
+		m.log.Warn("idp only observes: it writes nothing to GitHub, the GitOps repository or Argo CD")
+		running.Go(func() { m.loopByLease(work, m.commits) }) // it is held, and says so
+	} else {
+		running.Go(func() { m.writing(work, "gitops", m.gitops, m.commits) })
+	}
 	running.Go(func() {
 		m.byLease(work, m.observations.Name, func(ctx context.Context, _ store.Lease) {
 			var watching sync.WaitGroup

@@ -19,7 +19,6 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/render"
-	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/images"
@@ -32,7 +31,7 @@ func newGitHub(cfg *Config, now func() time.Time, log *slog.Logger, registry pro
 	if pace == 0 {
 		pace = -1 // no limit
 	}
-	return githubApp(cfg, github.Options{WritesPerMinute: pace, Now: now, Log: log, Registerer: registry})
+	return githubApp(cfg, github.Options{WritesPerMinute: pace, ReadOnly: cfg.observes(), Now: now, Log: log, Registerer: registry})
 }
 
 // githubApp is the App of the configuration.
@@ -43,35 +42,6 @@ func githubApp(cfg *Config, o github.Options) (*github.App, error) {
 	}
 	o.APIURL, o.AppID, o.PrivateKey = cfg.GitHubAPIURL, cfg.GitHubAppID, key
 	return github.New(o)
-}
-
-func openGitOps(ctx context.Context, cfg *Config, app *github.App, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*repo.Repo, error) {
-	return repo.Open(ctx, repo.Options{
-		URL: cfg.GitOpsURL, Branch: cfg.GitOpsBranch, Dir: gitDir(cfg),
-		Credentials: gitCredentials(cfg, app), PushesPerMinute: cfg.GitOpsPushesPerMinute,
-		Now: now, Log: log, Registerer: registry,
-	})
-}
-
-// gitCredentials are the token file's content, read at each use so that it may be
-// rotated, or else a token of the App for that one repository.
-func gitCredentials(cfg *Config, app *github.App) func(context.Context) (repo.Credentials, error) {
-	if cfg.GitOpsTokenFile != "" {
-		return func(context.Context) (repo.Credentials, error) {
-			token, err := os.ReadFile(cfg.GitOpsTokenFile)
-			if err != nil {
-				return repo.Credentials{}, fmt.Errorf("read the GitOps token: %w", err)
-			}
-			return repo.Credentials{Username: "x-access-token", Password: strings.TrimSpace(string(token))}, nil
-		}
-	}
-	if !strings.HasPrefix(cfg.GitOpsURL, "http") {
-		return nil // ssh brings its own keys, a file needs none
-	}
-	return func(ctx context.Context) (repo.Credentials, error) {
-		token, err := app.GitToken(ctx, cfg.GitOpsURL)
-		return repo.Credentials{Username: "x-access-token", Password: token.Reveal()}, err
-	}
 }
 
 func newArgoCD(cfg *Config, registry prometheus.Registerer) (*argocd.Client, error) {
@@ -87,8 +57,8 @@ func (m *Main) wire() {
 	m.registry.MustRegister(m.errors)
 	class := m.cfg.Class()
 	appID := m.cfg.GitHubAppID
-	m.declared = &declarations{base: class, api: m.cfg.GitHubAPIURL, repo: m.gitops, now: m.now}
-	m.policies = &policies{repo: m.gitops, log: m.log}
+	m.declared = &declarations{base: class, api: m.cfg.GitHubAPIURL, repo: m.platform, now: m.now}
+	m.policies = &policies{repo: m.platform, log: m.log}
 	m.handler = &bot.Handler{
 		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
 		Class: class, Platform: m.declared.current, Recent: m.declared.recent, Guard: m.policies.guard, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,
@@ -107,6 +77,7 @@ func (m *Main) wire() {
 		judge: func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
 			return m.judging(ctx)(ctx, would, files)
 		},
+		shows: func(env previews.Environment) bool { return m.declared.reporting(env).ShowsDiffs(env.Private) },
 		failed: func(env previews.Environment, err error) {
 			m.log.Warn("what would change is not known", "env", env.Ref.String(), "error", err)
 		},
@@ -119,17 +90,20 @@ func (m *Main) wire() {
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
 		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: m.sourced().render, Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
-		Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
+		Paused: m.paused, Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{
 		Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) },
 		Class: class, ClassOf: m.declared.reporting, NotesOf: m.declared.notes, Web: htmlURL(m.cfg.GitHubAPIURL),
 		AppID: appID, Failed: m.failed("report"), Now: m.now, Log: m.log,
 	}
-	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Failed: m.failed("reply"), Now: m.now, Log: m.log}
+	speaker := &bot.Speaker{Store: m.store, GitHub: func(id int64) bot.Replier { return m.github.Installation(id) }, Quiet: m.cfg.observes(), Failed: m.failed("reply"), Now: m.now, Log: m.log}
 	m.lanes = newLanes(m, *committer)
-	m.loops = []previews.Loop{watcher.Loop(m.wake.images), reporter.Loop(m.wake.reports), speaker.Loop(m.wake.replies)}
-	m.own = []previews.Loop{m.lanes.loop()}
+	m.loops = []previews.Loop{watcher.Loop(m.wake.images), speaker.Loop(m.wake.replies)}
+	if !m.cfg.observes() {
+		m.loops = append(m.loops, reporter.Loop(m.wake.reports))
+		m.own = []previews.Loop{m.lanes.loop()}
+	}
 	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "idp_ready_seconds",
 		Help:    "How long each link of the way to a revision that is ready took: image, committed, synced, healthy, serves where that is asked, and total.",
@@ -139,7 +113,7 @@ func (m *Main) wire() {
 	m.observer = &previews.Observer{
 		Store: m.store, Contains: m.lanes.contains, Timeout: m.cfg.RolloutTimeout, TimeoutOf: func(e previews.Environment) time.Duration { return e.RolloutTimeout }, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
-	if m.argocd != nil {
+	if m.argocd != nil && !m.cfg.observes() {
 		m.handler.Logs = m.logs
 		m.observer.Look = m.looking()
 		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
@@ -185,8 +159,8 @@ func (m *Main) startJobs(ctx context.Context) error {
 		Handle: consumer.Handle,
 		Failed: func(kind string) { m.failed(kind)() },
 		Periodic: []store.Periodic{
-			{Name: "reap", Schedule: reap, Run: m.onlyOne("reap", func(ctx context.Context) error { _, err := m.reaper.Sweep(ctx); return err })},
-			{Name: "sweep", Schedule: sweep, Run: m.onlyOne("sweep", m.sweeper.Sweep)},
+			{Name: "reap", Schedule: reap, Run: m.onlyOne("reap", m.reap)},
+			{Name: "sweep", Schedule: sweep, Run: m.onlyOne("sweep", m.sweep)},
 		},
 	})
 }

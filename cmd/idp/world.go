@@ -28,6 +28,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/previews"
 )
 
 // gitopsRepository is the GitOps repository's name, in git and on GitHub.
@@ -130,13 +131,17 @@ func registration(key *rsa.PrivateKey) githubtest.AppOptions {
 }
 
 // startGit serves the GitOps repository, and what more there comes to be of its kind, to
-// whoever holds a token of the App that may write it.
+// whoever holds a token of the App that may read it, and write it to push.
 func (w *world) startGit(ctx context.Context, dir string) (err error) {
 	if w.git, err = gittest.Start(ctx, filepath.Join(dir, "git")); err != nil {
 		return err
 	}
-	w.git.RequireAuth(func(name, _, password string) bool {
-		return w.github.TokenAllows(password, name, "contents", "write")
+	w.git.RequireAuth(func(name, _, password string, push bool) bool {
+		level := "read"
+		if push {
+			level = "write"
+		}
+		return w.github.TokenAllows(password, name, "contents", level)
 	})
 	w.gitops, err = w.git.Create(ctx, gitopsRepository)
 	return err
@@ -262,21 +267,11 @@ func (w *world) busy(ctx context.Context) (string, error) {
 	if err != nil || len(awaiting) > 0 {
 		return "images", err
 	}
-	uncommitted, err := s.Uncommitted(ctx, gitops.Lane{}, 1)
-	if err != nil || len(uncommitted) > 0 {
+	if commits, err := w.committing(ctx); err != nil || commits {
 		return "commits", err
-	}
-	lanes, err := s.Lanes(ctx)
-	if err != nil {
-		return "commits", err
-	}
-	for _, lane := range lanes {
-		if uncommitted, err = s.Uncommitted(ctx, lane, 1); err != nil || len(uncommitted) > 0 {
-			return "commits", err
-		}
 	}
 	unreported, err := s.Unreported(ctx, now, 1)
-	if err != nil || len(unreported) > 0 {
+	if err != nil || len(unreported) > 0 && !w.main.cfg.observes() {
 		return "reports", err
 	}
 	effects, err := s.PendingEffects(ctx, now, 1)
@@ -284,6 +279,33 @@ func (w *world) busy(ctx context.Context) (string, error) {
 		return "replies", err
 	}
 	return "", nil
+}
+
+// committing says whether a row waits for a commit that will come by itself: while idp
+// is paused, until it says so.
+func (w *world) committing(ctx context.Context) (bool, error) {
+	s := w.main.store
+	paused, err := w.main.paused(ctx)
+	if err != nil {
+		return false, err
+	}
+	lanes, err := s.Lanes(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, lane := range append(lanes, gitops.Lane{}) {
+		rows, err := s.Uncommitted(ctx, lane, previews.DefaultBatch)
+		if err != nil {
+			return false, err
+		}
+		for _, row := range rows {
+			told := row.Wanted == previews.Absent || row.Problem != nil
+			if !paused.Paused || !told {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // pushImage does what CI would: it pushes an image, of random content, that the

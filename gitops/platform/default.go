@@ -28,7 +28,8 @@ func Default() Class {
 			DefaultEphemeral: "1Gi",
 		},
 		Comment: CommentSticky,
-		Logs:    LogsPrivate,
+		Logs:    ShowPrivate,
+		Diffs:   ShowPrivate,
 	}
 }
 

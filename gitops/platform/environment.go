@@ -33,7 +33,7 @@ type Environment struct {
 	// AutoDeploy deploys what is merged to the default branch.
 	AutoDeploy bool
 	// Logs says who sees log lines, the class's where the environment says nothing.
-	Logs LogMode
+	Logs ShowMode
 	// RolloutTimeout is how long a deployment may take to become healthy, 0 for the
 	// server's.
 	RolloutTimeout time.Duration

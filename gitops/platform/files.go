@@ -231,6 +231,8 @@ type classFile struct {
 	ReadyQuery spec.Word `json:"ready_query"`
 	// Whether log lines are shown: where the repository is private, always or never.
 	Logs string `json:"logs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
+	// Whether what changes in the manifests is shown, in which the values of variables are: where the repository is private, always or never.
+	Diffs string `json:"diffs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
 	// Kubernetes objects that environments get beside what idp makes, such as a disposable database. Of the class of previews, whose name is the server's, these are for previews as well.
 	Objects []*objectsBlock `json:"objects" jsonschema:"maxItems=20"`
 	// What the images of long-lived environments have to prove of where they were built; nothing when left out.

@@ -87,6 +87,7 @@ var classKeys = map[string][]string{
 	"error rate query":        {"error_rate_query"},
 	"ready query":             {"ready_query"},
 	"logs":                    {"logs"},
+	"diffs":                   {"diffs"},
 }
 
 // over returns base with what the file gives.
@@ -120,7 +121,8 @@ func (f *classFile) over(base Class, given func(key string) bool) Class {
 	set(given("prometheus_address"), &c.PrometheusAddress, f.PrometheusAddress)
 	set(given("error_rate_query"), &c.ErrorRateQuery, string(f.ErrorRateQuery))
 	set(given("ready_query"), &c.ReadyQuery, string(f.ReadyQuery))
-	set(given("logs"), &c.Logs, LogMode(f.Logs))
+	set(given("logs"), &c.Logs, ShowMode(f.Logs))
+	set(given("diffs"), &c.Diffs, ShowMode(f.Diffs))
 	f.routingOver(&c.Routing, given)
 	f.quotaOver(&c.Quota, given)
 	return c

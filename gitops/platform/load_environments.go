@@ -32,7 +32,7 @@ func loadEnvironments(f gitops.File, classes map[string]Class, fallback string) 
 		env := block.environment(name, fallback)
 		known := slices.Sorted(maps.Keys(classes))
 		if class, ok := classes[env.Class]; ok {
-			env.Logs = cmp.Or(env.Logs, class.Logs, LogsPrivate)
+			env.Logs = cmp.Or(env.Logs, class.Logs, ShowPrivate)
 		} else if field := spec.Join(at, "class"); doc.OK(field) {
 			doc.Suggest(field, spec.KindChoice, spec.Near(env.Class, known), "there is no class %q: add %s/%s.yaml, or use one of %s",
 				env.Class, ClassesDir, env.Class, strings.Join(known, ", "))
@@ -50,7 +50,7 @@ func (b *environmentBlock) environment(name, class string) Environment {
 		Name: name, Class: cmp.Or(b.Class, class), Namespace: b.Namespace,
 		Permission: cmp.Or(b.Permission, PermissionWrite), Users: b.Users, Teams: b.Teams, Actions: b.Actions.rules(), Checks: b.Checks,
 		Protected: b.Protected, Approval: b.Approval, AutoDeploy: b.AutoDeploy,
-		Logs: LogMode(b.Logs), RolloutTimeout: b.RolloutTimeout.Duration(),
+		Logs: ShowMode(b.Logs), RolloutTimeout: b.RolloutTimeout.Duration(),
 	}
 }
 

@@ -134,7 +134,7 @@ func TestLookups(t *testing.T) {
 	if _, ok := p.ClassOf("production"); ok {
 		t.Error("an environment that is not declared has a class")
 	}
-	if e, ok := p.Environment("qa"); !ok || e.Permission != platform.PermissionWrite || e.Logs != platform.LogsPrivate || e.Class != "preview" {
+	if e, ok := p.Environment("qa"); !ok || e.Permission != platform.PermissionWrite || e.Logs != platform.ShowPrivate || e.Class != "preview" {
 		t.Errorf("defaults of %+v", e)
 	}
 	if _, ok := (platform.Platform{}).Environment("qa"); ok || len(platform.Platform{}.Names()) > 0 {

@@ -68,7 +68,10 @@ type Class struct {
 	// DefaultReadyQuery).
 	PrometheusAddress, ErrorRateQuery, ReadyQuery string
 	// Logs says where log lines of what fails are shown.
-	Logs LogMode
+	Logs ShowMode
+	// Diffs says where it is shown what changes in the manifests, which have the values of
+	// environment variables in them.
+	Diffs ShowMode
 	// Gateway is where its hosts answer; nil where nobody asks whether they do.
 	Gateway *Gateway
 	// Objects are what its environments get beside what idp makes, by how far their code is
@@ -95,27 +98,24 @@ type Gateway struct {
 	TLS     bool
 }
 
-// LogMode says where log lines are shown.
-type LogMode string
+// ShowMode says where something is shown in pull requests.
+type ShowMode string
 
-// The modes of logs; LogsPrivate, the default, shows them where the repository is
-// private, since whoever reads it may then read what its code writes.
+// The modes of logs and diffs; ShowPrivate, the default, shows them where the repository
+// is private, since whoever reads it may then read what its code writes and is given.
 const (
-	LogsPrivate LogMode = "private"
-	LogsAlways  LogMode = "always"
-	LogsNever   LogMode = "never"
+	ShowPrivate ShowMode = "private"
+	ShowAlways  ShowMode = "always"
+	ShowNever   ShowMode = "never"
 )
 
 // ShowsLogs says whether log lines are shown in a repository.
-func (c Class) ShowsLogs(private bool) bool {
-	switch c.Logs {
-	case LogsAlways:
-		return true
-	case LogsPrivate:
-		return private
-	}
-	return false
-}
+func (c Class) ShowsLogs(private bool) bool { return c.Logs.in(private) }
+
+// ShowsDiffs says whether what changes in the manifests is shown in a repository.
+func (c Class) ShowsDiffs(private bool) bool { return c.Diffs.in(private) }
+
+func (m ShowMode) in(private bool) bool { return m == ShowAlways || m == ShowPrivate && private }
 
 // Mode is how a change gets onto the branch of the GitOps repository.
 type Mode string

@@ -64,6 +64,7 @@ func TestValidate(t *testing.T) {
 		{"internet", func(c *platform.Class) { c.EgressCIDRs = []string{"0.0.0.0/0", "::/0"} }, ""},
 		{"comment", func(c *platform.Class) { c.Comment = "never" }, "comment: "},
 		{"logs", func(c *platform.Class) { c.Logs = "" }, "logs: "},
+		{"diffs", func(c *platform.Class) { c.Diffs = "" }, "diffs: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -86,7 +86,8 @@ func (c Class) problems() []problem {
 	v.check(slices.Contains([]CommentMode{CommentSticky, CommentOnFailure, CommentOff}, c.Comment),
 		"comment", "%q is none of sticky, on-failure, off", c.Comment)
 	v.analysis(c)
-	v.check(slices.Contains([]LogMode{LogsPrivate, LogsAlways, LogsNever}, c.Logs), "logs", "%q is none of private, always, never", c.Logs)
+	v.check(slices.Contains([]ShowMode{ShowPrivate, ShowAlways, ShowNever}, c.Logs), "logs", "%q is none of private, always, never", c.Logs)
+	v.check(slices.Contains([]ShowMode{ShowPrivate, ShowAlways, ShowNever}, c.Diffs), "diffs", "%q is none of private, always, never", c.Diffs)
 	return v.problems
 }
 

@@ -20,6 +20,9 @@ type pushOutcome struct {
 	message string
 }
 
+// ErrReadOnly says that nothing was pushed; see Options.ReadOnly.
+var ErrReadOnly = errors.New("idp only observes here, and writes nothing to the GitOps repository")
+
 // push offers sha to the remote, which takes it only where its branch still is
 // what was read. sha is a child of that tip, so that --force-with-lease, git's
 // name for compare-and-swap, never forces anything.
@@ -30,6 +33,9 @@ func (r *Repo) push(ctx context.Context, sha string) pushOutcome {
 // pushRef gives a ref of the remote the commit sha, "" to delete it, where the ref is
 // what is expected, "" for one that there is not.
 func (r *Repo) pushRef(ctx context.Context, sha, ref, expected string) pushOutcome {
+	if r.opts.ReadOnly {
+		return pushOutcome{err: ErrReadOnly}
+	}
 	env, secrets, err := r.credentialEnv(ctx)
 	if err != nil {
 		return pushOutcome{err: err}

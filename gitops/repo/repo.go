@@ -39,6 +39,8 @@ type Options struct {
 	// Timeout bounds each git process; 0 means two minutes. Fetches have five
 	// times as long.
 	Timeout time.Duration
+	// ReadOnly refuses every push, with ErrReadOnly, before it is begun.
+	ReadOnly bool
 	// Now is the clock of commits and of the pace; nil means time.Now.
 	Now func() time.Time
 	// Log may be nil.

@@ -33,6 +33,9 @@ func filled(t *testing.T) (address string) {
 	if err := errors.Join(s.SaveReport(t.Context(), e.RowID, Report{CommentID: 7}), s.LatchBreaker(t.Context(), "too many"), s.SetAuditExported(t.Context(), "-", 1)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.Pause(t.Context(), "ops", "upgrade"); err != nil {
+		t.Fatal(err)
+	}
 	for _, guid := range []string{"waits", "failed before"} {
 		if _, err := s.AddDelivery(t.Context(), Delivery{GUID: guid, Payload: []byte{0, 0xff, '{'}}); err != nil {
 			t.Fatal(err)
@@ -64,10 +67,10 @@ func TestCopy(t *testing.T) {
 		counts[table.Table] = table.Rows
 	}
 	want := map[string]int{
-		"deliveries": 3, "environments": 1, "reports": 1, "effects": 1, "audit": 2, "inferred_removals": 0, "breaker": 1,
+		"deliveries": 3, "environments": 1, "reports": 1, "effects": 1, "audit": 3, "inferred_removals": 0, "breaker": 1, "pause": 1, "observed": 0,
 		"claims": 1, "releases": 0, "audit_exports": 1, "river_job": 3, // no server has looked at the first yet
 	}
-	if !reflect.DeepEqual(counts, want) || copied.Audit.Seq != 2 {
+	if !reflect.DeepEqual(counts, want) || copied.Audit.Seq != 3 {
 		t.Errorf("copied %v, want %v; the audit log ends with %d", counts, want, copied.Audit.Seq)
 	}
 	before, after := open(t, func(o *Options) { o.URL = from }), open(t, func(o *Options) { o.URL = to })
@@ -130,6 +133,8 @@ func everything(t *testing.T, s *Store) []any {
 	add(audit, err)
 	breaker, err := s.Breaker(t.Context())
 	add(breaker, err)
+	paused, err := s.Paused(t.Context())
+	add(paused, err)
 	exported, err := s.AuditExported(t.Context(), "-")
 	add(exported, err)
 	return out

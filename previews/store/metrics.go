@@ -30,8 +30,8 @@ type metrics struct {
 	seconds *prometheus.HistogramVec
 	leases  *prometheus.GaugeVec
 
-	depth, oldest, dead, environments, effects, latched *prometheus.Desc
-	releases, provisioning, lead, restore               *prometheus.Desc
+	depth, oldest, dead, environments, effects, latched, paused *prometheus.Desc
+	releases, provisioning, lead, restore                       *prometheus.Desc
 
 	mu      sync.Mutex
 	counted gauges
@@ -46,7 +46,7 @@ type gauges struct {
 	depth, dead, effects int
 	oldest               time.Time
 	environments         map[previews.State]int
-	latched              bool
+	latched, paused      bool
 	measures             []previews.Measures
 }
 
@@ -70,6 +70,7 @@ func newMetrics(s *Store, r prometheus.Registerer) (*metrics, error) {
 		environments: prometheus.NewDesc("idp_environments", "Environments by state.", []string{"state"}, nil),
 		effects:      prometheus.NewDesc("idp_effects_pending", "Reactions and replies still to be made.", nil, nil),
 		latched:      prometheus.NewDesc("idp_breaker_latched", "1 while inferred removals are held back.", nil, nil),
+		paused:       prometheus.NewDesc("idp_paused", "1 while an operator has paused idp.", nil, nil),
 		releases:     prometheus.NewDesc("idp_releases_total", "Releases that ended, by environment (preview, or a declared environment's name) and outcome (healthy, failed, superseded, stopped, or back for a return to an older revision).", []string{"environment", "outcome"}, nil),
 		provisioning: prometheus.NewDesc("idp_provisioning_seconds", "Time from asking for a release until it was healthy.", []string{"environment"}, nil),
 		lead:         prometheus.NewDesc("idp_lead_seconds", "Time from a commit until its release was healthy.", []string{"environment"}, nil),
@@ -108,7 +109,7 @@ func (m *metrics) time(op string) func() {
 
 // Describe names the metrics that are counted in the database.
 func (m *metrics) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.depth, m.oldest, m.dead, m.environments, m.effects, m.latched, m.releases, m.provisioning, m.lead, m.restore} {
+	for _, d := range []*prometheus.Desc{m.depth, m.oldest, m.dead, m.environments, m.effects, m.latched, m.paused, m.releases, m.provisioning, m.lead, m.restore} {
 		c <- d
 	}
 }
@@ -128,21 +129,25 @@ func (m *metrics) Collect(c chan<- prometheus.Metric) {
 	if !g.oldest.IsZero() {
 		age = max(m.store.now().Sub(g.oldest).Seconds(), 0)
 	}
-	latched := 0.0
-	if g.latched {
-		latched = 1
-	}
 	gauge(m.depth, float64(g.depth))
 	gauge(m.oldest, age)
 	gauge(m.dead, float64(g.dead))
 	gauge(m.effects, float64(g.effects))
-	gauge(m.latched, latched)
+	gauge(m.latched, oneIf(g.latched))
+	gauge(m.paused, oneIf(g.paused))
 	for _, state := range previews.States {
 		gauge(m.environments, float64(g.environments[state]), string(state))
 	}
 	for _, measured := range g.measures {
 		m.collectMeasures(c, measured)
 	}
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // collectMeasures tells the measures of one environment. They are counted from the
@@ -209,6 +214,11 @@ func (s *Store) count(ctx context.Context) (gauges, error) {
 		return g, err
 	}
 	g.latched = breaker.Latched
+	paused, err := readPause(s.read.QueryRowContext, ctx)
+	if err != nil {
+		return g, err
+	}
+	g.paused = paused.Paused
 	rows, err := s.read.QueryContext(ctx, `SELECT state, count(*) FROM environments GROUP BY state`)
 	if err != nil {
 		return g, err

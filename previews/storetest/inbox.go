@@ -134,7 +134,7 @@ func testMetrics(t *testing.T, open Open) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"idp_queue_depth": 1, "idp_deliveries_dead": 0, "idp_effects_pending": 0, "idp_breaker_latched": 0,
+		"idp_queue_depth": 1, "idp_deliveries_dead": 0, "idp_effects_pending": 0, "idp_breaker_latched": 0, "idp_paused": 0,
 		"idp_environments/waiting": 1, "idp_environments/ready": 0,
 	} {
 		if value, ok := got[name]; !ok || value != want {

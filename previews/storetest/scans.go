@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -249,5 +250,67 @@ func testBreaker(t *testing.T, open Open) {
 	}
 	if n, err := s.InferredRemovals(t.Context(), clock.Now().Add(-time.Hour)); err != nil || n != 1 {
 		t.Errorf("%d removals counted, error %v", n, err)
+	}
+}
+
+// A pause holds until it is resumed, and says who and why; a second one changes nothing.
+func testPause(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	if paused, err := s.Paused(t.Context()); err != nil || paused != (previews.Pause{}) {
+		t.Errorf("a new store: %+v, %v", paused, err)
+	}
+	since := clock.Now()
+	for i, by := range []string{"ada", "eve"} {
+		after, err := s.Pause(t.Context(), by, "upgrade "+by)
+		if want := (previews.Pause{Paused: true, Reason: "upgrade ada", By: "ada", At: since}); err != nil || after != want {
+			t.Errorf("pause %d: %+v, %v", i, after, err)
+		}
+		clock.Advance(time.Hour)
+	}
+	was, err := s.Resume(t.Context(), "eve")
+	if err != nil || !was.Paused || was.By != "ada" {
+		t.Errorf("resume: it was %+v, %v", was, err)
+	}
+	if was, err = s.Resume(t.Context(), "eve"); err != nil || was.Paused {
+		t.Errorf("resume again: it was %+v, %v", was, err)
+	}
+	if paused, err := s.Paused(t.Context()); err != nil || paused.Paused || paused.Reason != "" {
+		t.Errorf("resumed: %+v, %v", paused, err)
+	}
+	var told []string
+	entries, err := s.AuditLog(t.Context(), store.AuditFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range entries {
+		told = append(told, a.Actor+" "+a.Action)
+	}
+	slices.Sort(told)
+	if want := []string{"ada pause", "eve resume"}; !slices.Equal(told, want) {
+		t.Errorf("the audit log has %v, want %v", told, want)
+	}
+}
+
+// A database is for a server that acts or for one that only observes, never for both.
+func testObserve(t *testing.T, open Open) {
+	used := func(s *store.Store) { Deliver(t, s, store.Delivery{GUID: "any"}) }
+	for name, test := range map[string]struct {
+		first, then bool
+		err         error
+	}{
+		"acts":             {false, false, nil},
+		"observes":         {true, true, nil},
+		"acts, observes":   {false, true, store.ErrNotObserved},
+		"observed, to act": {true, false, store.ErrObserved},
+	} {
+		s := open(t, store.Options{})
+		if err := s.Observe(t.Context(), test.first); err != nil {
+			t.Errorf("%s: a new database: %v", name, err)
+		}
+		used(s)
+		if err := s.Observe(t.Context(), test.then); !errors.Is(err, test.err) {
+			t.Errorf("%s: %v, want %v", name, err, test.err)
+		}
 	}
 }

@@ -49,6 +49,8 @@ func Run(t *testing.T, open Open) {
 		{"TakenAtOnce", testTakenAtOnce},
 		{"Leases", testLeases},
 		{"Breaker", testBreaker},
+		{"Pause", testPause},
+		{"Observe", testObserve},
 		{"Audit", testAudit},
 		{"AuditOfItself", testAuditOfItself},
 		{"Prune", testPrune},

@@ -196,7 +196,7 @@ func (w *world) keyFile() string { return filepath.Join(w.dir, "app.pem") }
 // startGit makes the GitOps repository, which everybody may read, and which idp writes
 // with its App's tokens.
 func (w *world) startGit(ctx context.Context) (err error) {
-	w.cluster.Git.RequireAuth(func(_, user, password string) bool {
+	w.cluster.Git.RequireAuth(func(_, user, password string, _ bool) bool {
 		return user+":"+password == w.pusher || w.github.TokenAllows(password, gitopsRepository, "contents", "write")
 	})
 	w.cluster.Git.OpenReads()

@@ -40,7 +40,7 @@ type Server struct {
 	done    chan struct{}
 
 	mu           sync.Mutex
-	allow        func(name, username, password string) bool
+	allow        func(name, username, password string, push bool) bool
 	openReads    bool
 	repositories map[string]*Repository
 }
@@ -85,14 +85,14 @@ func (s *Server) Close() error {
 // RequireToken makes every request need basic authentication with username and
 // token from now on.
 func (s *Server) RequireToken(username, token string) {
-	s.RequireAuth(func(_, u, t string) bool {
+	s.RequireAuth(func(_, u, t string, _ bool) bool {
 		return subtle.ConstantTimeCompare([]byte(u+":"+t), []byte(username+":"+token)) == 1
 	})
 }
 
 // RequireAuth makes every request need basic authentication that allow accepts for
-// the repository of that name from now on.
-func (s *Server) RequireAuth(allow func(name, username, password string) bool) {
+// the repository of that name from now on; push says that it is part of a push.
+func (s *Server) RequireAuth(allow func(name, username, password string, push bool) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.allow = allow
@@ -190,7 +190,7 @@ func (s *Server) admit(req *http.Request) (*Repository, bool) {
 	if s.allow != nil && !(s.openReads && fetches(req)) {
 		username, password, _ := req.BasicAuth()
 		name, _, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), ".git")
-		if !s.allow(name, username, password) {
+		if !s.allow(name, username, password, !fetches(req)) {
 			return nil, false
 		}
 	}

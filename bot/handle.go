@@ -192,7 +192,10 @@ func (h *Handler) decide(ctx context.Context, event Event, number int) error {
 }
 
 func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision) error {
-	outcome := store.Outcome{Delivery: event.Delivery, Once: once(event), Environment: d.Environment, Declared: d.Declared, Result: "decided"}
+	outcome := store.Outcome{Delivery: event.Delivery, Once: once(event), Environment: d.Environment, Declared: d.Declared, Room: d.Room, Result: "decided"}
+	if len(d.Room) > 0 || len(d.Taken) > 0 {
+		outcome.Beside = s.liveOf()
+	}
 	if d.Environment != nil && (s.Environment == nil || s.Environment.Generation != d.Environment.Generation) {
 		d.Environment.AskedAt, d.Environment.Actor = event.ReceivedAt, event.Actor.Login
 	}
@@ -201,7 +204,7 @@ func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision
 	}
 	for _, taken := range d.Taken {
 		taken.Environment.AskedAt, taken.Environment.Actor = event.ReceivedAt, event.Actor.Login
-		outcome.Taken, outcome.TakenFor = append(outcome.Taken, taken), s.liveOf()
+		outcome.Taken = append(outcome.Taken, taken)
 	}
 	for _, effect := range d.Effects {
 		outcome.Effects = append(outcome.Effects, store.Effect{

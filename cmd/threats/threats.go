@@ -53,6 +53,10 @@ var threats = []threat{
 	{"self-approval", "who asked or wrote it, by GitHub's id, does not approve it", []proof{
 		{"bot", "TestNobodyApprovesTheirOwn"}, {"bot", "TestApprovalByID"},
 	}},
+	{"more previews than the limits allow", "counted by repository, team and author, by GitHub's id, and again in the transaction that lets one more come", []proof{
+		{"previews/store", "TestSQLite/RoomAtOnce"}, {"previews/store", "TestSQLite/Room"}, {"previews/store", "TestSQLite/LiveByAuthorID"}, {"bot", "TestHandleTogether"}, {"gitops/policy", "TestRoom"},
+		scenario("policy-limits"), scenario("policy-limits-team"), scenario("policy-limits-author"),
+	}},
 	{"taking others' previews", "only where policy says so, in the scope that is full, the longest idle, and together with what comes in its place", []proof{
 		{"bot", "TestTakes"}, {"bot", "TestTakesOnlyWhatMayBeTaken"}, {"gitops/policy", "TestTake"}, {"previews/store", "TestSQLite/TakenAtOnce"}, {"previews/store", "TestSQLite/Taken"}, scenario("policy-limits-taken"),
 	}},

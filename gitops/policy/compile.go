@@ -33,6 +33,8 @@ type Set struct {
 	settings settings
 	rules    []rule
 	store    storage.Store
+	// counts says that a policy beside the starter set may look at how many previews there are.
+	counts bool
 	// turn is held by the evaluation that runs.
 	turn chan struct{}
 	// limits are what an evaluation may take.
@@ -83,6 +85,7 @@ func (s *Set) compile(ctx context.Context, files []gitops.File) error {
 	if err != nil {
 		return err
 	}
+	s.counts = counting(modules)
 	rules := s.split(modules)
 	compiler := ast.NewCompiler().WithCapabilities(capabilities())
 	if compiler.Compile(modules); compiler.Failed() {

@@ -99,6 +99,9 @@ var threats = []threat{
 	{"a preview's code as attacker", "egress to DNS, its own namespace and what is listed; private ranges and metadata denied", []proof{
 		{"gitops/render", "TestEgressAddresses"}, {"gitops/render", "TestMetadataIsNeverPublic"},
 	}},
+	{"previews found by search engines", "every route of a preview, a chart's too, has its answers say noindex; where a class routes by Ingress that is the controller's to add", []proof{
+		{"gitops/render", "TestNoIndex"}, {"gitops/render", "TestGolden/minimal"}, {"gitops/adopt", "TestHostile/httproute"}, scenario("source-helm"),
+	}},
 	{"tokens in logs, URLs, comments", "secrets have a type that prints as [redacted], and after every scenario all that idp wrote is searched for them; tokens are scoped and never in a URL", []proof{
 		{"cmd/idp", "TestNoSecretIsTold"}, {"cmd/idp", "TestLeaksAreFound"}, {"cmd/idp", "TestCrashTellsNoSecret"}, {"gitops/secret", "TestNothingPrintsTheValue"}, {"bot/github", "TestErrorsShowNoSecrets"}, {"bot/github", "TestTokensReachOnlyWhatTheyAreFor"}, {"gitops/repo", "TestAskpassAnswersOnlyTheRemote"},
 	}},

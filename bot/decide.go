@@ -63,7 +63,9 @@ type deciding struct {
 	warnings []string
 	// taking are the previews that have to go for the one that is asked for.
 	taking []*taking
-	out    Decision
+	// counted says that policies were asked whether there is room for the preview.
+	counted bool
+	out     Decision
 }
 
 func newDeciding(s Snapshot, event Event) *deciding {
@@ -92,6 +94,7 @@ func (d *deciding) decision() Decision {
 	}
 	d.out.Declared = d.changedParts()
 	d.take()
+	d.keepRoom()
 	return d.out
 }
 
@@ -167,6 +170,7 @@ func (d *deciding) bring() (changed bool) {
 		d.because("the preview of %s is wanted already", shortSHA(d.PR.HeadSHA))
 		return false
 	}
+	env.Author, env.AuthorID = d.PR.Author.Login, d.PR.Author.ID // in rows from before it was kept
 	d.rendersFrom()
 	d.sourced()
 	env.Warnings = d.warnings
@@ -250,7 +254,7 @@ func (d *deciding) row() *previews.Environment {
 	if d.env == nil {
 		d.env = &previews.Environment{
 			Ref: d.ref(),
-			PR:  d.PR.Number, Author: d.PR.Author.Login, Wanted: previews.Absent, Looks: d.PR.looks(),
+			PR:  d.PR.Number, Author: d.PR.Author.Login, AuthorID: d.PR.Author.ID, Wanted: previews.Absent, Looks: d.PR.looks(),
 		}
 		d.refresh()
 	}

@@ -141,6 +141,8 @@ type Decision struct {
 	Declared []*previews.Environment
 	// Taken are other pull requests' previews that go to make room for Environment.
 	Taken []store.Taken
+	// Room is by scope how many previews there may be at most beside Environment for it to come.
+	Room map[store.Scope]int
 	// Effects are done once each, after the decision is stored, in this order.
 	Effects []Effect
 	// Audit is one entry per thing asked for, done or refused.

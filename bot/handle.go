@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,7 +180,7 @@ func (h *Handler) decide(ctx context.Context, event Event, number int) error {
 		err = h.apply(ctx, event, snapshot, Decide(snapshot, event))
 		if errors.Is(err, previews.ErrBreaker) {
 			// The next sweep finds it again, for as long as it takes to be confirmed.
-			return h.ignore(ctx, event, previews.ErrBreaker.Error())
+			return h.held(ctx, event, snapshot)
 		}
 		if errors.Is(err, store.ErrNameTaken) {
 			return h.nameTaken(ctx, event, snapshot, err)
@@ -192,7 +193,10 @@ func (h *Handler) decide(ctx context.Context, event Event, number int) error {
 }
 
 func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision) error {
-	outcome := store.Outcome{Delivery: event.Delivery, Once: once(event), Environment: d.Environment, Declared: d.Declared, Result: "decided"}
+	outcome := store.Outcome{Delivery: event.Delivery, Once: once(event), Environment: d.Environment, Declared: d.Declared, Room: d.Room, Result: "decided"}
+	if len(d.Room) > 0 || len(d.Taken) > 0 {
+		outcome.Beside = s.liveOf()
+	}
 	if d.Environment != nil && (s.Environment == nil || s.Environment.Generation != d.Environment.Generation) {
 		d.Environment.AskedAt, d.Environment.Actor = event.ReceivedAt, event.Actor.Login
 	}
@@ -201,7 +205,7 @@ func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision
 	}
 	for _, taken := range d.Taken {
 		taken.Environment.AskedAt, taken.Environment.Actor = event.ReceivedAt, event.Actor.Login
-		outcome.Taken, outcome.TakenFor = append(outcome.Taken, taken), s.liveOf()
+		outcome.Taken = append(outcome.Taken, taken)
 	}
 	for _, effect := range d.Effects {
 		outcome.Effects = append(outcome.Effects, store.Effect{
@@ -238,7 +242,10 @@ func once(event Event) string {
 // name it would have on the cluster belongs to another.
 func (h *Handler) nameTaken(ctx context.Context, event Event, s Snapshot, cause error) error {
 	h.Log.Error("a preview cannot be made", "delivery", event.Delivery, "error", cause)
-	outcome := store.Outcome{Delivery: event.Delivery, Result: "ignored: " + store.ErrNameTaken.Error()}
+	outcome := store.Outcome{
+		Delivery: event.Delivery, Result: "ignored: " + store.ErrNameTaken.Error(),
+		Audit: []previews.Audit{unmet(event, s, cause.Error())},
+	}
 	if event.asks() || event.Action == "opened" || event.Swept {
 		outcome.Effects = []store.Effect{{
 			Kind: string(EffectReply), InstallationID: event.InstallationID, RepositoryID: s.PR.Repository.ID,
@@ -249,6 +256,29 @@ func (h *Handler) nameTaken(ctx context.Context, event Event, s Snapshot, cause 
 	}
 	defer h.Decided()
 	return h.Store.Apply(ctx, outcome)
+}
+
+// held ends an event whose inferred removal the breaker holds back. Each sweep finds it
+// again, and the audit log has it once for as long as the row stays as it is.
+func (h *Handler) held(ctx context.Context, event Event, s Snapshot) error {
+	outcome := store.Outcome{Delivery: event.Delivery, Result: "ignored: " + previews.ErrBreaker.Error()}
+	if e := s.Environment; e != nil {
+		outcome.Once = fmt.Sprintf("held %d version %d", e.RowID, e.Version)
+		outcome.Audit = []previews.Audit{unmet(event, s, previews.ErrBreaker.Error())}
+	}
+	return h.Store.Apply(ctx, outcome)
+}
+
+// unmet is the audit entry of an event that nothing came of.
+func unmet(event Event, s Snapshot, why string) previews.Audit {
+	ref := newDeciding(s, event).ref()
+	if s.Environment != nil {
+		ref = s.Environment.Ref
+	}
+	return previews.Audit{
+		ActorID: event.Actor.ID, Actor: cmp.Or(event.Actor.Login, "idp"), Action: strings.TrimSpace(event.Name + " " + event.Action),
+		Environment: ref.String(), SHA: s.PR.HeadSHA, Reason: why,
+	}
 }
 
 // ignore marks the delivery done without a decision.

@@ -96,3 +96,43 @@ func TestHandleTakesNone(t *testing.T) {
 		t.Errorf("the pinned one is wanted %s (%v)", e.Wanted, err)
 	}
 }
+
+// Two that come at once are both let pass by what was counted, and one of them comes: the
+// other is decided again, and refused.
+func TestHandleTogether(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		policy, content string
+	}{
+		"the starter set":  {policy.SettingsPath, "max_previews: {repository: 2}\n"},
+		"a policy of ours": {policy.Dir + "/a.rego", "package main\n\ndeny contains \"enough\" if input.previews.author.count > 1\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			set := policy.Compile(t.Context(), []gitops.File{{Path: c.policy, Content: []byte(c.content)}})
+			w.handler.Guard = func(context.Context) bot.Guard { return set }
+			first := w.beside(7)
+			event := w.event("first")
+			pr, err := w.client.Installation(event.InstallationID).PullRequest(t.Context(), event.Repository, event.PR)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.owns(first, pr.Author.ID)
+			w.handler.Store = &overtaken{Store: w.store, then: func() { w.owns(w.beside(8), pr.Author.ID) }}
+			w.handle(event)
+			if mine := w.row(); mine.Wanted != previews.Absent || mine.Problem == nil || mine.Problem.Kind != previews.ProblemPolicy {
+				t.Errorf("the third is wanted %s: %+v", mine.Wanted, mine.Problem)
+			}
+		})
+	}
+}
+
+// owns makes a preview somebody's, under another login than theirs.
+func (w *world) owns(row previews.Environment, id int64) {
+	w.Helper()
+	_, err := w.store.Update(w.Context(), row.RowID, func(e *previews.Environment) error { e.Author, e.AuthorID = "as-it-was", id; return nil })
+	if err != nil {
+		w.Error(err)
+	}
+}

@@ -234,6 +234,11 @@ func TestHandleBreaker(t *testing.T) {
 	w.handle(swept("one"))
 	w.equal("wanted", string(w.row().Wanted), string(previews.Present))
 	w.equal("result", w.result("one"), "ignored: "+previews.ErrBreaker.Error())
+	w.handle(swept("again"))
+	held, err := w.store.AuditLog(t.Context(), store.AuditFilter{Refused: true})
+	if err != nil || len(held) != 1 || held[0].Delivery != "one" || held[0].Environment != w.row().Ref.String() || held[0].SHA != w.pr.HeadSHA() || held[0].Reason != previews.ErrBreaker.Error() {
+		t.Errorf("audited: %+v (%v)", held, err)
+	}
 	if err := w.store.ConfirmBreaker(t.Context(), "ada"); err != nil {
 		t.Fatal(err)
 	}
@@ -343,4 +348,10 @@ func TestHandleNameTaken(t *testing.T) {
 		t.Errorf("told %d times", len(said))
 	}
 	w.equal("result", w.result("pushed"), "ignored: "+store.ErrNameTaken.Error())
+	for _, guid := range []string{"opened", "pushed"} {
+		log, err := w.store.AuditLog(t.Context(), store.AuditFilter{Delivery: guid})
+		if err != nil || len(log) != 1 || log[0].Allowed || log[0].Environment != "acme/web/pr-1" || log[0].SHA != w.pr.HeadSHA() || !strings.Contains(log[0].Reason, store.ErrNameTaken.Error()) {
+			t.Errorf("audited of %s: %+v (%v)", guid, log, err)
+		}
+	}
 }

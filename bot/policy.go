@@ -22,6 +22,8 @@ type Guard interface {
 	Request(policy.Request) policy.Verdict
 	// Lifetime is what bounds how long a preview that is there may live on.
 	Lifetime() policy.Lifetime
+	// Room is what bounds how many previews there are.
+	Room() policy.Room
 }
 
 // readGuard reads the policies, and what they are asked about beside the snapshot, where
@@ -47,7 +49,7 @@ func (h *Handler) readGuard(ctx context.Context, event Event, s *Snapshot) error
 
 // liveOf is what the previews beside the pull request's are counted by.
 func (s Snapshot) liveOf() store.LiveOf {
-	return store.LiveOf{RepositoryID: s.PR.Repository.ID, ID: gitops.PreviewID(s.PR.Number), Team: s.team(s.trusted()), Author: s.PR.Author.Login}
+	return store.LiveOf{RepositoryID: s.PR.Repository.ID, ID: gitops.PreviewID(s.PR.Number), Team: s.team(s.trusted()), Author: s.PR.Author.Login, AuthorID: s.PR.Author.ID}
 }
 
 // live is what may be said of others' previews here: nobody reads in one repository what
@@ -85,7 +87,7 @@ func (d *deciding) guarded(w wish) wish {
 	r.Environment = policy.Environment{Name: gitops.PreviewID(d.PR.Number), Class: d.Class.Name, Preview: true, TTL: ttl}
 	r.Previews = policy.Previews{Repository: d.live(d.Live[store.OfRepository]), Team: d.live(d.Live[store.OfTeam]), Author: d.live(d.Live[store.OfAuthor])}
 	v := d.Guard.Request(r)
-	d.warnings, d.taking = previews.Warnings(v), nil
+	d.warnings, d.taking, d.counted = previews.Warnings(v), nil, true
 	if v.Allowed() {
 		return w
 	}

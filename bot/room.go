@@ -121,3 +121,30 @@ func (d *deciding) take() {
 		d.auditOf(t.Environment.Ref, "take", t.Environment.HeadSHA, true, fmt.Sprintf("to make room for %s: %s", d.name(), strings.Join(rules, "; ")))
 	}
 }
+
+// keepRoom says how many others a preview that comes may find there: with what policies let
+// pass when they were asked, two that come at once would both come. Where others go for it
+// the scope has to be as it was, which is the store's to see to.
+func (d *deciding) keepRoom() {
+	before := d.Environment
+	if !d.counted || d.env == nil || d.env.Wanted != previews.Present || before != nil && before.Wanted == previews.Present {
+		return
+	}
+	room, made := d.Guard.Room(), map[store.Scope]bool{}
+	for _, t := range d.out.Taken {
+		for scope := range t.Full {
+			made[scope] = true
+		}
+	}
+	d.out.Room = map[store.Scope]int{}
+	for scope, live := range d.Live {
+		most, bound := room.Most[string(scope)]
+		switch {
+		case made[scope]:
+		case room.Counted:
+			d.out.Room[scope] = live.Count
+		case bound:
+			d.out.Room[scope] = max(most-1, live.Count)
+		}
+	}
+}

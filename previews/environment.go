@@ -53,8 +53,10 @@ type Environment struct {
 	// labels) when it was last decided about: where GitHub lists it otherwise, an
 	// event was lost.
 	Looks string
-	// Author opened the pull request.
-	Author string
+	// Author opened the pull request; AuthorID is GitHub's id of them, 0 in rows from before
+	// it was kept.
+	Author   string
+	AuthorID int64
 	// AskedBy is who asked for the preview with a command, "" when nobody did. One
 	// that was asked for needs no trigger: it stays through pushes, and comes back
 	// with a reopened pull request, until it is destroyed by command.

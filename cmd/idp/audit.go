@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -23,6 +24,9 @@ func newAudit(p *program) *cobra.Command {
 	return cmd
 }
 
+// shaPrefix is a commit, or as much of it as people write.
+var shaPrefix = regexp.MustCompile(`^[0-9A-Fa-f]{4,40}$`)
+
 // auditFlags are what "idp audit list" is asked to show, as it was written.
 type auditFlags struct {
 	store.AuditFilter
@@ -39,6 +43,7 @@ environment and commit, and the rule that allowed or refused it; and what idp di
 itself, such as taking away what expired. It reads the database, beside a running
 "idp serve" or without one, and changes nothing.`,
 		Example: `  idp audit list --repo acme/web --since 7d
+  idp audit list --repo acme/web --pr 42
   idp audit list --refused -o json`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -46,6 +51,10 @@ itself, such as taking away what expired. It reads the database, beside a runnin
 	cmd.Flags().StringVar(&flags.Repository, "repo", "", "only those of this repository, as OWNER/NAME")
 	cmd.Flags().StringVar(&flags.Environment, "environment", "", "only those of this environment, as OWNER/NAME/ID")
 	cmd.Flags().StringVar(&flags.Actor, "actor", "", "only what this login asked for; idp for what it did of itself")
+	cmd.Flags().Int64Var(&flags.ActorID, "actor-id", 0, "only what the account of this GitHub id asked for, whatever its login was")
+	cmd.Flags().IntVar(&flags.PR, "pr", 0, "only those of this pull request's preview, and what its events of the last 30 days asked for; with --repo")
+	cmd.Flags().StringVar(&flags.SHA, "sha", "", "only those of this commit, whole or its first digits")
+	cmd.Flags().StringVar(&flags.Delivery, "delivery", "", "only what this webhook asked for, by its GUID")
 	cmd.Flags().StringVar(&flags.Action, "action", "", `only actions that begin with this word, such as "deploy"`)
 	cmd.Flags().BoolVar(&flags.Refused, "refused", false, "only what was refused")
 	cmd.Flags().StringVar(&flags.since, "since", "", "only from then on: a duration back such as 7d, a date or a time")
@@ -98,6 +107,14 @@ func (f auditFlags) filter(now time.Time) (store.AuditFilter, error) {
 	}
 	if strings.Count(f.Environment, "/") < 2 && f.Environment != "" {
 		return out, fault.Newf(fault.Usage, "--environment %s: expected OWNER/NAME/ID, such as acme/web/pr-7 or acme/web/staging", f.Environment)
+	}
+	switch {
+	case f.PR < 0 || f.PR > 0 && f.Repository == "":
+		return out, fault.Newf(fault.Usage, "--pr %d: expected the number of a pull request of --repo OWNER/NAME", f.PR)
+	case f.ActorID < 0:
+		return out, fault.Newf(fault.Usage, "--actor-id %d: expected the number of an account of GitHub", f.ActorID)
+	case f.SHA != "" && !shaPrefix.MatchString(f.SHA):
+		return out, fault.Newf(fault.Usage, "--sha %s: expected 4 to 40 hexadecimal digits", f.SHA)
 	}
 	if f.Limit < 0 {
 		return out, fault.Newf(fault.Usage, "--limit %d: expected 0 or more", f.Limit)

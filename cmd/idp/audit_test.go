@@ -50,7 +50,15 @@ func TestAuditList(t *testing.T) {
 	if status, out, _ = s.idp(t, "audit", "list", "--repo", "acme/api", "-o", "json"); status != 0 || out != "[]\n" {
 		t.Errorf("status %d, nothing there: %q", status, out)
 	}
-	for _, args := range [][]string{{"--since", "yesterday"}, {"--repo", "web"}, {"--environment", "staging"}, {"--limit", "-1"}, {"--until", "0h"}} {
+	for args, want := range map[string]int{
+		"--sha C0FFEE0": 7, "--sha c0ffee1": 0, "--delivery 0a1b": 7, "--delivery 0a1": 0, "--actor-id 3": 2, "--repo acme/web --pr 1": 0,
+	} {
+		status, out, errs := s.idp(t, append([]string{"audit", "list", "-o", "json"}, strings.Fields(args)...)...)
+		if got := strings.Count(out, `"seq":`); status != 0 || got != want {
+			t.Errorf("%s: status %d, %d entries, want %d\n%s", args, status, got, want, errs)
+		}
+	}
+	for _, args := range [][]string{{"--since", "yesterday"}, {"--repo", "web"}, {"--environment", "staging"}, {"--limit", "-1"}, {"--until", "0h"}, {"--pr", "7"}, {"--actor-id", "-1"}, {"--sha", "c0f"}, {"--sha", "topic"}} {
 		if status, _, errs := s.idp(t, append([]string{"audit", "list"}, args...)...); status != exitUsage || !strings.Contains(errs, args[0]) {
 			t.Errorf("%v: status %d: %s", args, status, errs)
 		}

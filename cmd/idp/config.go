@@ -161,7 +161,8 @@ type PreviewConfig struct {
 	// ImageTimeout is how long an image may take to appear.
 	ImageTimeout time.Duration `key:"image_timeout" default:"30m"`
 	// ImagesDockerConfigFile is a Docker config.json with the credentials to look for images with,
-	// per registry; by default Docker's own.
+	// per registry; by default Docker's own. A registry inside the network is asked only where it
+	// is in this file, in the image of a class or among the registries of the policies.
 	ImagesDockerConfigFile string `key:"images_docker_config_file"`
 	// ReapSchedule is when expired previews are looked for, as a cron expression.
 	ReapSchedule string `key:"reap_schedule" default:"@every 1m" check:"schedule"`

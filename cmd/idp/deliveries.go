@@ -155,7 +155,7 @@ func (p *program) replayDeliveries(ctx context.Context, s *store.Store, guids []
 	for _, guid := range guids {
 		d, err := s.Delivery(ctx, guid)
 		if err == nil {
-			err = s.Replay(ctx, guid)
+			err = s.Replay(ctx, guid, p.operator())
 		}
 		switch {
 		case err == nil:

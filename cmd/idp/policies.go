@@ -100,6 +100,17 @@ func contentOf(files []gitops.File) (sum [sha256.Size]byte) {
 
 func write(h hash.Hash, text string) { fmt.Fprintf(h, "%d:%s", len(text), text) }
 
+// latest returns the policies that are in force, reading them where none are yet.
+func (p *policies) latest(ctx context.Context) *policy.Set {
+	p.mu.Lock()
+	set := p.set
+	p.mu.Unlock()
+	if set != nil {
+		return set
+	}
+	return p.current(ctx)
+}
+
 // guard is current for decisions.
 func (p *policies) guard(ctx context.Context) bot.Guard { return p.current(ctx) }
 

@@ -139,7 +139,7 @@ func (m *Main) openPeers(ctx context.Context) (err error) {
 		}
 	}
 	if m.cfg.ImageCheck == "wait" {
-		m.images = images.New(images.Options{DockerConfigFile: m.cfg.ImagesDockerConfigFile})
+		m.images = images.New(images.Options{DockerConfigFile: m.cfg.ImagesDockerConfigFile, Named: m.namedRegistries})
 	}
 	m.peers = newPeers(m)
 	return nil

@@ -285,6 +285,24 @@ func listDeployed(of previews.Listed, rows []previews.Environment, classOf class
 	return argocd.DeployedApplicationSet(of.RepositoryID, of.Repo, elements)
 }
 
+// namedRegistries are the registries that the platform team names, so that they may be
+// inside the network: in the server's configuration, in classes and in policies.
+func (m *Main) namedRegistries(ctx context.Context) []string {
+	templates := append(m.policies.latest(ctx).Registries(), m.cfg.PreviewImage)
+	if declared, err := m.declared.latest(); err == nil {
+		for _, class := range declared.Classes {
+			templates = append(templates, class.ImageTemplate)
+		}
+	}
+	var out []string
+	for _, template := range templates {
+		if registry := images.RegistryOf(template); registry != "" {
+			out = append(out, registry)
+		}
+	}
+	return out
+}
+
 // describeImageError says in a few words why an image cannot be had. One that is not
 // there yet is no failure.
 func (m *Main) describeImageError(err error) string {
@@ -296,6 +314,8 @@ func (m *Main) describeImageError(err error) string {
 		return "not in the registry"
 	case errors.Is(err, images.ErrUnauthorized):
 		return "the registry does not let idp see it; the platform team has to give idp credentials for it"
+	case errors.Is(err, images.ErrInside):
+		return "its registry is not at a public address, and only the repository names it; the platform team has to name it too, in the image of a class, the registries of its policies or the pull credentials of idp"
 	case errors.Is(err, images.ErrInvalid):
 		return "not an image reference that can be used"
 	default:

@@ -53,8 +53,15 @@ var threats = []threat{
 	{"self-approval", "who asked or wrote it, by GitHub's id, does not approve it", []proof{
 		{"bot", "TestNobodyApprovesTheirOwn"}, {"bot", "TestApprovalByID"},
 	}},
+	{"more previews than the limits allow", "counted by repository, team and author, by GitHub's id, and again in the transaction that lets one more come", []proof{
+		{"previews/store", "TestSQLite/RoomAtOnce"}, {"previews/store", "TestSQLite/Room"}, {"previews/store", "TestSQLite/LiveByAuthorID"}, {"bot", "TestHandleTogether"}, {"gitops/policy", "TestRoom"},
+		scenario("policy-limits"), scenario("policy-limits-team"), scenario("policy-limits-author"),
+	}},
 	{"taking others' previews", "only where policy says so, in the scope that is full, the longest idle, and together with what comes in its place", []proof{
 		{"bot", "TestTakes"}, {"bot", "TestTakesOnlyWhatMayBeTaken"}, {"gitops/policy", "TestTake"}, {"previews/store", "TestSQLite/TakenAtOnce"}, {"previews/store", "TestSQLite/Taken"}, scenario("policy-limits-taken"),
+	}},
+	{"a policy that takes all there is", "time, steps and memory of an evaluation are bounded, and what one call of a function makes is measured before it is called", []proof{
+		{"gitops/policy", "TestBounds"}, {"gitops/policy", "TestCalls"},
 	}},
 	{"host stealing", "a host is computed, with a hash of the repository's id in it", []proof{
 		{"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzHost"}, {"gitops/render", "TestLongServiceNamesKeepTheirOwnHosts"},
@@ -83,14 +90,17 @@ var threats = []threat{
 	{"Markdown, HTML and link injection", "what others wrote becomes no tag, link, mention, reference or command", []proof{
 		{"bot/report", "TestEscaping"}, {"bot/report", "FuzzEscape"},
 	}},
-	{"requests to inside addresses", "only the class's gateway and registries are dialled, without redirects", []proof{
-		{"previews/serving", "TestDialsNothingElse"}, {"previews/images", "TestForbiddenAddresses"},
+	{"requests to inside addresses", "only the class's gateway, without redirects, and registries are dialled; one that only a repository names at public addresses alone, wherever it leads", []proof{
+		{"previews/serving", "TestDialsNothingElse"}, {"previews/images", "TestForbiddenAddresses"}, {"previews/images", "TestInsideAddresses"}, {"previews/images", "TestNamesThatMove"}, {"previews/images", "TestLedInside"}, scenario("image-inside"),
 	}},
 	{"idp itself stolen", "what its credentials may do ends at its own namespaces: on the API server, in Argo CD and in the GitOps repository", []proof{
 		{"cmd/idp", "TestEndToEnd/fence"}, {"cmd/idp", "TestWritersAreSeparate"}, {"gitops/argocd", "TestEveryKindIsAllowed"}, scenario("platform-apart"),
 	}},
 	{"a preview's code as attacker", "egress to DNS, its own namespace and what is listed; private ranges and metadata denied", []proof{
 		{"gitops/render", "TestEgressAddresses"}, {"gitops/render", "TestMetadataIsNeverPublic"},
+	}},
+	{"previews found by search engines", "every route of a preview, a chart's too, has its answers say noindex; where a class routes by Ingress that is the controller's to add", []proof{
+		{"gitops/render", "TestNoIndex"}, {"gitops/render", "TestGolden/minimal"}, {"gitops/adopt", "TestHostile/httproute"}, scenario("source-helm"),
 	}},
 	{"tokens in logs, URLs, comments", "secrets have a type that prints as [redacted], and after every scenario all that idp wrote is searched for them; tokens are scoped and never in a URL", []proof{
 		{"cmd/idp", "TestNoSecretIsTold"}, {"cmd/idp", "TestLeaksAreFound"}, {"cmd/idp", "TestCrashTellsNoSecret"}, {"gitops/secret", "TestNothingPrintsTheValue"}, {"bot/github", "TestErrorsShowNoSecrets"}, {"bot/github", "TestTokensReachOnlyWhatTheyAreFor"}, {"gitops/repo", "TestAskpassAnswersOnlyTheRemote"},

@@ -121,6 +121,7 @@ func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
 	var rules []gatewayv1.HTTPRouteRule
 	for _, rule := range h.Spec.Rules {
 		svc := a.rule(title, &rule)
+		render.NoIndex(&rule)
 		if of == nil {
 			of = svc
 		}

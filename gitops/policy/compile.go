@@ -33,6 +33,8 @@ type Set struct {
 	settings settings
 	rules    []rule
 	store    storage.Store
+	// counts says that a policy beside the starter set may look at how many previews there are.
+	counts bool
 	// turn is held by the evaluation that runs.
 	turn chan struct{}
 	// limits are what an evaluation may take.
@@ -83,6 +85,7 @@ func (s *Set) compile(ctx context.Context, files []gitops.File) error {
 	if err != nil {
 		return err
 	}
+	s.counts = counting(modules)
 	rules := s.split(modules)
 	compiler := ast.NewCompiler().WithCapabilities(capabilities())
 	if compiler.Compile(modules); compiler.Failed() {
@@ -222,16 +225,17 @@ func title(module *ast.Module, r *ast.Rule) string {
 func (s *Set) prepare(ctx context.Context, compiler *ast.Compiler, ref ast.Ref) (rego.PreparedEvalQuery, error) {
 	return rego.New(
 		rego.Compiler(compiler), rego.Store(s.store), rego.StrictBuiltinErrors(true),
-		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref)))),
+		rego.GenerateJSON(result), rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref)))),
 	).PrepareForEval(ctx)
 }
 
 // forbidden are the functions that are left out though they answer alike each time:
-// some reach out after all, some make of a little input any amount of work.
+// some reach out after all, some make of a little input any amount of work. What the
+// others may make at once is bounded by boundCalls.
 var forbidden = []string{
 	"bits.lsh", "crypto.parse_private_keys", "graph.reachable_paths", "graphql.is_valid", "graphql.parse", "graphql.parse_and_verify", "graphql.parse_query", "graphql.parse_schema",
 	"graphql.schema_is_valid", "json.match_schema", "json.verify_schema", "net.cidr_expand", "opa.runtime", "providers.aws.sign_req",
-	"rego.parse_module", "strings.render_template", "trace",
+	"regex.globs_match", "rego.parse_module", "strings.render_template", "trace",
 }
 
 // deterministic are those that OPA calls otherwise and that are not here: they answer
@@ -240,13 +244,19 @@ var deterministic = []string{"time.now_ns"}
 
 // capabilities are what policies are written in.
 func capabilities() *ast.Capabilities {
+	boundCalls()
 	caps := ast.CapabilitiesForThisVersion()
 	caps.AllowNet = []string{}
-	caps.Builtins = slices.DeleteFunc(slices.Clone(caps.Builtins), func(b *ast.Builtin) bool {
+	caps.Builtins = allowed()
+	return caps
+}
+
+// allowed are the functions that policies may call.
+func allowed() []*ast.Builtin {
+	return slices.DeleteFunc(slices.Clone(ast.CapabilitiesForThisVersion().Builtins), func(b *ast.Builtin) bool {
 		return b.Nondeterministic && !slices.Contains(deterministic, b.Name) || slices.Contains(forbidden, b.Name) ||
 			strings.HasPrefix(b.Name, "io.jwt.") || strings.HasPrefix(b.Name, "crypto.x509.")
 	})
-	return caps
 }
 
 // splitMark is what split puts behind the name of a rule.

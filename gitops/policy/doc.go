@@ -56,7 +56,9 @@
 // time.now_ns is the time of the decision. One document is at most MaxInput long, all of
 // a Set's evaluation of one request or one environment takes at most Timeout and MaxSteps
 // steps, the heap may grow by MaxHeap meanwhile, and one evaluation runs at a time, so
-// that this is the bound of the process. A policy that errs, or goes beyond, breaks the
+// that this is the bound of the process. The heap is looked at between steps, so what one
+// call of a function would take and make is measured before it is called, and is at most
+// 2 MiB of text or as many elements. A policy that errs, or goes beyond, breaks the
 // Set: its Verdict says so, and whoever asks has to refuse what is new. Nothing here is
 // ever asked about what runs.
 //

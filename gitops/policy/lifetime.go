@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Lifetime is how long the policy max_ttl of the starter set lets a preview live that is
 // there already; its zero value bounds nothing.
@@ -26,4 +29,13 @@ func (s *Set) Lifetime() Lifetime {
 		}
 	}
 	return Lifetime{} // it is off
+}
+
+// Registries are those that the platform team lets images come from, or folders of them
+// such as "ghcr.io/acme"; none where any may be used, or nobody knows.
+func (s *Set) Registries() []string {
+	if s.broken != nil {
+		return nil
+	}
+	return slices.Clone(s.settings.registries)
 }

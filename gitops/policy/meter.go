@@ -53,6 +53,13 @@ func (m *meter) Cancelled() bool {
 		m.stop(fmt.Sprintf("it takes more than %d steps", m.limits.steps))
 	case n%looks != 0:
 		return false
+	}
+	return m.look()
+}
+
+// look looks at the clock and the heap, and says whether it is to end.
+func (m *meter) look() bool {
+	switch {
 	case time.Now().After(m.deadline):
 		m.stop(fmt.Sprintf("it takes longer than %s", m.timeout))
 	case heap() > m.start+m.limits.heap:

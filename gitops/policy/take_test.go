@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -86,5 +88,38 @@ func TestTakeOldest(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// What a verdict rests on is what is bounded, and everything that a policy of one's own may
+// look at.
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	const limits = "max_previews: {repository: 2, author: 3}\n"
+	for name, c := range map[string]struct {
+		settings, source string
+		want             Room
+	}{
+		"nothing":               {"", "", Room{Most: map[string]int{}}},
+		"limits":                {limits, "", Room{Most: map[string]int{"repository": 2, "author": 3}}},
+		"limits that warn":      {limits + "rules: {max_previews: warn}\n", "", Room{Most: map[string]int{}}},
+		"another policy":        {"", "deny contains \"x\" if input.environment.name == \"previews\"", Room{Most: map[string]int{}}},
+		"a policy that counts":  {limits, "deny contains \"x\" if input.previews.team.count > 5", Room{Most: map[string]int{"repository": 2, "author": 3}, Counted: true}},
+		"one that looks at all": {"", "deny contains \"x\" if count(input) > 5", Room{Most: map[string]int{}, Counted: true}},
+		"one by a variable":     {"", "deny contains \"x\" if {\n\tsome k\n\tinput[k].team.count > 5\n}", Room{Most: map[string]int{}, Counted: true}},
+		"one by another name":   {"", "import input.previews as p\n\ndeny contains \"x\" if p.team.count > 5", Room{Most: map[string]int{}, Counted: true}},
+		"one by with":           {"", "deny contains \"x\" if f(input)\n\nf(x) if x.previews.team.count > 5", Room{Most: map[string]int{}, Counted: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source := "package main\n\n" + c.source + "\n"
+			s := compiled(t, "settings.yaml", c.settings, "a.rego", source)
+			if got := s.Room(); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%+v, want %+v", got, c.want)
+			}
+		})
+	}
+	if got := Broken(errors.New("x")).Room(); len(got.Most) > 0 || got.Counted {
+		t.Errorf("of none: %+v", got)
 	}
 }

@@ -5,45 +5,14 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/idp-bot/idp/gitops/address"
 	"github.com/idp-bot/idp/gitops/platform"
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// notPublic are the ranges that a wider destination never includes: what IANA's
-// special-purpose registries (RFC 6890) keep off the public internet, and the
-// IPv6 ranges that carry IPv4 inside, by which the former could be reached. A
-// class that means one of them lists it itself.
-var notPublic = prefixes(
-	"0.0.0.0/8",      // this network
-	"10.0.0.0/8",     // private
-	"100.64.0.0/10",  // carrier-grade NAT; pods of some clusters
-	"127.0.0.0/8",    // loopback
-	"169.254.0.0/16", // link-local, metadata services
-	"172.16.0.0/12",  // private
-	"192.0.0.0/24",   // protocol assignments
-	"192.168.0.0/16", // private
-	"198.18.0.0/15",  // benchmarks
-	"224.0.0.0/4",    // multicast
-	"240.0.0.0/4",    // reserved, broadcast
-	"::/80",          // unspecified, loopback, IPv4-compatible and IPv4-mapped
-	"64:ff9b::/96",   // NAT64
-	"64:ff9b:1::/48", // local NAT64
-	"100::/64",       // discard
-	"2001::/32",      // Teredo
-	"2002::/16",      // 6to4
-	"fc00::/7",       // unique local
-	"fe80::/10",      // link-local
-	"fec0::/10",      // site-local
-	"ff00::/8",       // multicast
-)
-
-func prefixes(texts ...string) []netip.Prefix {
-	out := make([]netip.Prefix, len(texts))
-	for i, text := range texts {
-		out[i] = netip.MustParsePrefix(text)
-	}
-	return out
-}
+// notPublic are the ranges that a wider destination never includes. A class that means
+// one of them lists it itself.
+var notPublic = address.NotPublic()
 
 // egressBlocks are the class's destinations, sorted, each without what is not
 // public, without the addresses of metadata services and without what the class

@@ -1,6 +1,9 @@
 package render
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,17 +25,44 @@ func httpRoutes(e *environment) ([]object, error) {
 		if svc.Kind != spec.Web {
 			continue
 		}
+		rule := routeTo(svc.Name)
+		if e.Environment == "" {
+			NoIndex(&rule)
+		}
 		out = append(out, object{svc.Name + "-httproute.yaml", &gatewayv1.HTTPRoute{
 			TypeMeta:   metav1.TypeMeta{APIVersion: gatewayv1.GroupVersion.String(), Kind: "HTTPRoute"},
 			ObjectMeta: e.serviceMeta(svc.Name, svc.Name),
 			Spec: gatewayv1.HTTPRouteSpec{
 				CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{parent}},
 				Hostnames:       []gatewayv1.Hostname{gatewayv1.Hostname(e.hosts[svc.Name])},
-				Rules:           []gatewayv1.HTTPRouteRule{routeTo(svc.Name)},
+				Rules:           []gatewayv1.HTTPRouteRule{rule},
 			},
 		}})
 	}
 	return out, nil
+}
+
+// robots is the header that tells search engines what to leave out, noIndex its value.
+const robots, noIndex = "X-Robots-Tag", "noindex, nofollow"
+
+// NoIndex keeps what a preview serves out of search engines, whatever the rule or the
+// preview itself says of it. A rule has one filter of the kind at most.
+func NoIndex(rule *gatewayv1.HTTPRouteRule) {
+	header := gatewayv1.HTTPHeader{Name: robots, Value: noIndex}
+	i := slices.IndexFunc(rule.Filters, func(f gatewayv1.HTTPRouteFilter) bool {
+		return f.Type == gatewayv1.HTTPRouteFilterResponseHeaderModifier && f.ResponseHeaderModifier != nil
+	})
+	if i < 0 {
+		rule.Filters = append(rule.Filters, gatewayv1.HTTPRouteFilter{
+			Type: gatewayv1.HTTPRouteFilterResponseHeaderModifier, ResponseHeaderModifier: &gatewayv1.HTTPHeaderFilter{Set: []gatewayv1.HTTPHeader{header}},
+		})
+		return
+	}
+	named := func(h gatewayv1.HTTPHeader) bool { return strings.EqualFold(string(h.Name), robots) }
+	to := rule.Filters[i].ResponseHeaderModifier
+	to.Set = append(slices.DeleteFunc(to.Set, named), header)
+	to.Add = slices.DeleteFunc(to.Add, named)
+	to.Remove = slices.DeleteFunc(to.Remove, func(name string) bool { return strings.EqualFold(name, robots) })
 }
 
 // Parent is the Gateway that a class's HTTPRoutes belong to.

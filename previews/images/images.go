@@ -6,7 +6,10 @@
 // how many calls one registry gets at a time. References come from pull
 // requests, so it never speaks plain HTTP but to loopback and to listed
 // registries, never connects to a link-local address (where clouds keep their
-// metadata), and hands credentials to no other registry than their own.
+// metadata), connects to public addresses alone for a registry that neither
+// Options.Named nor the credentials name, and hands credentials to no other
+// registry than their own. Addresses are looked at when they are dialled, after
+// names were resolved, redirects' and token services' too.
 //
 // A Resolver is safe for concurrent use. It never waits for an image: when to ask
 // again is NextCheck's to say and the caller's to do.
@@ -16,8 +19,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -36,6 +42,9 @@ var (
 	ErrUnauthorized = errors.New("the registry does not let idp see the image")
 	// ErrUnavailable is for a registry that cannot be reached or has a fault.
 	ErrUnavailable = errors.New("the registry cannot be reached")
+	// ErrInside is for a registry that only a repository names and that is not at a
+	// public address, or redirects to one that is not.
+	ErrInside = errors.New("the registry is not at a public address")
 	// ErrInvalid is for what is no image reference, or is not allowed as one.
 	ErrInvalid = errors.New("not an image reference that can be used")
 )
@@ -54,6 +63,10 @@ type Options struct {
 	// PlainHTTP lists registries (host or host:port) that may be asked without
 	// TLS. Loopback registries always may.
 	PlainHTTP []string
+	// Named, when set, returns the registries (host or host:port) that the platform
+	// team names, which may be at any address; it is asked for each image. Those that
+	// DockerConfigFile has credentials for may be as well.
+	Named func(ctx context.Context) []string
 	// PerRegistry is how many images one registry is asked for at a time; 0 means 4.
 	PerRegistry int
 	// Timeout bounds one Resolve, waiting for its turn included; 0 means 10 s.
@@ -61,15 +74,19 @@ type Options struct {
 	// Transport is what requests go through; nil means one of the Resolver's own,
 	// which honours the proxy variables of the environment.
 	Transport http.RoundTripper
+	// resolver is the system's where nil.
+	resolver *net.Resolver
 }
 
 // Resolver finds the digests of images.
 type Resolver struct {
 	keychain  keychain
 	plainHTTP plainHTTP
-	transport http.RoundTripper
-	gates     *gates
-	timeout   time.Duration
+	// public reaches public addresses alone, anywhere those inside as well.
+	public, anywhere http.RoundTripper
+	named            func(context.Context) []string
+	gates            *gates
+	timeout          time.Duration
 }
 
 // New returns a Resolver.
@@ -84,7 +101,9 @@ func New(o Options) *Resolver {
 	return &Resolver{
 		keychain:  keychain{file: o.DockerConfigFile},
 		plainHTTP: plain,
-		transport: newTransport(o.Transport, plain),
+		public:    newTransport(o.Transport, plain, refuseInside, o.resolver),
+		anywhere:  newTransport(o.Transport, plain, refuseLinkLocal, o.resolver),
+		named:     o.Named,
 		gates:     newGates(o.PerRegistry),
 		timeout:   o.Timeout,
 	}
@@ -163,7 +182,7 @@ func parseReference(ref string, opts ...name.Option) (name.Reference, error) {
 // state the digest on HEAD, may not allow it, and give reasons on GET only.
 func (r *Resolver) ask(ctx context.Context, ref name.Reference) (v1.Hash, error) {
 	puller, err := remote.NewPuller(
-		remote.WithTransport(r.transport),
+		remote.WithTransport(r.reaching(ctx, ref.Context().RegistryStr())),
 		remote.WithAuthFromKeychain(r.keychain),
 		remote.WithUserAgent("idp"),
 		// One attempt: the caller asks again, at its own pace.
@@ -188,12 +207,37 @@ func (r *Resolver) ask(ctx context.Context, ref name.Reference) (v1.Hash, error)
 	return got.Digest, nil
 }
 
+// reaching is the transport for a registry by who names it.
+func (r *Resolver) reaching(ctx context.Context, registry string) http.RoundTripper {
+	named := r.keychain.registries()
+	if r.named != nil {
+		named = append(named, r.named(ctx)...)
+	}
+	if slices.ContainsFunc(named, func(n string) bool { return strings.EqualFold(n, registry) }) {
+		return r.anywhere
+	}
+	return r.public
+}
+
+// RegistryOf returns the registry, as host or host:port, that a template of references such
+// as "ghcr.io/{owner}/{repo}:{sha}" names, or the beginning of references such as
+// "ghcr.io/acme/"; "" where it names none.
+func RegistryOf(template string) string {
+	host, _, more := strings.Cut(template, "/")
+	if more && !strings.ContainsAny(host, ".:") && host != "localhost" || !more && !strings.Contains(host, ".") || !validRegistry.MatchString(host) {
+		return ""
+	}
+	return host
+}
+
 // explain turns what go-containerregistry says into one of the package's errors.
 func explain(registry string, err error) error {
 	var answer *transport.Error
 	switch {
 	case errors.Is(err, errCredentials):
 		return fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	case errors.Is(err, errInside):
+		return fmt.Errorf("%w: %s: %w", ErrInside, registry, err)
 	case errors.Is(err, errForbiddenAddress):
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	case !errors.As(err, &answer):

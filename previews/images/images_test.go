@@ -35,6 +35,11 @@ func serve(t *testing.T, wrap func(http.Handler) http.Handler) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
+// named is the platform team's word for registries.
+func named(registries ...string) func(context.Context) []string {
+	return func(context.Context) []string { return registries }
+}
+
 func parse(t *testing.T, ref string) name.Reference {
 	t.Helper()
 	parsed, err := name.ParseReference(ref)
@@ -80,7 +85,7 @@ func wantDigest(t *testing.T, r *Resolver, ref, want string) {
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	host := serve(t, nil)
-	r := New(Options{})
+	r := New(Options{Named: named(host)})
 	wantError(t, r, host+"/acme/web:a1b2c3d", ErrNotFound) // no such repository yet
 	first := push(t, host+"/acme/web:a1b2c3d")
 	wantDigest(t, r, host+"/acme/web:a1b2c3d", first) // the image that came late
@@ -125,7 +130,7 @@ func TestCredentials(t *testing.T) {
 	digest := push(t, ref, remote.WithAuth(&authn.Basic{Username: "puller", Password: password}))
 
 	file := filepath.Join(t.TempDir(), "config.json")
-	r := New(Options{DockerConfigFile: file})
+	r := New(Options{DockerConfigFile: file, Named: named(host)})
 	wantError(t, r, ref, ErrUnauthorized) // no file yet
 	write := func(content string) {
 		t.Helper()
@@ -205,7 +210,7 @@ func TestAnswers(t *testing.T) {
 					next.ServeHTTP(w, req)
 				})
 			})
-			if r := New(Options{}); c.want == nil {
+			if r := New(Options{Named: named(host)}); c.want == nil {
 				wantDigest(t, r, host+"/acme/web:v1", digest)
 			} else {
 				wantError(t, r, host+"/acme/web:v1", c.want)
@@ -223,10 +228,11 @@ func status(code int, body string) http.HandlerFunc {
 
 func TestUnreachableAndInvalid(t *testing.T) {
 	t.Parallel()
-	r := New(Options{})
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
-	wantError(t, r, strings.TrimPrefix(closed.URL, "http://")+"/acme/web:v1", ErrUnavailable)
+	host := strings.TrimPrefix(closed.URL, "http://")
+	r := New(Options{Named: named(host)})
+	wantError(t, r, host+"/acme/web:v1", ErrUnavailable)
 	wantError(t, r, "169.254.169.254/latest/meta-data:v1", ErrInvalid)
 	for _, ref := range []string{"", "UPPER/case", "a b", "x:y:z", "http://ghcr.io/a", "ghcr.io/a@sha256:12", "ghcr.io/a/b:" + strings.Repeat("v", 2000)} {
 		wantError(t, r, ref, ErrInvalid)
@@ -257,13 +263,14 @@ func TestPlainHTTP(t *testing.T) {
 		return nil, errors.New("no answer")
 	})
 	// go-containerregistry alone would fall back to HTTP for private addresses.
-	wantError(t, New(Options{Transport: asked}), "10.0.0.8:5000/acme/web:v1", ErrUnavailable)
+	wantError(t, New(Options{Transport: asked, Named: named("10.0.0.8:5000")}), "10.0.0.8:5000/acme/web:v1", ErrUnavailable)
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
+// TestForbiddenAddresses has what no registry may be at, whoever names it.
 func TestForbiddenAddresses(t *testing.T) {
 	t.Parallel()
 	for address, forbidden := range map[string]bool{
@@ -303,7 +310,7 @@ func TestConcurrencyPerRegistry(t *testing.T) {
 		})
 	})
 	other := serve(t, nil)
-	r := New(Options{PerRegistry: 2})
+	r := New(Options{PerRegistry: 2, Named: named(host, other)})
 	var all sync.WaitGroup
 	for range 6 {
 		all.Go(func() { wantError(t, r, host+"/acme/web:v1", ErrNotFound) })

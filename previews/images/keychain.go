@@ -3,7 +3,10 @@ package images
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/types"
@@ -51,4 +54,31 @@ func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 		}
 	}
 	return authn.Anonymous, nil
+}
+
+// registries are those that the file has credentials for, or says who has; none where it
+// cannot be read, which Resolve tells.
+func (k keychain) registries() []string {
+	if k.file == "" {
+		return nil
+	}
+	f, err := os.Open(k.file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	file, err := config.LoadFromReader(f)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, key := range slices.Concat(slices.Collect(maps.Keys(file.AuthConfigs)), slices.Collect(maps.Keys(file.CredentialHelpers))) {
+		_, rest, schemed := strings.Cut(key, "://")
+		if !schemed {
+			rest = key
+		}
+		host, _, _ := strings.Cut(rest, "/")
+		out = append(out, host)
+	}
+	return out
 }

@@ -68,6 +68,13 @@ type AuditFilter struct {
 	// Repository is "owner/repo" as environments' paths have it, Environment
 	// "owner/repo/id", Actor a login; each whatever its case.
 	Repository, Environment, Actor string
+	// ActorID is GitHub's id of who asked, 0 for anybody.
+	ActorID int64
+	// PR is a pull request: of its preview, and of what its events asked for as long as they
+	// are kept. It is one of Repository; 0 for any.
+	PR int
+	// SHA is a commit or its beginning, Delivery the GUID of a webhook.
+	SHA, Delivery string
 	// Action is the first word of the actions, such as "deploy".
 	Action string
 	// Refused leaves out what was allowed.
@@ -94,6 +101,18 @@ func (s *Store) AuditLog(ctx context.Context, f AuditFilter) ([]previews.Audit, 
 	}
 	if f.Actor != "" {
 		add(`lower(actor) = lower(?)`, f.Actor)
+	}
+	if f.ActorID != 0 {
+		add(`actor_id = ?`, f.ActorID)
+	}
+	if f.PR != 0 {
+		add(`(environment LIKE ? OR delivery IN (SELECT guid FROM deliveries WHERE pr = ?))`, fmt.Sprint("%/pr-", f.PR), f.PR)
+	}
+	if f.SHA != "" {
+		add(`substr(sha, 1, ?) = lower(?)`, len(f.SHA), f.SHA)
+	}
+	if f.Delivery != "" {
+		add(`delivery = ?`, f.Delivery)
 	}
 	if f.Action != "" {
 		add(`(action = ? OR substr(action, 1, ?) = ?)`, f.Action, len(f.Action)+1, f.Action+" ")

@@ -45,7 +45,7 @@ func filled(t *testing.T) (address string) {
 		t.Fatal(err)
 	}
 	// The last row went again; its number must not be given once more.
-	if _, err := s.write.Exec(`INSERT INTO environments SELECT 41, 9, 'x', 'x', 'x', version, doc, diff, head_sha, state, present, committed, needs_commit, wanted_at, image_check_at, expires_at, report_rank, reported_version, report_not_before, unreported_since, lane, proposed, preview, author, team FROM environments; DELETE FROM environments WHERE id = 41`); err != nil {
+	if _, err := s.write.Exec(`INSERT INTO environments SELECT 41, 9, 'x', 'x', 'x', version, doc, diff, head_sha, state, present, committed, needs_commit, wanted_at, image_check_at, expires_at, report_rank, reported_version, report_not_before, unreported_since, lane, proposed, preview, author, team, author_id FROM environments; DELETE FROM environments WHERE id = 41`); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -104,16 +104,20 @@ func (s *Store) deliveries(ctx context.Context, op, where string, args ...any) (
 	return out, nil
 }
 
-// Replay gives a dead delivery another round of attempts. One that is not dead,
-// or whose payload is no longer kept, is previews.ErrNotFound.
-func (s *Store) Replay(ctx context.Context, guid string) error {
-	err := s.inTx(ctx, "replay", func(tx *transaction) error {
+// Replay gives a dead delivery another round of attempts; by says who wants it. One that
+// is not dead, or whose payload is no longer kept, is previews.ErrNotFound.
+func (s *Store) Replay(ctx context.Context, guid, by string) error {
+	entry := previews.Audit{Actor: by, Action: "replay delivery", Allowed: true, Reason: "by the operator of the server"}
+	err := s.alone(ctx, "replay", func(tx *transaction) error {
 		revived, err := revive(ctx, tx, guid)
 		if err != nil {
 			return err
 		}
 		if !revived {
 			return previews.ErrNotFound
+		}
+		if err := insertAudit(ctx, tx, guid, s.now(), []previews.Audit{entry}); err != nil {
+			return err
 		}
 		return s.enqueue(ctx, tx, []string{guid})
 	})

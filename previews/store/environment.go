@@ -226,7 +226,7 @@ func (s *Store) replace(ctx context.Context, tx *transaction, before previews.En
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE environments SET
-		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?, lane = ?, proposed = ?, preview = ?, author = ?, team = ?,
+		version = ?, doc = ?, diff = ?, head_sha = ?, state = ?, present = ?, committed = ?, needs_commit = ?, lane = ?, proposed = ?, preview = ?, author = ?, author_id = ?, team = ?,
 		wanted_at = ?, image_check_at = ?, expires_at = ?, report_rank = ?,
 		unreported_since = CASE WHEN version = reported_version THEN CAST(? AS BIGINT) ELSE unreported_since END,
 		report_not_before = CASE WHEN report_not_before = ? OR report_not_before < 0 AND ? = 1 THEN 0 ELSE report_not_before END
@@ -260,9 +260,9 @@ func (s *Store) create(ctx context.Context, tx *transaction, e *previews.Environ
 		return err
 	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO environments (
-		version, doc, diff, head_sha, state, present, committed, needs_commit, lane, proposed, preview, author, team,
+		version, doc, diff, head_sha, state, present, committed, needs_commit, lane, proposed, preview, author, author_id, team,
 		wanted_at, image_check_at, expires_at, report_rank, unreported_since, repository_id, env_id, name, folder)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) 
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) 
 		ON CONFLICT DO NOTHING RETURNING id`,
 		append(p, stamp(now), e.Ref.RepositoryID, e.Ref.Key(), e.Ref.Name(), e.Ref.Owner+"/"+e.Ref.Repo)...).Scan(&e.RowID)
 	if !errors.Is(err, sql.ErrNoRows) {
@@ -299,7 +299,7 @@ func project(e *previews.Environment) ([]any, error) {
 		expires = stamp(e.ExpiresAt)
 	}
 	return []any{
-		e.Version, string(doc), e.Diff, e.HeadSHA, string(e.State()), e.Wanted == previews.Present, e.Live(), e.NeedsCommit(), lane, e.Proposal != nil, !e.Declared(), e.Author, e.Team,
+		e.Version, string(doc), e.Diff, e.HeadSHA, string(e.State()), e.Wanted == previews.Present, e.Live(), e.NeedsCommit(), lane, e.Proposal != nil, !e.Declared(), e.Author, e.AuthorID, e.Team,
 		stamp(e.WantedAt), imageCheck, expires, reportRank(e.State()),
 	}, nil
 }

@@ -11,11 +11,30 @@ import (
 )
 
 // LiveOf says which previews are counted: those beside the environment ID of a
-// repository that have the repository, the team or the author in common with it.
+// repository that have the repository, the team or the author in common with it. An
+// author is known by AuthorID, and by their login in rows from before that was kept.
 type LiveOf struct {
 	RepositoryID int64
 	ID           string
 	Team, Author string
+	AuthorID     int64
+}
+
+// in is the condition of a scope with its arguments; ok is false where LiveOf has none.
+func (of LiveOf) in(scope Scope) (where string, args []any, ok bool) {
+	switch scope {
+	case OfTeam:
+		where, args, ok = `team = ?`, []any{of.Team}, of.Team != ""
+	case OfAuthor:
+		where, args, ok = `author = ?`, []any{of.Author}, of.Author != ""
+		if of.AuthorID != 0 {
+			where, args, ok = `(author_id = ? OR author_id = 0 AND author = ?)`, []any{of.AuthorID, of.Author}, true
+		}
+	default:
+		where, args, ok = `repository_id = ?`, []any{of.RepositoryID}, true
+	}
+	return ` FROM environments WHERE present = 1 AND preview = 1 AND ` + where + ` AND NOT (repository_id = ? AND env_id = ?)`,
+		append(args, of.RepositoryID, of.ID), ok
 }
 
 // Live is how many previews are wanted, and which might go.
@@ -50,37 +69,31 @@ type queryRows func(ctx context.Context, query string, args ...any) (*sql.Rows, 
 
 func livePreviews(ctx context.Context, query queryRows, of LiveOf, now time.Time) (Lives, error) {
 	out := Lives{}
-	for _, by := range []struct {
-		scope  Scope
-		column string
-		value  any
-		none   bool
-	}{
-		{OfRepository, "repository_id", of.RepositoryID, false},
-		{OfTeam, "team", of.Team, of.Team == ""},
-		{OfAuthor, "author", of.Author, of.Author == ""},
-	} {
-		if by.none {
+	for _, scope := range []Scope{OfRepository, OfTeam, OfAuthor} {
+		where, args, ok := of.in(scope)
+		if !ok {
 			continue
 		}
-		live, err := oneLive(ctx, query, by.column, by.value, of, now)
+		live, err := oneLive(ctx, query, where, args, now)
 		if err != nil {
 			return nil, fmt.Errorf("count live previews: %w", err)
 		}
-		out[by.scope] = live
+		out[scope] = live
 	}
 	return out, nil
 }
 
-// oneLive counts the previews that have one column's value in common.
-func oneLive(ctx context.Context, query queryRows, column string, value any, of LiveOf, now time.Time) (live Live, err error) {
-	where := ` FROM environments WHERE present = 1 AND preview = 1 AND ` + column + ` = ? AND NOT (repository_id = ? AND env_id = ?)`
-	unpinned := where + ` AND expires_at > 0`
-	args := []any{value, of.RepositoryID, of.ID}
-	err = scanAll(ctx, query, func(rows *sql.Rows) (bool, error) { return false, rows.Scan(&live.Count) }, `SELECT count(*)`+where, args...)
-	if err != nil {
+func countLive(ctx context.Context, query queryRows, where string, args []any) (n int, err error) {
+	err = scanAll(ctx, query, func(rows *sql.Rows) (bool, error) { return false, rows.Scan(&n) }, `SELECT count(*)`+where, args...)
+	return n, err
+}
+
+// oneLive counts the previews of one scope.
+func oneLive(ctx context.Context, query queryRows, where string, args []any, now time.Time) (live Live, err error) {
+	if live.Count, err = countLive(ctx, query, where, args); err != nil {
 		return live, err
 	}
+	unpinned := where + ` AND expires_at > 0`
 	err = scanAll(ctx, query, func(rows *sql.Rows) (more bool, err error) {
 		live.Oldest, err = scanEnvironment(rows)
 		return false, err
@@ -139,7 +152,7 @@ func stillTaken(ctx context.Context, tx *transaction, o Outcome, now time.Time) 
 	if len(o.Taken) == 0 {
 		return nil
 	}
-	lives, err := livePreviews(ctx, tx.QueryContext, o.TakenFor, now)
+	lives, err := livePreviews(ctx, tx.QueryContext, o.Beside, now)
 	if err != nil {
 		return err
 	}
@@ -149,6 +162,25 @@ func stillTaken(ctx context.Context, tx *transaction, o Outcome, now time.Time) 
 			if live.Count != count || live.Idle == nil || live.Idle.RowID != taken.Environment.RowID {
 				return fmt.Errorf("take %s for want of room: %w", taken.Environment.Ref, previews.ErrStale)
 			}
+		}
+	}
+	return nil
+}
+
+// stillRoom says that there are no more previews beside the one that comes than it was let
+// come with. It is previews.ErrStale where another one came first.
+func stillRoom(ctx context.Context, tx *transaction, o Outcome) error {
+	for scope, most := range o.Room {
+		where, args, ok := o.Beside.in(scope)
+		if !ok {
+			continue
+		}
+		count, err := countLive(ctx, tx.QueryContext, where, args)
+		if err != nil {
+			return fmt.Errorf("count live previews: %w", err)
+		}
+		if count > most {
+			return fmt.Errorf("%s has %d previews, and at most %d leave room for one more: %w", scope, count, most, previews.ErrStale)
 		}
 	}
 	return nil

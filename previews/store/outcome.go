@@ -23,10 +23,13 @@ type Outcome struct {
 	// Declared are the parts of declared environments that change with it, each as
 	// Environment is.
 	Declared []*previews.Environment
-	// Taken are previews that go to make room for Environment, which TakenFor names. They go
-	// only where they would still be chosen.
-	Taken    []Taken
-	TakenFor LiveOf
+	// Taken are previews that go to make room for Environment. They go only where they would
+	// still be chosen.
+	Taken []Taken
+	// Room is by scope how many previews there may be at most beside Environment for it to
+	// come. Beside says which they are, for Taken as well.
+	Room   map[Scope]int
+	Beside LiveOf
 	// Effects follow in this order.
 	Effects []Effect
 	// Audit are its entries; Apply fills in At, Delivery and their place in the chain.
@@ -45,7 +48,8 @@ var (
 // Apply writes everything of an outcome, or nothing. Applying one to a delivery
 // that is done changes nothing and is no error; neither is one of what was acted on
 // for another delivery, which only ends the delivery. previews.ErrStale says that an
-// environment moved on since it was read, or is not the one to be taken any more,
+// environment moved on since it was read, is not the one to be taken any more, or has no
+// room any more,
 // previews.ErrBreaker that the removal was inferred and is held back, ErrNameTaken that
 // the new environment's name belongs to another, previews.ErrNotFound that there is no
 // such delivery.
@@ -62,6 +66,9 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 			return err
 		}
 		if err := stillTaken(ctx, tx, o, now); err != nil {
+			return err
+		}
+		if err := stillRoom(ctx, tx, o); err != nil {
 			return err
 		}
 		for _, e := range environments {

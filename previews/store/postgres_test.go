@@ -145,7 +145,7 @@ func TestReplicasTake(t *testing.T) {
 				t.Fatal(err)
 			}
 			taken.Wanted = previews.Absent
-			outcomes[i] = Outcome{Delivery: guid, Environment: &incoming, TakenFor: of, Taken: []Taken{{
+			outcomes[i] = Outcome{Delivery: guid, Environment: &incoming, Beside: of, Taken: []Taken{{
 				Environment: &taken, Full: map[Scope]int{OfRepository: lives[OfRepository].Count},
 			}}}
 		}

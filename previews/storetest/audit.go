@@ -62,7 +62,7 @@ func testAudit(t *testing.T, open Open) {
 		t.Fatalf("%d entries", len(all))
 	}
 	clock.Advance(time.Hour)
-	Deliver(t, s, store.Delivery{GUID: "late", RepositoryID: 7})
+	Deliver(t, s, store.Delivery{GUID: "late", RepositoryID: 7, PR: 9})
 	if err := s.Apply(t.Context(), store.Outcome{Delivery: "late", Audit: []previews.Audit{{Actor: "ada", Action: "pin", Environment: "acme/web/pr-1"}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +74,9 @@ func testAudit(t *testing.T, open Open) {
 		"repository": {store.AuditFilter{Repository: "Acme/Web"}, 21}, "environment": {store.AuditFilter{Environment: "acme/web/PR-1"}, 2},
 		"actor": {store.AuditFilter{Actor: "ADA"}, 21}, "action": {store.AuditFilter{Action: "extend"}, 20}, "refused": {store.AuditFilter{Refused: true}, 21},
 		"since": {store.AuditFilter{Since: clock.Now()}, 1}, "until": {store.AuditFilter{Until: clock.Now()}, 40},
+		"actor by id": {store.AuditFilter{ActorID: 3}, 20}, "commit": {store.AuditFilter{SHA: "C0FF"}, 20}, "another commit": {store.AuditFilter{SHA: "c0ffee1"}, 0},
+		"delivery": {store.AuditFilter{Delivery: "d3"}, 2}, "pull request": {store.AuditFilter{Repository: "acme/web", PR: 1}, 2},
+		"pull request by its events": {store.AuditFilter{Repository: "acme/web", PR: 9}, 2},
 		"all of it": {store.AuditFilter{Repository: "acme/web", Actor: "ada", Since: clock.Now(), Refused: true}, 1},
 	} {
 		got, err := s.AuditLog(t.Context(), test.filter)

@@ -115,7 +115,7 @@ func testJobsDie(t *testing.T, open Open) {
 	if err != nil || len(dead) != 1 || dead[0].Attempts != 3 || dead[0].Error != "bad payload" {
 		t.Errorf("dead: %+v, %v", dead, err)
 	}
-	if err := s.Replay(t.Context(), "poison"); err != nil {
+	if err := s.Replay(t.Context(), "poison", "root"); err != nil {
 		t.Fatal(err)
 	}
 	receive(t, "the replayed attempt", attempts)
@@ -123,8 +123,12 @@ func testJobsDie(t *testing.T, open Open) {
 	if stored, err := s.AddDelivery(t.Context(), store.Delivery{GUID: "poison"}); err != nil || !stored {
 		t.Errorf("redelivered: stored %v, error %v", stored, err)
 	}
-	if err := s.Replay(t.Context(), "healthy 0"); err == nil {
+	if err := s.Replay(t.Context(), "healthy 0", "root"); err == nil {
 		t.Error("a delivery that is done was replayed")
+	}
+	log := entries(t, s)
+	if len(log) != 1 || log[0].Actor != "root" || log[0].Action != "replay delivery" || log[0].Delivery != "poison" || !log[0].Allowed {
+		t.Errorf("audited: %+v", log)
 	}
 }
 

@@ -148,7 +148,7 @@ func taking(t testing.TB, s *store.Store, pr int, now time.Time) (o store.Outcom
 	}
 	next := Preview(7, pr, now)
 	return store.Outcome{
-		Delivery: fmt.Sprint("take-", pr), Environment: &next, TakenFor: beside(pr),
+		Delivery: fmt.Sprint("take-", pr), Environment: &next, Beside: beside(pr),
 		Taken: []store.Taken{{Environment: live.Idle, Full: map[store.Scope]int{store.OfRepository: live.Count}}},
 		Audit: []previews.Audit{{Actor: "ada", Action: "take", Environment: live.Idle.Ref.String(), Allowed: true}},
 	}, true

@@ -51,6 +51,8 @@ breaker             0
 claims              0
 releases            0
 audit_exports       0
+pause               0
+observed            0
 river_job           1
 `
 	const done = `copied, and the audit log is intact on both: it ends with entry 0

@@ -57,7 +57,7 @@ var threats = []threat{
 		{"bot", "TestTakes"}, {"bot", "TestTakesOnlyWhatMayBeTaken"}, {"gitops/policy", "TestTake"}, {"previews/store", "TestSQLite/TakenAtOnce"}, {"previews/store", "TestSQLite/Taken"}, scenario("policy-limits-taken"),
 	}},
 	{"host stealing", "a host is computed, with a hash of the repository's id in it", []proof{
-		{"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzHost"}, {"gitops/render", "TestLongServiceNamesKeepTheirOwnHosts"},
+		{"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzHost"}, {"gitops/render", "TestEveryRendering"}, {"gitops/render", "TestLongServiceNamesKeepTheirOwnHosts"},
 	}},
 	{"privilege or secrets in manifests", "only kinds that are listed, in the environment's own namespace, without privilege", []proof{
 		{"gitops/render", "TestEveryRendering"}, {"gitops/argocd", "TestEveryKindIsAllowed"},
@@ -99,7 +99,7 @@ var threats = []threat{
 		{"cmd/idp", "TestPublicRoutes"},
 	}},
 	{"edited comment", "commands are read from new comments only", []proof{
-		scenario("comment-edited"), scenario("comment-deleted"),
+		{"webhooks", "TestOnlyNewCommentsAreRead"}, scenario("comment-edited"), scenario("comment-deleted"),
 	}},
 	{"bot loop", "comments of bots, and idp's own, are no commands; bots' pull requests are followed all the same", []proof{
 		{"bot", "TestOwnOutput"}, {"bot", "TestIgnoredComments"}, scenario("dependabot"), scenario("comment-of-ours"),

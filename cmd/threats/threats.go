@@ -81,7 +81,7 @@ var threats = []threat{
 		{"gitops", "TestNamesAreLabels"}, {"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzNames"}, {"bot", "TestHandleNameTaken"}, scenario("names-taken-over"),
 	}},
 	{"Markdown, HTML and link injection", "what others wrote becomes no tag, link, mention, reference or command", []proof{
-		{"bot/report", "TestEscaping"}, {"bot/report", "FuzzEscape"},
+		{"bot/report", "TestPayloads"}, {"bot/report", "TestEscaping"}, {"bot/report", "FuzzEscape"},
 	}},
 	{"requests to inside addresses", "only the class's gateway and registries are dialled, without redirects", []proof{
 		{"previews/serving", "TestDialsNothingElse"}, {"previews/images", "TestForbiddenAddresses"},

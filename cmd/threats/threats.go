@@ -66,7 +66,7 @@ var threats = []threat{
 		{"gitops/source", "TestHostile"}, {"gitops/source", "TestNothingGetsOut"}, {"gitops/adopt", "FuzzObjects"}, {"gitops/adopt", "TestHostile"}, {"bot", "TestSource"}, {"bot", "TestApproveSource"}, {"bot/github", "TestUnpack"}, scenario("source-hostile"), scenario("source-approved"),
 	}},
 	{"template injection by names", "what users write is data in every template", []proof{
-		{"gitops/argocd", "FuzzNames"}, {"bot", "TestHostileBranches"}, {"webhooks", "TestTitlesAreNotRead"}, scenario("hostile-names"),
+		{"gitops/argocd", "FuzzNames"}, {"gitops/render", "FuzzRecordText"}, {"bot", "TestHostileBranches"}, {"webhooks", "TestTitlesAreNotRead"}, scenario("hostile-names"),
 	}},
 	{"git argument injection", "commits are 40 hexadecimal digits, options end before names, there is no shell", []proof{
 		{"gitops/repo", "TestBranchesAndURLs"}, {"gitops/repo", "TestReadRefuses"}, {"gitops/repo", "FuzzPath"},

@@ -99,7 +99,7 @@ var threats = []threat{
 		{"cmd/idp", "TestPublicRoutes"},
 	}},
 	{"edited comment", "commands are read from new comments only", []proof{
-		{"webhooks", "TestOnlyNewCommentsAreRead"}, scenario("comment-edited"), scenario("comment-deleted"),
+		{"webhooks", "TestOnlyNewCommentsAreRead"}, scenario("comment-edited"), scenario("comment-edited-by-author"), scenario("comment-deleted"), scenario("comment-command-deleted"),
 	}},
 	{"bot loop", "comments of bots, and idp's own, are no commands; bots' pull requests are followed all the same", []proof{
 		{"bot", "TestOwnOutput"}, {"bot", "TestIgnoredComments"}, scenario("dependabot"), scenario("comment-of-ours"),

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/access"
-	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -220,24 +219,5 @@ func TestIgnoredComments(t *testing.T) {
 				t.Errorf("%+v", d)
 			}
 		})
-	}
-}
-
-// TestOwnOutput feeds a person's account what idp says, a hundred times over: it
-// never takes its own words for commands.
-func TestOwnOutput(t *testing.T) {
-	t.Parallel()
-	s := deployed(with(open(t), pullRequestEvent("opened")))
-	body := "/idp help\n/idp status\n/idp nope\n/idp extend\n/idp pin now"
-	const times = 100
-	for i := range times {
-		d := Decide(s, commentEvent(body))
-		if body = replies(d); body == "" {
-			figure.Tell(t, "fed its own words up to %d times: silent after %d", times, i+1)
-			return
-		}
-		if found := Parse(body); len(found) > 0 {
-			t.Fatalf("its own words are commands: %v in\n%s", found, body)
-		}
 	}
 }

@@ -76,7 +76,14 @@ func TestHostileSpecs(t *testing.T) {
 			t.Errorf("%s (-want +got; -update rewrites):\n%s", golden, diff)
 		}
 	}
-	figure.Tell(t, "hostile specs of forks: %v", counts)
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	if total < 200 {
+		t.Errorf("%d hostile specs, want at least 200", total)
+	}
+	figure.Tell(t, "%d hostile specs of forks: %v", total, counts)
 }
 
 // hostile is what becomes of one spec, in a word and in lines.

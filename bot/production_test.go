@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews"
 )
@@ -32,7 +33,7 @@ func TestProductionConditions(t *testing.T) {
 		}
 		s.Revisions = changed
 	}
-	for name, test := range map[string]struct {
+	conditions := map[string]struct {
 		missing func(*story)
 		// because is why, in a part of what is said; "" where nothing is.
 		because string
@@ -59,7 +60,9 @@ func TestProductionConditions(t *testing.T) {
 		"an approval of that commit":             {func(s *story) { s.approves = by(2, "bob", "/idp approve "+newSHA) }, "Nothing of `a1b2c3d` waits"},
 		"an approval of all of it":               {func(s *story) { s.approves = by(2, "bob", "/idp approve "+mainSHA[:39]) }, "takes the full commit"},
 		"declarations that can be read":          {func(s *story) { s.PlatformErr = "503" }, "it is not known who may, since the platform's declarations cannot be read"},
-	} {
+	}
+	figure.Tell(t, "%d conditions, one missing at a time: 0 deployments; all there: 1", len(conditions)-1)
+	for name, test := range conditions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := story{Snapshot: declaring(t, maintainer, checked("success"), func(s *Snapshot) {

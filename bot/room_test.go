@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
@@ -149,7 +150,7 @@ func TestTakes(t *testing.T) {
 // takeable in the scope that it calls full.
 func TestTakesOnlyWhatMayBeTaken(t *testing.T) {
 	t.Parallel()
-	for take, want := range map[string]bool{
+	asked := map[string]bool{
 		`{"scope": "author", "repository_id": 9, "environment": "pr-8"}`:     true,
 		`{"scope": "repository", "repository_id": 9, "environment": "pr-8"}`: false, // another repository's, and its own is full
 		`{"scope": "team", "repository_id": 9, "environment": "pr-8"}`:       false,
@@ -157,14 +158,19 @@ func TestTakesOnlyWhatMayBeTaken(t *testing.T) {
 		`{"scope": "author", "repository_id": 1, "environment": "pr-8"}`:     false,
 		`{"scope": "author", "repository_id": 9, "environment": "staging"}`:  false,
 		`{"scope": "author", "repository_id": 9}`:                            false,
-	} {
+	}
+	taken := 0
+	for take, want := range asked {
 		s := open(t)
 		s.Guard = policies(t, "own.rego", "package main\n\ndeny contains {\"msg\": \"full\", \"take\": "+take+"} if input.kind == \"Request\"\n")
 		s.Live = store.Lives{store.OfRepository: {Count: 2, Idle: idle(t, 7, 2*time.Hour)}, store.OfAuthor: {Count: 2, Idle: idle(t, 8, 2*time.Hour, elsewhere(false))}}
-		if d := Decide(s, pullRequestEvent("opened")); (len(d.Taken) == 1) != want || (presence(after(s, d)) == previews.Present) != want {
+		d := Decide(s, pullRequestEvent("opened"))
+		if (len(d.Taken) == 1) != want || (presence(after(s, d)) == previews.Present) != want {
 			t.Errorf("%s: %v went: %v", take, went(d), d.Reasons)
 		}
+		taken += len(d.Taken)
 	}
+	figure.Tell(t, "a policy asks for %d previews: %d taken, which was the one takeable in its scope", len(asked), taken)
 	// Whatever a policy says, two that people are at do not take each other's place.
 	s := open(t)
 	s.Guard = policies(t, "own.rego", `package main

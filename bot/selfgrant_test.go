@@ -13,9 +13,6 @@ import (
 	"github.com/idp-bot/idp/previews"
 )
 
-// sequences is how many histories are tried everyday.
-const sequences = 1_000
-
 // someone is a person, who keeps the id whatever they are called.
 type someone struct {
 	id     int64
@@ -37,7 +34,7 @@ func TestNobodyApprovesTheirOwn(t *testing.T) {
 			{Name: "open", Class: "durable"}, {Name: "guarded", Class: "durable", Approval: true}, {Name: "production", Class: "durable", Protected: true, Approval: true},
 		}
 	})
-	many := figure.Scaled(t, sequences)
+	many := figure.Count(t, 1_000, 100_000)
 	tried, approvals, refusals := 0, 0, 0
 	for tried < many { // each Check tries as many as its flag says
 		rapid.Check(t, func(t *rapid.T) {

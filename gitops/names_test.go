@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/idp-bot/idp/gitops/figure"
 )
 
 // label is a DNS-1123 label.
@@ -36,6 +38,7 @@ func TestNames(t *testing.T) {
 
 func TestNamesAreLabels(t *testing.T) {
 	t.Parallel()
+	tried := 0
 	for _, repo := range []string{
 		"a", "A", "web", "Web.UI", ".github", "_", "___", "-", "a--b", "a_b", "日本語", "ünïcode", "..", strings.Repeat("x", 100), strings.Repeat("-", 100),
 		strings.Repeat("a-", 50), strings.Repeat("ab_", 30), "x" + strings.Repeat(".", 99),
@@ -45,11 +48,13 @@ func TestNamesAreLabels(t *testing.T) {
 			if name := ref.Name(); !label.MatchString(name) || !strings.HasPrefix(name, "idp-") || !strings.HasSuffix(name, "-"+ref.Hash()) {
 				t.Errorf("%q of %q: %q", id, repo, name)
 			}
+			tried++
 		}
 		if _, set := PreviewsApplicationSet(7, repo); !label.MatchString(set) {
 			t.Errorf("application set of %q: %q", repo, set)
 		}
 	}
+	figure.Tell(t, "%d adversarial names: each a label of DNS with its repository's hash", tried)
 }
 
 // What differs in more than its spelling has names of its own.
@@ -70,6 +75,7 @@ func TestNamesAreUnique(t *testing.T) {
 			names[kind+name] = fmt.Sprint(ref.RepositoryID, " ", ref)
 		}
 	}
+	figure.Tell(t, "%d names and hosts of environments that are spelled alike: no two are the same", len(names))
 	// The owner and the repository's name are no part of it: they change.
 	if a, b := (EnvironmentRef{1, "a", "web", "pr-1", ""}), (EnvironmentRef{1, "b", "web", "pr-1", ""}); a.Name() != b.Name() {
 		t.Errorf("after a transfer: %s and %s", a.Name(), b.Name())

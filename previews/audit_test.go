@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/idp-bot/idp/gitops/figure"
 )
 
 func problems(log []Audit) (out []string) {
@@ -25,6 +27,7 @@ func problems(log []Audit) (out []string) {
 // chain can, and wants it found.
 func TestAuditChainBreaks(t *testing.T) {
 	t.Parallel()
+	changes := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		var chain AuditChain
 		var log []Audit
@@ -45,7 +48,8 @@ func TestAuditChainBreaks(t *testing.T) {
 			}
 		}
 		i := rapid.IntRange(0, len(log)-2).Draw(t, "where")
-		switch what := rapid.SampledFrom([]string{"alter", "forge", "drop", "swap", "insert", "time"}).Draw(t, "how"); what {
+		what := rapid.SampledFrom([]string{"alter", "forge", "drop", "swap", "insert", "time"}).Draw(t, "how")
+		switch what {
 		case "alter":
 			log[i].Allowed = !log[i].Allowed
 		case "forge": // with its own hash made right
@@ -63,7 +67,9 @@ func TestAuditChainBreaks(t *testing.T) {
 		if len(problems(log)) == 0 {
 			t.Fatal("it was not found")
 		}
+		changes[what]++
 	})
+	figure.Tell(t, "changed logs, all found: %v", changes)
 }
 
 // TestAuditProblems says what was done to which entry.

@@ -226,6 +226,41 @@ func TestTitlesAreNotRead(t *testing.T) {
 	figure.Tell(t, "%d titles, branches and labels: none is read of a delivery", count)
 }
 
+// TestOnlyNewCommentsAreRead sends a command in every event that carries a comment, under
+// every action that GitHub knows and some that it does not: it is a command where somebody
+// wrote it just now, and nowhere else.
+func TestOnlyNewCommentsAreRead(t *testing.T) {
+	t.Parallel()
+	sent, read := 0, 0
+	for _, name := range []string{"issue_comment", "commit_comment", "pull_request_review", "pull_request_review_comment", "pull_request_review_thread", "discussion_comment", "issues"} {
+		for _, action := range []string{"created", "edited", "deleted", "pinned", "unpinned", "minimized", "unminimized", "hidden", "submitted", "dismissed", "resolved", "unresolved", "opened", "Created", "created ", ""} {
+			payload, err := json.Marshal(map[string]any{
+				"action": action, "issue": map[string]any{"number": 3, "pull_request": map[string]any{}}, "pull_request": map[string]any{"number": 3},
+				"comment":    map[string]any{"id": 5, "body": "/idp destroy", "user": map[string]any{"id": 2, "login": "bob"}},
+				"review":     map[string]any{"id": 6, "body": "/idp destroy", "user": map[string]any{"id": 2, "login": "bob"}},
+				"changes":    map[string]any{"body": map[string]any{"from": "/idp destroy"}},
+				"repository": map[string]any{"id": 9, "name": "web", "owner": map[string]any{"login": "acme"}}, "installation": map[string]any{"id": 7},
+				"sender": map[string]any{"id": 1, "login": "ann", "type": "User"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			event, err := Decode(name, someGUID, payload)
+			if err != nil {
+				t.Fatalf("%s.%s: %v", name, action, err)
+			}
+			command := name == "issue_comment" && action == "created"
+			if (event.Kind == bot.EventComment) != command || !command && event.Kind != bot.EventIgnored {
+				t.Errorf("%s.%s is %s", name, action, describe(event))
+			}
+			if sent++; event.Kind == bot.EventComment {
+				read++
+			}
+		}
+	}
+	figure.Tell(t, "%d events that carry a comment, new, edited, hidden or deleted: %d read as a command", sent, read)
+}
+
 func TestDecodeSwept(t *testing.T) {
 	t.Parallel()
 	want := bot.Event{Kind: bot.EventPullRequest, Name: bot.SweepEvent, Delivery: "sweep-9-3-1", PR: 3, Swept: true, Repository: bot.RepositoryRef{ID: 9, Owner: "acme", Name: "web"}}

@@ -3,11 +3,14 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
@@ -23,22 +26,64 @@ import (
 // that gets through shows up as tags.
 var gfm = goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe()))
 
-// payloads returns over 300 texts that try to become something: the cores below,
-// each in several wrappings that could set it free.
-func payloads() []string {
-	cores := []string{
-		"<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<a href=\"javascript:alert(1)\">x</a>", "<b>x", "</details>", "</td></table>", "<!-- x", "-->",
-		"<!-- idp:preview v1 env=other -->", "<https://evil.example>", "<mailto:a@evil.example>", "&lt;b&gt;", "&#60;b&#62;", "<svg/onload=alert(1)>", "<x:y>", "<?php ?>", "<![CDATA[x]]>", "<!DOCTYPE x>",
-		"[x](https://evil.example)", "[x](javascript:alert(1))", "![x](https://evil.example/p.png)", "[x][y]\n\n[y]: https://evil.example", "[x]: https://evil.example", "[^1]", "https://evil.example", "http://evil.example/a_b", "www.evil.example", "WWW.evil.example", "ftp://evil.example", "evil@example.com", "xmpp:a@evil.example",
-		"@octocat", "@acme/admins", "(@octocat)", "x @octocat y", "@\u200boctocat", "@\u00a0octocat", "\u202e@octocat", "#1", "acme/web#1", "GH-1", "gh-1",
-		"**bold**", "__bold__", "*x*", "_x_", "~~x~~", "# heading", "## heading", "- item", "1. item", "> quote", "---", "===", "```", "~~~", "    code", "`code`", "``", "`", "| a | b |", "|", "\\", "\\|", "\\`|", "a\\|b|c", "$x$", "$$x$$", ":tada:",
-		"line\nbreak", "line\r\n/idp destroy", "/idp destroy", "\n/idp destroy", "\u2028/idp destroy", "\x00<b>", "\x1b[31mred", "\xff\xfe<b>", strings.Repeat("`", 40), strings.Repeat("<b>", 500), strings.Repeat("[", 300), "{{ .x }}", "${x}",
+// corpus is the folder of texts that try to become something, and of what becomes of each.
+const corpus = "../../testdata/hostile/markdown"
+
+// payloads reads the corpus: a quoted text in each line.
+func payloads(t testing.TB) []string {
+	t.Helper()
+	raw, err := os.ReadFile(corpus + "/payloads.txt")
+	if err != nil {
+		t.Fatal(err)
 	}
 	var out []string
-	for _, core := range cores {
-		out = append(out, core, "x "+core, "`"+core+"`", core+"\n\n\\"+core)
+	for line := range strings.Lines(string(raw)) {
+		payload, err := strconv.Unquote(strings.TrimSuffix(line, "\n"))
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		out = append(out, payload)
+	}
+	if len(out) < 300 {
+		t.Fatalf("%d payloads, want at least 300", len(out))
 	}
 	return out
+}
+
+// escapes are the ways in which what others wrote is shown.
+var escapes = []struct {
+	name string
+	show func(string) string
+}{
+	{"text", Text}, {"paragraph", paragraph}, {"code", Code}, {"cell", cellCode}, {"fence", func(s string) string { return fence("text", s) }},
+}
+
+// TestPayloads holds each payload, in each of the ways that it may be shown, to the words
+// that the golden file has for it.
+func TestPayloads(t *testing.T) {
+	t.Parallel()
+	list := payloads(t)
+	var b strings.Builder
+	for _, payload := range list {
+		fmt.Fprintf(&b, "%q\n", payload)
+		for _, e := range escapes {
+			fmt.Fprintf(&b, "  %-9s %q\n", e.name, e.show(payload))
+		}
+	}
+	golden := corpus + "/payloads.golden"
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("%s (-want +got; -update rewrites):\n%s", golden, diff)
+	}
+	figure.Tell(t, "%d payloads × %d ways to show one: each as it is written down", len(list), len(escapes))
 }
 
 // hostile returns rows in which everything that others wrote is payload.
@@ -80,10 +125,7 @@ var (
 // reference or heading comes of it, and no line that is a command.
 func TestEscaping(t *testing.T) {
 	t.Parallel()
-	list := payloads()
-	if len(list) < 300 {
-		t.Fatalf("%d payloads, want at least 300", len(list))
-	}
+	list := payloads(t)
 	figure.Tell(t, "%d payloads in %d reports each: 0 tags, 0 mentions, 0 links", len(list), 2*len(hostile("")))
 	for i, payload := range list {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -127,11 +169,28 @@ func inspect(t *testing.T, payload, body string) {
 		t.Errorf("payload %q mentions %q:\n%s", payload, found, words)
 	}
 	structure(t, payload, body)
-	for _, line := range strings.Split(body, "\n") {
-		if strings.HasPrefix(strings.TrimLeft(line, " "), "/idp") && !strings.Contains(body, "```") {
+	for line := range strings.Lines(outsideFences(body)) {
+		if strings.HasPrefix(strings.TrimLeft(line, " "), "/idp") {
 			t.Errorf("payload %q makes a line that is a command: %q", payload, line)
 		}
 	}
+}
+
+// outsideFences is the body without what stands in fences of code, where no line is a
+// command.
+func outsideFences(body string) string {
+	source := []byte(body)
+	out := bytes.Clone(source)
+	_ = ast.Walk(gfm.Parser().Parse(text.NewReader(source)), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if n, ok := n.(*ast.FencedCodeBlock); ok && entering {
+			for i := range n.Lines().Len() {
+				line := n.Lines().At(i)
+				copy(out[line.Start:line.Stop], bytes.Repeat([]byte(" "), line.Len()))
+			}
+		}
+		return ast.WalkContinue, nil
+	})
+	return string(out)
 }
 
 // structure counts what only we may write: links lead to the preview or the GitOps
@@ -164,7 +223,7 @@ func structure(t *testing.T, payload, body string) {
 // FuzzEscape holds what every text must keep to: one line of text or code, and
 // nothing but that.
 func FuzzEscape(f *testing.F) {
-	for _, p := range payloads() {
+	for _, p := range payloads(f) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -46,6 +46,14 @@ func startProcess(t *testing.T, w *world) *process {
 		"IDP_GITOPS_URL="+w.cfg.GitOpsURL, "IDP_GITOPS_PUSHES_PER_MINUTE=0", "IDP_PREVIEW_DOMAIN="+w.cfg.PreviewDomain,
 		"IDP_PREVIEW_IMAGE="+w.registryAddr+"/{owner}/{repo}:{sha}",
 	)
+	for key, value := range map[string]string{
+		"IDP_GITOPS_TOKEN_FILE": w.cfg.GitOpsTokenFile, "IDP_IMAGES_DOCKER_CONFIG_FILE": w.cfg.ImagesDockerConfigFile,
+		"IDP_ARGOCD_URL": w.cfg.ArgoCDURL, "IDP_ARGOCD_TOKEN": w.cfg.ArgoCDToken.Reveal(),
+	} {
+		if value != "" {
+			p.cmd.Env = append(p.cmd.Env, key+"="+value)
+		}
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

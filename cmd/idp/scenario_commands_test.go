@@ -38,7 +38,7 @@ func playTable() []playCommand {
 		{"adopt", "adopt ALIAS OWNER/NAME NUMBER", "give a pull request that the bot opened a name", 3, (*play).adopt},
 		{"comment", "comment ALIAS LOGIN TEXT", "comment on it; \\n in TEXT is a line break, {ALIAS@N} a commit's SHA, {ALIAS@N:7} its beginning", 3, (*play).comment},
 		{"editcomment", "editcomment ALIAS LOGIN TEXT", "edit the newest comment", 3, (*play).editComment},
-		{"deletecomment", "deletecomment ALIAS LOGIN", "delete idp's sticky comment", 2, (*play).deleteComment},
+		{"deletecomment", "deletecomment ALIAS LOGIN [newest]", "delete idp's sticky comment, or the newest comment", 2, (*play).deleteComment},
 		{"copycomment", "copycomment ALIAS", "let the App write its sticky comment a second time", 1, (*play).copyComment},
 		{"rerun", "rerun ALIAS [suite|first]", "press \"Re-run\" on idp's check, or \"Re-run all checks\"; or on the check of the first commit", 1, (*play).rerun},
 		{"press", "press ALIAS[/ENVIRONMENT] BUTTON LOGIN [N]", "press a button of idp's check of the head, or of the N-th commit", 3, (*play).press},

@@ -214,14 +214,25 @@ func (p *play) comment(ts *testscript.TestScript, args []string) {
 
 func (p *play) editComment(ts *testscript.TestScript, args []string) {
 	pr := p.pull(ts, args[0])
-	comments := pr.Comments()
-	newest := slices.MaxFunc(comments, func(a, b githubtest.Comment) int { return int(a.ID - b.ID) })
-	ts.Check(p.home(ts, pr).EditComment(args[1], newest.ID, strings.Join(args[2:], " ")))
+	ts.Check(p.home(ts, pr).EditComment(args[1], newestComment(pr).ID, strings.Join(args[2:], " ")))
 }
 
 func (p *play) deleteComment(ts *testscript.TestScript, args []string) {
 	pr := p.pull(ts, args[0])
-	ts.Check(p.home(ts, pr).DeleteComment(args[1], p.stickyComment(ts, pr).ID))
+	var gone githubtest.Comment
+	switch {
+	case len(args) == 2:
+		gone = p.stickyComment(ts, pr)
+	case args[2] == "newest":
+		gone = newestComment(pr)
+	default:
+		ts.Fatalf("no such comment: %s", args[2])
+	}
+	ts.Check(p.home(ts, pr).DeleteComment(args[1], gone.ID))
+}
+
+func newestComment(pr *githubtest.PullRequest) githubtest.Comment {
+	return slices.MaxFunc(pr.Comments(), func(a, b githubtest.Comment) int { return int(a.ID - b.ID) })
 }
 
 // copyComment leaves what a crash between writing the comment and remembering it

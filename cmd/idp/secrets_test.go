@@ -15,9 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/previews/store"
 )
 
 // The secrets of TestNoSecretIsTold, each with a mark of its own.
@@ -45,6 +49,16 @@ type canaries struct {
 }
 
 func newCanaries(t *testing.T) *canaries {
+	t.Helper()
+	c := armedCanaries(t)
+	if err := c.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// armedCanaries is the world of newCanaries before the bot starts.
+func armedCanaries(t *testing.T) *canaries {
 	t.Helper()
 	dir := t.TempDir()
 	docker, token := filepath.Join(dir, "docker.json"), filepath.Join(dir, "gitops.token")
@@ -75,9 +89,6 @@ func newCanaries(t *testing.T) *canaries {
 	t.Cleanup(func() { w.close() })
 	c.write(docker, fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, w.registryAddr, base64.StdEncoding.EncodeToString([]byte("idp:"+canaryRegistry))))
 	w.git.RequireToken("x-access-token", canaryGit)
-	if err := w.start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return c
 }
 
@@ -100,6 +111,24 @@ func (c *canaries) guard(next http.Handler) http.Handler {
 		w.WriteHeader(http.StatusUnauthorized)
 		fmt.Fprintf(w, `{"errors":[{"code":"UNAUTHORIZED","message":"wrong: %s %s"}]}`, password, r.Header.Get("Authorization"))
 	})
+}
+
+// pullRequest opens one whose image is there already.
+func (c *canaries) pullRequest() *githubtest.PullRequest {
+	c.Helper()
+	home := c.github.AddRepository("acme/web", githubtest.RepositoryOptions{Files: map[string]string{".idp/deploy.yaml": "service:\n  name: web\n"}})
+	home.Grant("alice", "write")
+	sha := home.PushAs("alice", "topic", "Change", map[string]string{"a.txt": "a"})
+	c.pushing.Store(true)
+	if err := c.pushImage(c.Context(), "acme/web", sha); err != nil {
+		c.Fatal(err)
+	}
+	c.pushing.Store(false)
+	pr, err := home.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Faster", Head: "topic"})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return pr
 }
 
 // until waits for something to be true of the pull request's comment.
@@ -140,19 +169,8 @@ func (c *canaries) nothing() {
 func TestNoSecretIsTold(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
-	home := c.github.AddRepository("acme/web", githubtest.RepositoryOptions{Files: map[string]string{".idp/deploy.yaml": "service:\n  name: web\n"}})
-	home.Grant("alice", "write")
 	c.gitops.RefusePushes(3, "bad credentials x-access-token:"+canaryGit)
-	sha := home.PushAs("alice", "topic", "Change", map[string]string{"a.txt": "a"})
-	c.pushing.Store(true)
-	if err := c.pushImage(t.Context(), "acme/web", sha); err != nil {
-		t.Fatal(err)
-	}
-	c.pushing.Store(false)
-	pr, err := home.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Faster", Head: "topic"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	pr := c.pullRequest()
 	c.until(pr, "refuses the push")
 	if _, err := pr.Comment("alice", "/idp preview\n/idp extend 24h"); err != nil {
 		t.Fatal(err)
@@ -191,13 +209,19 @@ func TestLeaksAreFound(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
 	c.nothing()
-	for _, mark := range append(c.marks(), c.more...) {
+	marks := append(c.marks(), c.more...)
+	var places []string
+	for i, mark := range marks {
 		planted := filepath.Join(c.options.dir, "state", "planted")
 		c.write(planted, "x"+mark+"y")
 		commit, err := c.gitops.Commit(t.Context(), branch, gittest.Edit{Put: []gitops.File{{Path: "planted", Content: []byte(mark)}}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := c.main.store.AddDelivery(t.Context(), store.Delivery{GUID: fmt.Sprint("planted-", i), Event: "ping", Payload: []byte(mark)}); err != nil {
+			t.Fatal(err)
+		}
+		c.main.registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "planted", ConstLabels: prometheus.Labels{"mark": mark}}))
 		var sent outgoing
 		sent.b.WriteString(mark)
 		found, err := c.leaks(t.Context(), []string{mark}, "a log with "+mark, &sent, c.files...)
@@ -205,22 +229,24 @@ func TestLeaksAreFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		all := strings.Join(found, "\n")
-		for _, where := range []string{"the log", "a request to GitHub", "an object of", planted} {
-			if !strings.Contains(all, where+" ") {
+		places = []string{"the log ", "a request to GitHub ", "a metric ", "an object of ", planted + " ", "idp.db"}
+		for _, where := range places {
+			if !strings.Contains(all, where) {
 				t.Errorf("%q is not found in %s (commit %s):\n%s", mark, where, commit, all)
 			}
 		}
 	}
+	figure.Tell(t, "%d marks of secrets planted in %d places each, the database and the metrics among them: all found, and none before", len(marks), len(places))
 }
 
 // TestCrashTellsNoSecret ends the real program as a crash would, with everything that
 // the runtime has to say.
 func TestCrashTellsNoSecret(t *testing.T) {
 	t.Parallel()
-	c := newCrashWorld(t)
+	c := armedCanaries(t)
 	p := startProcess(t, c.world)
-	c.open()
-	c.settled()
+	pr := c.pullRequest()
+	c.until(pr, "olling")
 	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
@@ -233,11 +259,16 @@ func TestCrashTellsNoSecret(t *testing.T) {
 	if !strings.Contains(said, "SIGQUIT: quit") || !strings.Contains(said, "goroutine ") {
 		t.Fatalf("that is no crash:\n%s", said)
 	}
-	found, err := c.leaks(t.Context(), c.marks(), said, &outgoing{})
+	if c.given.Load() <= 3 {
+		t.Error("the registry was never given its password: the test tests nothing")
+	}
+	marks := append(c.marks(), c.more...)
+	found, err := c.leaks(t.Context(), marks, said, &c.sent, c.files...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, where := range found {
 		t.Error(where)
 	}
+	figure.Tell(t, "a crash of the program with %d marks of secrets in it: %d lines told, %d marks", len(marks), strings.Count(said, "\n"), len(found))
 }

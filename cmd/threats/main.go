@@ -161,28 +161,32 @@ func gather(results map[proof]outcome, pkg string, from io.Reader, out io.Writer
 	return lines.Err()
 }
 
-// report is the table of what was found; met says that every threat has a proof and
-// every proof passed, but for those that take a cluster where none is there.
+// report is the table of what was found; met says that every threat has a proof that told
+// a figure, and every proof passed, but for those that take a cluster where none is there.
 func report(results map[proof]outcome, cluster bool) (table string, met bool) {
 	var b strings.Builder
 	b.WriteString("| threat | promise | shown by | result |\n| --- | --- | --- | --- |\n")
 	met = true
 	for _, t := range threats {
 		var tests, found []string
+		told := false
 		for _, p := range t.Proofs {
 			tests = append(tests, "`"+p.Package+"` `"+p.Test+"`")
 			switch o, ran := results[p]; {
 			case !ran && p.cluster() && !cluster:
-				found = append(found, "takes a cluster: -cluster")
+				found, told = append(found, "takes a cluster: -cluster"), true
 			case !ran:
 				met, found = false, append(found, "**did not run**")
 			case !o.passed:
 				met, found = false, append(found, "**failed**")
 			case o.figure != "":
-				found = append(found, o.figure)
+				found, told = append(found, o.figure), true
 			default:
 				found = append(found, "passed")
 			}
+		}
+		if !told && len(tests) > 0 {
+			met, found = false, append(found, "**no figure**")
 		}
 		if len(tests) == 0 {
 			met, tests, found = false, []string{"nothing yet"}, []string{"**open**"}

@@ -64,7 +64,7 @@ var threats = []threat{
 		{"gitops/policy", "TestBounds"}, {"gitops/policy", "TestCalls"},
 	}},
 	{"host stealing", "a host is computed, with a hash of the repository's id in it", []proof{
-		{"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzHost"}, {"gitops/render", "TestLongServiceNamesKeepTheirOwnHosts"},
+		{"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzHost"}, {"gitops/render", "TestEveryRendering"}, {"gitops/render", "TestLongServiceNamesKeepTheirOwnHosts"},
 	}},
 	{"privilege or secrets in manifests", "only kinds that are listed, in the environment's own namespace, without privilege", []proof{
 		{"gitops/render", "TestEveryRendering"}, {"gitops/argocd", "TestEveryKindIsAllowed"},
@@ -73,7 +73,7 @@ var threats = []threat{
 		{"gitops/source", "TestHostile"}, {"gitops/source", "TestNothingGetsOut"}, {"gitops/adopt", "FuzzObjects"}, {"gitops/adopt", "TestHostile"}, {"bot", "TestSource"}, {"bot", "TestApproveSource"}, {"bot/github", "TestUnpack"}, scenario("source-hostile"), scenario("source-approved"),
 	}},
 	{"template injection by names", "what users write is data in every template", []proof{
-		{"gitops/argocd", "FuzzNames"}, {"bot", "TestHostileBranches"}, {"webhooks", "TestTitlesAreNotRead"}, scenario("hostile-names"),
+		{"gitops/argocd", "FuzzNames"}, {"gitops/render", "FuzzRecordText"}, {"bot", "TestHostileBranches"}, {"webhooks", "TestTitlesAreNotRead"}, scenario("hostile-names"),
 	}},
 	{"git argument injection", "commits are 40 hexadecimal digits, options end before names, there is no shell", []proof{
 		{"gitops/repo", "TestBranchesAndURLs"}, {"gitops/repo", "TestReadRefuses"}, {"gitops/repo", "FuzzPath"},
@@ -88,7 +88,7 @@ var threats = []threat{
 		{"gitops", "TestNamesAreLabels"}, {"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzNames"}, {"bot", "TestHandleNameTaken"}, scenario("names-taken-over"),
 	}},
 	{"Markdown, HTML and link injection", "what others wrote becomes no tag, link, mention, reference or command", []proof{
-		{"bot/report", "TestEscaping"}, {"bot/report", "FuzzEscape"},
+		{"bot/report", "TestPayloads"}, {"bot/report", "TestEscaping"}, {"bot/report", "FuzzEscape"},
 	}},
 	{"requests to inside addresses", "only the class's gateway, without redirects, and registries are dialled; one that only a repository names at public addresses alone, wherever it leads", []proof{
 		{"previews/serving", "TestDialsNothingElse"}, {"previews/images", "TestForbiddenAddresses"}, {"previews/images", "TestInsideAddresses"}, {"previews/images", "TestNamesThatMove"}, {"previews/images", "TestLedInside"}, scenario("image-inside"),
@@ -109,7 +109,7 @@ var threats = []threat{
 		{"cmd/idp", "TestPublicRoutes"},
 	}},
 	{"edited comment", "commands are read from new comments only", []proof{
-		scenario("comment-edited"), scenario("comment-deleted"),
+		{"webhooks", "TestOnlyNewCommentsAreRead"}, scenario("comment-edited"), scenario("comment-edited-by-author"), scenario("comment-deleted"), scenario("comment-command-deleted"),
 	}},
 	{"bot loop", "comments of bots, and idp's own, are no commands; bots' pull requests are followed all the same", []proof{
 		{"bot", "TestOwnOutput"}, {"bot", "TestIgnoredComments"}, scenario("dependabot"), scenario("comment-of-ours"),

@@ -64,12 +64,17 @@ func TestReport(t *testing.T) {
 		for _, p := range threat.Proofs {
 			results[p] = outcome{passed: true}
 		}
+		results[threat.Proofs[0]] = outcome{passed: true, figure: "7 of 7"}
 	}
 	first := threats[0].Proofs
-	results[first[0]] = outcome{passed: true, figure: "7 of 7"}
 	if table, met := report(results, true); !met || !strings.Contains(table, "| 7 of 7<br>passed") {
 		t.Errorf("met %v:\n%s", met, table)
 	}
+	results[first[0]] = outcome{passed: true}
+	if table, met := report(results, true); met || strings.Count(table, "passed<br>**no figure** |") != 1 {
+		t.Errorf("where all passed and none told a figure, met %v:\n%s", met, table)
+	}
+	results[first[0]] = outcome{passed: true, figure: "7 of 7"}
 	stolen := proof{"cmd/idp", "TestEndToEnd/fence"}
 	delete(results, stolen)
 	if table, met := report(results, true); met || !strings.Contains(table, "**did not run**") {

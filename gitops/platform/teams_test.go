@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/platform"
 )
 
@@ -13,6 +14,7 @@ import (
 // it is only where the platform team does not, or says the same.
 func TestTeamsOfRepositories(t *testing.T) {
 	t.Parallel()
+	cells, refused := 0, 0
 	for _, strict := range []bool{false, true} {
 		p, errs := platform.Load([]gitops.File{{Path: platform.TeamsPath, Content: []byte("strict: " + strconv.FormatBool(strict) + `
 teams:
@@ -31,6 +33,9 @@ teams:
 					raw += "  team: " + team + "\n"
 				}
 				errs := p.Teams.Check("deploy.yaml", []byte(raw), repository)
+				if cells++; len(errs) > 0 {
+					refused++
+				}
 				fine := team == "" || team == owner || owner == "" && !strict
 				if fine != (len(errs) == 0) {
 					t.Errorf("strict %v, repository %d of %q, team %q: %v", strict, repository, owner, team, errs)
@@ -43,6 +48,7 @@ teams:
 			}
 		}
 	}
+	figure.Tell(t, "%d teams claimed for repositories: the %d that are not the platform team's word refused", cells, refused)
 	if errs := (platform.Teams{}).Check("deploy.yaml", []byte("service: {name: a, team: any}\n"), 1); len(errs) > 0 {
 		t.Errorf("without teams.yaml: %v", errs)
 	}

@@ -166,20 +166,22 @@ func drawInput(t *rapid.T) Input {
 func TestEveryRendering(t *testing.T) {
 	t.Parallel()
 	hosts := map[string]gitops.EnvironmentRef{}
-	each, drawn := figure.Scaled(t, environmentsPerCheck), 0
-	rapid.Check(t, func(t *rapid.T) {
-		for i := range each {
-			in := drawInput(t)
-			checkRendering(t, in, i == 0)
-			checkHosts(t, in, hosts)
-			drawn++
-		}
-	})
+	many, drawn := figure.Count(t, 1_000, 100_000), 0
+	for drawn < many { // each Check tries as many as its flag says
+		rapid.Check(t, func(t *rapid.T) {
+			for i := range environmentsPerCheck {
+				in := drawInput(t)
+				checkRendering(t, in, i == 0)
+				checkHosts(t, in, hosts)
+				drawn++
+			}
+		})
+	}
 	figure.Tell(t, "%d drawn environments: every object of a listed kind in its own namespace, no two share a host", drawn)
 }
 
-// environmentsPerCheck makes of rapid's 100 checks a thousand environments, of
-// which the first in each check is also rendered again and read back.
+// environmentsPerCheck are drawn in each of rapid's checks; the first is also rendered
+// again and read back.
 const environmentsPerCheck = 10
 
 func checkRendering(t *rapid.T, in Input, again bool) {

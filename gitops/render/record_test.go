@@ -8,6 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/yaml"
+
+	"github.com/idp-bot/idp/gitops"
 )
 
 func TestParseRecordRefuses(t *testing.T) {
@@ -100,10 +105,14 @@ func FuzzParseRecord(f *testing.F) {
 	})
 }
 
-// FuzzRecordText: text that people choose comes back as it was.
+// FuzzRecordText: text that people choose comes back as it was, and changes nothing but the
+// scalars that it is meant for: three of the record, and two of what the Namespace says.
 func FuzzRecordText(f *testing.F) {
 	f.Add("feature/x", "octocat", "service:\n  name: web\n")
 	f.Add("{{ .name }}", "renovate[bot]", "\t- \"'\r\n\r\x00\u0085\u2028\ufeff---\n...\n")
+	f.Add("x\n---\nkind: ClusterRole", "a\": {b}", "${x}\n")
+	f.Add("", "", "")
+	want := mustRender(f, web(f))
 	f.Fuzz(func(t *testing.T, ref, author, raw string) {
 		in := web(t)
 		in.HeadRef, in.Author, in.SpecRaw = ref, author, []byte(raw)
@@ -111,14 +120,66 @@ func FuzzRecordText(f *testing.F) {
 		if err != nil {
 			return // not UTF-8
 		}
-		r, err := ParseRecord([]byte(byName(in.Ref, files)["environment.yaml"]))
-		if err != nil {
-			t.Fatal(err)
-		}
 		// What is no UTF-8 is no text: each such byte comes back as U+FFFD, as in GitHub's JSON.
 		ref, author = string([]rune(ref)), string([]rune(author))
-		if r.HeadRef != ref || r.Author != author || r.Spec != raw {
-			t.Fatalf("%q %q %q came back as %q %q %q", ref, author, raw, r.HeadRef, r.Author, r.Spec)
+		got := byName(in.Ref, files)
+		if len(got) != len(want) {
+			t.Fatalf("%d files, not %d", len(got), len(want))
+		}
+		for name, content := range want {
+			switch name {
+			case "environment.yaml":
+				onlyTexts(t, content, got[name], ref, author, raw)
+			case "manifests/namespace.yaml":
+				onlyFacts(t, content, got[name], map[string]string{gitops.KeyHeadRef: ref, gitops.KeyOwner: author})
+			default:
+				if got[name] != content {
+					t.Fatalf("%q %q %q change %s:\n%s", ref, author, raw, name, cmp.Diff(content, got[name]))
+				}
+			}
 		}
 	})
+}
+
+// onlyTexts holds that the record is a harmless one but for the three texts.
+func onlyTexts(t *testing.T, harmless, got, ref, author, raw string) {
+	t.Helper()
+	want, err := ParseRecord([]byte(harmless))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.HeadRef, want.Author, want.Spec = ref, author, raw
+	r, err := ParseRecord([]byte(got))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, r); diff != "" {
+		t.Fatalf("the record (-want +got):\n%s", diff)
+	}
+}
+
+// onlyFacts holds that the Namespace is a harmless one but for the facts: annotations, and
+// labels where Kubernetes takes them for some.
+func onlyFacts(t *testing.T, harmless, got string, facts map[string]string) {
+	t.Helper()
+	var want, n corev1.Namespace
+	for content, into := range map[string]*corev1.Namespace{harmless: &want, got: &n} {
+		if err := yaml.UnmarshalStrict([]byte(content), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key, value := range facts {
+		delete(want.Annotations, key)
+		delete(want.Labels, key)
+		if value == "" {
+			continue
+		}
+		want.Annotations[key] = value
+		if len(validation.IsValidLabelValue(value)) == 0 {
+			want.Labels[key] = value
+		}
+	}
+	if diff := cmp.Diff(want, n); diff != "" {
+		t.Fatalf("the Namespace (-want +got):\n%s", diff)
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/idp-bot/idp/gitops/figure"
 )
 
 const host = "web-pr-1-5d56493275.preview.example.com"
@@ -108,11 +110,12 @@ func TestDialsNothingElse(t *testing.T) {
 		}
 	}
 	asked := visits.Load()
-	for _, name := range []string{
+	hosts := []string{
 		"", "127.0.0.1", "169.254.169.254", "[::1]", "::1", "::ffff:169.254.169.254", "[::ffff:a9fe:a9fe]", "[fd00:ec2::254]",
 		"localhost:" + port, "127.0.0.1:" + port, "a@127.0.0.1", "127.0.0.1/", "127.0.0.1#", "127.0.0.1?", "a.example.com\r\nHost: b", "A.example.com",
 		"0x7f000001/", "a..b", strings.Repeat("a", 300), "a b", "%31%32%37.0.0.1",
-	} {
+	}
+	for _, name := range hosts {
 		if status, err := c.Get(t.Context(), name, "/"); err == nil {
 			t.Errorf("%q was asked, and answered %d", name, status)
 		}
@@ -120,10 +123,11 @@ func TestDialsNothingElse(t *testing.T) {
 	if visits.Load() != asked {
 		t.Error("something was sent for what is no host")
 	}
-	for _, path := range []string{
+	paths := []string{
 		"//127.0.0.1:" + port + "/", "/\\127.0.0.1:" + port, "/@127.0.0.1:" + port + "/", "/#@127.0.0.1", "/\r\nHost: 127.0.0.1",
 		"/..//127.0.0.1:" + port, "/?u=http://127.0.0.1:" + port,
-	} {
+	}
+	for _, path := range paths {
 		_, _ = c.Get(t.Context(), host, path)
 	}
 	for _, path := range []string{"", "health", "http://127.0.0.1:" + port + "/", "@127.0.0.1"} {
@@ -131,10 +135,11 @@ func TestDialsNothingElse(t *testing.T) {
 			t.Errorf("%q is taken for a path", path)
 		}
 	}
-	for _, to := range []string{
+	redirects := []string{
 		"http://127.0.0.1:" + port + "/", "//127.0.0.1:" + port + "/", "http://[::ffff:127.0.0.1]:" + port + "/", "http://localhost:" + port + "/",
 		"http://2130706433:" + port + "/", "/elsewhere", "file:///etc/passwd", "gopher://127.0.0.1:" + port + "/",
-	} {
+	}
+	for _, to := range redirects {
 		hostile.Store(to)
 		if status, err := c.Get(t.Context(), host, "/"); err != nil || status != http.StatusFound {
 			t.Errorf("a redirect to %s: %d, %v", to, status, err)
@@ -143,6 +148,7 @@ func TestDialsNothingElse(t *testing.T) {
 	if reached.Load() != 0 || dials == 0 {
 		t.Errorf("%d connections reached what they must not, of %d", reached.Load(), dials)
 	}
+	figure.Tell(t, "%d hosts, %d paths and %d redirects to inside addresses: %d dials, all of the gateway; %d reached what they name", len(hosts), len(paths), len(redirects), dials, reached.Load())
 }
 
 func TestDescribe(t *testing.T) {

@@ -72,16 +72,7 @@ func (m *Main) wire() {
 	if m.images != nil {
 		watcher.Resolver = m.images
 	}
-	m.handler.Compare = comparing{
-		images: watcher.Images, render: renderer(m.declared.rendering), files: m.filesOf,
-		judge: func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
-			return m.judging(ctx)(ctx, would, files)
-		},
-		shows: func(env previews.Environment) bool { return m.declared.reporting(env).ShowsDiffs(env.Private) },
-		failed: func(env previews.Environment, err error) {
-			m.log.Warn("what would change is not known", "env", env.Ref.String(), "error", err)
-		},
-	}.compare
+	m.handler.Compare = m.comparing(watcher).compare
 	m.prove(watcher)
 	latency := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "idp_end_to_end_seconds", Help: "Time from a webhook's arrival until what it asked for was pushed, waiting for images included.",
@@ -129,6 +120,20 @@ func (m *Main) wire() {
 		m.loops = append(m.loops, auditCopier{store: m.store, sink: m.cfg.AuditLog, out: m.out}.loop(m))
 	}
 	m.countFailures()
+}
+
+// comparing is what /idp diff asks.
+func (m *Main) comparing(watcher *previews.ImageWatcher) comparing {
+	return comparing{
+		images: watcher.Images, render: renderer(m.declared.rendering), files: m.filesOf,
+		judge: func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
+			return m.judging(ctx)(ctx, would, files)
+		},
+		shows: func(env previews.Environment) bool { return m.declared.reporting(env).ShowsDiffs(env.Private) },
+		failed: func(env previews.Environment, err error) {
+			m.log.Warn("what would change is not known", "env", env.Ref.String(), "error", err)
+		},
+	}
 }
 
 // countFailures has each loop count its steps that fail.

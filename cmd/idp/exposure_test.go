@@ -176,7 +176,7 @@ func (s *siege) lay(t *testing.T, client *http.Client) {
 // and every one of them is answered.
 func TestManyEndlessBodies(t *testing.T) {
 	// Not beside others: it tells what the whole process takes.
-	const connections, asks, pieces, most, patience = 200, 50, 40, 256 << 20, 5 * time.Second
+	const connections, asks, pieces, most, patience = 200, 50, 40, raceMemory * 256 << 20, 20 * time.Second
 	public, _ := startServing(t)
 	runtime.GC()
 	before := resident(t)

@@ -21,19 +21,20 @@ type Filter struct{ Group, Kind, Name string }
 const securityPolicy = "SecurityPolicy"
 
 // Open says whether whoever knows the host of a preview of the class gets in, with nobody
-// having said that this is meant. What only guards routes of another kind is no gate.
-func (c Class) Open() bool {
+// having said that this is meant.
+func (c Class) Open() bool { return !c.Guarded() && (c.Gate == nil || !c.Gate.Public) }
+
+// Guarded says whether something stands in front of previews of the class. What only guards
+// routes of another kind does not.
+func (c Class) Guarded() bool {
 	gate := c.Gate
 	if gate == nil {
 		gate = &Gate{}
 	}
-	switch {
-	case gate.Public:
-		return false
-	case c.Routing.Kind == Ingress:
-		return len(gate.Annotations) == 0
+	if c.Routing.Kind == Ingress {
+		return len(gate.Annotations) > 0
 	}
-	return len(gate.Filters) == 0 && !c.givesPreviews(func(o BaseObject) bool { return o.Kind == securityPolicy })
+	return len(gate.Filters) > 0 || c.givesPreviews(func(o BaseObject) bool { return o.Kind == securityPolicy })
 }
 
 // givesPreviews says whether previews have an object of the class whoever's code they run.

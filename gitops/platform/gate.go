@@ -1,6 +1,12 @@
 package platform
 
-import "slices"
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/idp-bot/idp/gitops"
+)
 
 // Gate is what asks who somebody is before a preview answers them. Both empty and not Public
 // is a Gate that lets everybody through.
@@ -16,10 +22,6 @@ type Gate struct {
 // Filter is an object of a preview's namespace that an HTTPRoute's filter refers to.
 type Filter struct{ Group, Kind, Name string }
 
-// securityPolicy is a kind that stands before HTTPRoutes without a filter of theirs: it names
-// them itself.
-const securityPolicy = "SecurityPolicy"
-
 // Open says whether whoever knows the host of a preview of the class gets in, with nobody
 // having said that this is meant.
 func (c Class) Open() bool { return !c.Guarded() && (c.Gate == nil || !c.Gate.Public) }
@@ -34,7 +36,36 @@ func (c Class) Guarded() bool {
 	if c.Routing.Kind == Ingress {
 		return len(gate.Annotations) > 0
 	}
-	return len(gate.Filters) > 0 || c.givesPreviews(func(o BaseObject) bool { return o.Kind == securityPolicy })
+	return len(gate.Filters) > 0 || c.givesPreviews(guardsRoutes)
+}
+
+// guardsRoutes says whether an object is a SecurityPolicy that asks who somebody is on every
+// HTTPRoute of its namespace, without a filter of theirs, by the label that idp puts on each:
+// one that goes by a name or a label that a chart may choose is no gate.
+func guardsRoutes(o BaseObject) bool {
+	var policy struct {
+		Spec struct {
+			APIKeyAuth, Authorization, BasicAuth, ExtAuth, JWT, OIDC json.RawMessage
+
+			TargetSelectors []struct {
+				Kind             string
+				MatchLabels      map[string]string
+				MatchExpressions []json.RawMessage
+			}
+		}
+	}
+	if o.Kind != "SecurityPolicy" || json.Unmarshal(o.Content, &policy) != nil {
+		return false
+	}
+	s := policy.Spec
+	asks := slices.ContainsFunc([]json.RawMessage{s.APIKeyAuth, s.Authorization, s.BasicAuth, s.ExtAuth, s.JWT, s.OIDC}, func(m json.RawMessage) bool { return m != nil })
+	for _, to := range s.TargetSelectors {
+		ours := maps.Equal(to.MatchLabels, map[string]string{gitops.LabelManagedBy: gitops.ManagedBy})
+		if asks && to.Kind == "HTTPRoute" && ours && len(to.MatchExpressions) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // givesPreviews says whether previews have an object of the class whoever's code they run.

@@ -14,8 +14,13 @@ import (
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	filters, annotations := []Filter{{"traefik.io", "Middleware", "auth"}}, map[string]string{"a.example/auth": "x"}
-	policy := func(whom ...Trust) []BaseObjects {
-		return []BaseObjects{{For: whom, Objects: []BaseObject{{Kind: securityPolicy, Name: "login"}}}}
+	of := func(kind, spec string, whom ...Trust) []BaseObjects {
+		return []BaseObjects{{For: whom, Objects: []BaseObject{{Kind: kind, Name: "login", Content: []byte(`{"spec": ` + spec + `}`)}}}}
+	}
+	const selects = `{"oidc": {}, "targetSelectors": [{"kind": "HTTPRoute", "matchLabels": {"app.kubernetes.io/managed-by": "idp"}}]}`
+	policy := func(whom ...Trust) []BaseObjects { return of("SecurityPolicy", selects, whom...) }
+	other := func(kind, spec string) Class {
+		return Class{Routing: Routing{Kind: HTTPRoute}, Objects: of(kind, spec, TrustMember, TrustBot, TrustFork)}
 	}
 	cases := map[string]struct {
 		class Class
@@ -34,6 +39,13 @@ func TestOpen(t *testing.T) {
 		"policies, by whose the code is":  {Class{Routing: Routing{Kind: HTTPRoute}, Objects: append(policy(TrustMember), policy(TrustFork, TrustBot)...)}, false},
 		"a policy, by Ingress":            {Class{Routing: Routing{Kind: Ingress}, Objects: policy(TrustMember, TrustBot, TrustFork)}, true},
 		"a policy of declared ones alone": {Class{Routing: Routing{Kind: HTTPRoute}, Objects: policy(TrustDefaultBranch)}, true},
+		"a policy without labels":         {other("SecurityPolicy", `{"jwt": {}, "targetSelectors": [{"kind": "HTTPRoute"}]}`), true},
+		"a policy that asks nothing":      {other("SecurityPolicy", `{"cors": {}, "targetSelectors": [{"kind": "HTTPRoute", "matchLabels": {"app.kubernetes.io/managed-by": "idp"}}]}`), true},
+		"a policy by a name":              {other("SecurityPolicy", `{"oidc": {}, "targetRef": {"kind": "HTTPRoute", "name": "web"}}`), true},
+		"a policy by a chart's label":     {other("SecurityPolicy", `{"oidc": {}, "targetSelectors": [{"kind": "HTTPRoute", "matchLabels": {"app.kubernetes.io/managed-by": "idp", "app": "web"}}]}`), true},
+		"a policy by an expression":       {other("SecurityPolicy", `{"oidc": {}, "targetSelectors": [{"kind": "HTTPRoute", "matchLabels": {"app.kubernetes.io/managed-by": "idp"}, "matchExpressions": [{}]}]}`), true},
+		"a policy of another kind":        {other("SecurityPolicy", `{"oidc": {}, "targetSelectors": [{"kind": "GRPCRoute", "matchLabels": {"app.kubernetes.io/managed-by": "idp"}}]}`), true},
+		"a Middleware without a filter":   {other("Middleware", selects), true},
 	}
 	for name, c := range cases {
 		if got := c.class.Open(); got != c.open {

@@ -47,14 +47,12 @@ func (o Origin) Trust() platform.Trust {
 // gives says that a class gives something by trust.
 func gives(c platform.Class) bool { return len(c.Objects) > 0 }
 
-// ofPreviews is the class of previews with the base objects that the platform team
-// declares for it.
+// ofPreviews is the class of previews with what the platform team declares for it.
 func (s Snapshot) ofPreviews() platform.Class {
-	class := s.Class
-	if declared, ok := s.Platform.Class(class.Name); ok {
-		class.Objects = declared.Objects
+	if _, ok := s.Platform.Class(s.Class.Name); !ok {
+		return s.Class
 	}
-	return class
+	return s.Platform.OfPreviews(s.Class)
 }
 
 // readPushers reads who pushed the commits of the pull request's branch, where a class

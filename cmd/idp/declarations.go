@@ -144,9 +144,10 @@ func (d *declarations) class(env previews.Environment) (platform.Class, error) {
 	return class, nil
 }
 
-// rendering is class for what is rendered: previews get the base objects that the platform
-// folder declares for the class of their name, and nothing else of it. Where nobody knows
-// what that says, nothing is rendered: it would take what runs its objects away.
+// rendering is class for what is rendered: previews get the base objects and the gate that
+// the platform folder declares for the class of their name, and nothing else of it. Where
+// nobody knows what that says, nothing is rendered: it would take what runs its objects
+// away, and be open to everybody.
 func (d *declarations) rendering(env previews.Environment) (platform.Class, error) {
 	class, err := d.class(env)
 	if err != nil || env.Declared() {
@@ -157,9 +158,7 @@ func (d *declarations) rendering(env previews.Environment) (platform.Class, erro
 		return class, fault.Wrap(err, fault.Failure, "the platform's declarations cannot be read, so it is not known what belongs to this preview",
 			"The platform team has to mend that; then comment /idp preview.")
 	}
-	own, _ := declared.Class(class.Name)
-	class.Objects = own.Objects
-	return class, nil
+	return declared.OfPreviews(class), nil
 }
 
 // reporting is class for what is said of an environment, which is something in any
@@ -170,9 +169,7 @@ func (d *declarations) reporting(env previews.Environment) platform.Class {
 		return d.base
 	}
 	if !env.Declared() {
-		class, own := d.base, declared.Classes[d.base.Name]
-		class.Objects = own.Objects
-		return class
+		return declared.OfPreviews(d.base)
 	}
 	class, ok := declared.Class(env.Class)
 	if !ok {

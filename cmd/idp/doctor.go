@@ -100,6 +100,7 @@ func (x *examination) run(ctx context.Context) {
 		func(ctx context.Context) { x.github(ctx, app) },
 		func(ctx context.Context) { x.gitops(ctx, app) },
 		func(ctx context.Context) { x.platformFolder(ctx, app) },
+		func(ctx context.Context) { x.previewAccess(ctx, app) },
 		x.argocd,
 		x.cluster,
 	} {

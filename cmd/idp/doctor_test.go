@@ -18,6 +18,7 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/argocd"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
@@ -47,7 +48,7 @@ func newPatient(t *testing.T) *patient {
 	if err := w.start(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	edit := gittest.Edit{Message: "Begin", Put: []gitops.File{{Path: "README.md", Content: []byte("# GitOps\n")}}}
+	edit := gittest.Edit{Message: "Begin", Put: []gitops.File{guardedPreviews}}
 	if _, err := w.gitops.Commit(t.Context(), "main", edit); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +61,18 @@ func newPatient(t *testing.T) *patient {
 	p := &patient{world: w, t: t, change: func(*examination) {}}
 	p.tell()
 	return p
+}
+
+// guardedPreviews has previews behind what the platform team put there.
+var guardedPreviews = gitops.File{Path: "platform/classes/preview.yaml", Content: []byte("access: {filters: [{group: traefik.io, kind: Middleware, name: preview-auth}]}\n")}
+
+// declare has the platform folder of the GitOps repository say something else of previews.
+func (p *patient) declare(class string) {
+	p.t.Helper()
+	edit := gittest.Edit{Message: "Declare", Put: []gitops.File{{Path: guardedPreviews.Path, Content: []byte(class)}}}
+	if _, err := p.gitops.Commit(p.t.Context(), "main", edit); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // tell has GitHub send an event.
@@ -138,7 +151,7 @@ func (p *patient) platform(allow func(push bool) bool) {
 	const name = "acme/platform"
 	served, err := p.git.Create(p.t.Context(), name)
 	if err == nil {
-		_, err = served.Commit(p.t.Context(), "main", gittest.Edit{Message: "Begin"})
+		_, err = served.Commit(p.t.Context(), "main", gittest.Edit{Message: "Begin", Put: []gitops.File{guardedPreviews}})
 	}
 	path := filepath.Join(p.options.dir, "platform-token")
 	if err == nil {
@@ -200,6 +213,12 @@ var ailments = map[string]func(*patient){
 	"platform-apart":    func(p *patient) { p.platform(func(push bool) bool { return !push }) },
 	"platform-writable": func(p *patient) { p.platform(func(bool) bool { return true }) },
 	"platform-token":    func(p *patient) { p.platform(func(bool) bool { return false }) },
+	"access-open":       func(p *patient) { p.declare("") },
+	"access-of-others": func(p *patient) {
+		p.declare("access: {annotations: {nginx.ingress.kubernetes.io/auth-url: https://auth.example.com}}\n")
+	},
+	"access-of-ingress": func(p *patient) { p.env["IDP_ROUTING"] = "Ingress"; p.env["IDP_ROUTING_NAMESPACE"] = "ingress" },
+	"access-wrong":      func(p *patient) { p.declare("acces: public\n") },
 	"gitops-ruleset": func(p *patient) {
 		r := p.github.Repository(gitopsRepository)
 		r.AddRuleset(githubtest.Ruleset{Name: "reviewed", Branch: "main", Rules: []string{"deletion", "pull_request", "required_signatures"}, Bypass: "never"})
@@ -311,6 +330,19 @@ func TestDoctorOfWhatAils(t *testing.T) {
 		}
 	})
 	golden(t, "doctor/failures.txt", strings.Join(told, "\n"))
+}
+
+// TestAccessOnPurpose: previews that are said to be for everybody are no trouble.
+func TestAccessOnPurpose(t *testing.T) {
+	t.Parallel()
+	class := platform.Default()
+	if got := judgeAccess(class); got.State != verdictWarning || got.Fix == "" {
+		t.Errorf("with nothing said: %+v", got)
+	}
+	class.Gate = &platform.Gate{Public: true}
+	if got := judgeAccess(class); got.State != verdictOK || got.Seen != "previews are for everybody, as platform/classes/preview.yaml says" {
+		t.Errorf("public: %+v", got)
+	}
 }
 
 // trouble leaves out what is right, what is told of an installation that is well, too, and

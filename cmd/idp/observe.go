@@ -184,24 +184,31 @@ func (v *visitor) serves(ctx context.Context, env previews.Environment) string {
 		return "" // it could not have been committed
 	}
 	class := v.classOf(env)
-	at := serving.New(class.Gateway.Address, class.Gateway.TLS, nil)
+	at, guarded := serving.New(class.Gateway.Address, class.Gateway.TLS, nil), !env.Declared() && class.Guarded()
 	for _, s := range parsed.Services {
 		if s.Kind != spec.Web || env.Ref.Service != "" && env.Ref.Service != s.Name {
 			continue
 		}
-		if why := visit(ctx, at.Get, env.Ref.Host(class.HostTemplate, s.Name, class.Zone), s); why != "" {
+		if why := visit(ctx, at.Get, env.Ref.Host(class.HostTemplate, s.Name, class.Zone), s, guarded); why != "" {
 			return "service " + s.Name + " " + why
 		}
 	}
 	return ""
 }
 
+// asksWho says whether a status is how gateways answer who is not signed in: by sending them
+// to where they can, or away.
+func asksWho(status int) bool {
+	return status/100 == 3 || status == http.StatusUnauthorized || status == http.StatusForbidden
+}
+
 // visit asks one service. With a health check it has to answer 2xx; without, nobody
-// knows what it answers on /, but that it is none of its own failures.
-func visit(ctx context.Context, get func(ctx context.Context, host, path string) (status int, err error), host string, s spec.Service) string {
+// knows what it answers on /, but that it is none of its own failures. Where the gateway asks
+// who somebody is, idp gets no further than to be asked.
+func visit(ctx context.Context, get func(ctx context.Context, host, path string) (status int, err error), host string, s spec.Service, guarded bool) string {
 	path, well := "/", func(status int) bool { return status < http.StatusInternalServerError }
 	if s.Healthcheck != nil {
-		path, well = s.Healthcheck.Path, func(status int) bool { return status/100 == 2 }
+		path, well = s.Healthcheck.Path, func(status int) bool { return status/100 == 2 || guarded && asksWho(status) }
 	}
 	switch status, err := get(ctx, host, path); {
 	case err != nil:

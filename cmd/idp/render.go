@@ -226,7 +226,7 @@ func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environmen
 		if err != nil {
 			return nil, err
 		}
-		class.Objects = all.Classes[class.Name].Objects
+		class = all.OfPreviews(class)
 	}
 	if class.RepoURL == "" {
 		class.RepoURL = exampleRepoURL

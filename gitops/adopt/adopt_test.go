@@ -14,6 +14,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 )
@@ -62,6 +63,60 @@ func TestHostile(t *testing.T) {
 			golden(t, filepath.Join("testdata", "hostile-"+name+".golden"), together(got))
 		})
 	}
+}
+
+// TestGate: a chart's routes, and those that its Services get, are behind what the class
+// says, whatever the chart says of itself.
+func TestGate(t *testing.T) {
+	t.Parallel()
+	hostile, err := os.ReadFile("testdata/hostile.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := [][]byte{
+		[]byte(service("web", "{port: 80}")),
+		[]byte("{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web}, spec: {rules: [" +
+			"{backendRefs: [{name: web, port: 80}], filters: [{type: ExtensionRef, extensionRef: {group: traefik.io, kind: Middleware, name: none}}]}, " +
+			"{backendRefs: [{name: web, port: 80}], matches: [{path: {type: PathPrefix, value: /open}}]}]}}"),
+		[]byte(`{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web, annotations: {nginx.ingress.kubernetes.io/auth-url: "https://evil.example.com"}}, ` +
+			"spec: {rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}}"),
+	}
+	routes := 0
+	for _, documents := range [][][]byte{split(hostile), {[]byte(service("web", "{port: 80}"))}, own} {
+		for kind, mark := range map[platform.RoutingKind]string{
+			platform.HTTPRoute: "filters:\n    - extensionRef:\n        group: traefik.io\n        kind: Middleware\n        name: auth\n      type: ExtensionRef\n",
+			platform.Ingress:   "  annotations:\n    nginx.ingress.kubernetes.io/auth-url: https://auth.example.com\n  labels:",
+		} {
+			in := input()
+			in.Class.Routing.Kind = kind
+			in.Class.Gate = &platform.Gate{
+				Filters:     []platform.Filter{{Group: "traefik.io", Kind: "Middleware", Name: "auth"}},
+				Annotations: map[string]string{"nginx.ingress.kubernetes.io/auth-url": "https://auth.example.com"},
+			}
+			got, err := Objects(documents, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := routes
+			for _, o := range got.Objects {
+				if o.Kind != string(kind) {
+					continue
+				}
+				routes++
+				rules := 1
+				if kind == platform.HTTPRoute {
+					rules = strings.Count(string(o.Content), "\n  - backendRefs:")
+				}
+				if n := strings.Count(string(o.Content), mark); n != rules || strings.Count(string(o.Content), "extensionRef:") > n {
+					t.Errorf("%d of %d rules are guarded:\n%s", n, rules, o.Content)
+				}
+			}
+			if before == routes {
+				t.Errorf("no %s came out", kind)
+			}
+		}
+	}
+	figure.Tell(t, "%d routes of charts, hostile ones among them: each behind what the class says", routes)
 }
 
 func golden(t *testing.T, file, got string) {

@@ -18,6 +18,7 @@ func (a *adopting) ingress(title string, i *networkingv1.Ingress) string {
 	}
 	a.meta(title, &i.ObjectMeta)
 	a.noAnnotations(title, &i.ObjectMeta)
+	render.GateIngress(&i.ObjectMeta, a.in.Class)
 	i.Status = networkingv1.IngressStatus{}
 	spec := networkingv1.IngressSpec{}
 	if routing.IngressClass != "" {
@@ -122,6 +123,7 @@ func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
 	for _, rule := range h.Spec.Rules {
 		svc := a.rule(title, &rule)
 		render.NoIndex(&rule)
+		render.GateRule(&rule, a.in.Class)
 		if of == nil {
 			of = svc
 		}

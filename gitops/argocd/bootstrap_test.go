@@ -146,6 +146,7 @@ func TestBaseObjectsAreAllowed(t *testing.T) {
 	o, giving := bootstrapOptions(), durable()
 	giving.Objects = []platform.BaseObjects{{Objects: []platform.BaseObject{
 		{APIVersion: "external-secrets.io/v1", Kind: "ExternalSecret"}, {APIVersion: "v1", Kind: "ConfigMap"}, {APIVersion: "v1", Kind: "Service"},
+		{APIVersion: "traefik.io/v1alpha1", Kind: "Middleware"}, {APIVersion: "gateway.envoyproxy.io/v1alpha1", Kind: "SecurityPolicy"},
 	}}}
 	plain := bootstrapOptions()
 	plain.Classes = []platform.Class{durable()}
@@ -166,7 +167,7 @@ func TestBaseObjectsAreAllowed(t *testing.T) {
 		slices.Sort(out)
 		return out
 	}
-	want := append(kinds(plain, "idp-durable"), "external-secrets.io/ExternalSecret") // a ConfigMap may be there anyway
+	want := append(kinds(plain, "idp-durable"), "external-secrets.io/ExternalSecret", "traefik.io/Middleware", "gateway.envoyproxy.io/SecurityPolicy") // a ConfigMap may be there anyway
 	slices.Sort(want)
 	if diff := cmp.Diff(want, kinds(o, "idp-durable")); diff != "" {
 		t.Errorf("of the class (-want +got):\n%s", diff)
@@ -182,6 +183,9 @@ func TestBaseObjectsAreAllowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	role := objects(t, stream)["ClusterRole idp-sync"]
+	if !strings.Contains(role, "- middlewares\n") || !strings.Contains(role, "- securitypolicies\n") {
+		t.Errorf("the sync account may not write what guards previews:\n%s", role)
+	}
 	if !strings.Contains(role, "- externalsecrets\n") || !strings.Contains(role, "- configmaps\n") || strings.Contains(role, "- secrets\n") {
 		t.Errorf("the sync account may write:\n%s", role)
 	}

@@ -235,6 +235,8 @@ type classFile struct {
 	Diffs string `json:"diffs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
 	// Kubernetes objects that environments get beside what idp makes, such as a disposable database. Of the class of previews, whose name is the server's, these are for previews as well.
 	Objects []*objectsBlock `json:"objects" jsonschema:"maxItems=20"`
+	// What asks who somebody is before a preview answers them, or the word public where previews are for everybody on purpose. Only of the class of previews, whose name is the server's.
+	Access *accessBlock `json:"access" jsonschema:"enum=public"`
 	// What the images of long-lived environments have to prove of where they were built; nothing when left out.
 	Provenance *provenanceBlock `json:"provenance"`
 }
@@ -257,4 +259,22 @@ type objectsBlock struct {
 	For []string `json:"for" jsonschema:"required,enum=default-branch,enum=member,enum=bot,enum=fork,minItems=1,maxItems=4"`
 	// The ConfigMap of the file, or the Secret that an object of it makes, whose entries become environment variables of every service.
 	EnvFrom string `json:"env_from" jsonschema:"minLength=1,maxLength=253"`
+}
+
+// accessBlock is what stands in front of every preview, which its repository cannot change.
+type accessBlock struct {
+	// The filters on every rule of every HTTPRoute of a preview, before all others: references to objects of the preview's own namespace, such as one that objects brings.
+	Filters []*filterBlock `json:"filters" jsonschema:"maxItems=5"`
+	// The annotations on every Ingress of a preview, at most 20. Those that end in -snippet are refused, since they inject configuration, and so are idp's and Argo CD's own.
+	Annotations map[string]string `json:"annotations"`
+}
+
+// filterBlock is an HTTPRoute's filter of the type ExtensionRef.
+type filterBlock struct {
+	// The API group of the object that it refers to.
+	Group string `json:"group" jsonschema:"required,minLength=1,maxLength=253,example=traefik.io"`
+	// The object's kind.
+	Kind string `json:"kind" jsonschema:"required,minLength=1,maxLength=63,pattern=^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$,example=Middleware"`
+	// The object's name.
+	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=253,example=preview-auth"`
 }

@@ -28,6 +28,9 @@ func loadClass(f gitops.File, base Class, files []gitops.File, objects map[strin
 	}
 	class := file.over(base, doc.Given)
 	class.Name, class.Objects = name, file.loadObjects(doc, objects)
+	if doc.Given("access") {
+		class.Gate = file.loadGate(doc, name == base.Name, class.Objects)
+	}
 	if file.Provenance != nil {
 		class.Provenance = file.Provenance.load(doc, files)
 	}

@@ -101,7 +101,11 @@ func readObject(t spec.Tree) (readBase, bool) {
 		checkExternalSecret(t, made)
 	}
 	checkService(t, typed)
-	if o.Secret == "" && usesSecret(root["spec"]) {
+	_, gates := typed.(*gateObject)
+	if gates {
+		checkGate(t, root)
+	}
+	if o.Secret == "" && !gates && usesSecret(root["spec"]) {
 		o.Secret = "uses a secret"
 	}
 	return o, o.Name != ""
@@ -251,5 +255,19 @@ func checkService(t spec.Tree, typed any) {
 	}
 	if ip := s.Spec.ClusterIP; ip != "" && ip != corev1.ClusterIPNone {
 		t.Report("spec.clusterIP", spec.KindChoice, "many environments have this Service: expected clusterIP None, not %s", ip)
+	}
+}
+
+// checkGate refuses what would hand a visitor's password or token on to the code behind it.
+func checkGate(t spec.Tree, root map[string]any) {
+	block, _ := root["spec"].(map[string]any)
+	for _, kind := range []string{"basicAuth", "digestAuth"} {
+		auth, is := block[kind].(map[string]any)
+		if is && root["kind"] != "SecurityPolicy" && auth["removeHeader"] != true {
+			t.Report(spec.Join("spec", kind), spec.KindConflict, "%s without removeHeader: true hands the visitor's password on to the preview's code", kind)
+		}
+	}
+	if oidc, _ := block["oidc"].(map[string]any); oidc["forwardAccessToken"] == true {
+		t.Report("spec.oidc.forwardAccessToken", spec.KindConflict, "forwardAccessToken hands the visitor's token on to the preview's code: leave it out")
 	}
 }

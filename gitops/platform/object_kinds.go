@@ -42,6 +42,14 @@ var objectKinds = []objectKind{
 	)},
 	{"external-secrets.io/v1", "ExternalSecret", func() any { return new(externalSecret) }, makesSecret, externalSecretKeys},
 	{"external-secrets.io/v1beta1", "ExternalSecret", func() any { return new(externalSecret) }, makesSecret, externalSecretKeys},
+	{"traefik.io/v1alpha1", "Middleware", func() any { return new(gateObject) }, "", map[string][]string{
+		"":     {"apiVersion", "kind", "metadata", "spec"},
+		"spec": {"basicAuth", "chain", "digestAuth", "errors", "forwardAuth", "headers", "inFlightReq", "ipAllowList", "plugin", "rateLimit"},
+	}},
+	{"gateway.envoyproxy.io/v1alpha1", "SecurityPolicy", func() any { return new(gateObject) }, "", map[string][]string{
+		"":     {"apiVersion", "kind", "metadata", "spec"},
+		"spec": {"apiKeyAuth", "authorization", "basicAuth", "cors", "extAuth", "jwt", "oidc", "targetRef", "targetRefs", "targetSelectors"},
+	}},
 }
 
 const makesSecret = "makes a secret"
@@ -105,6 +113,14 @@ type externalSecret struct {
 		Data     []json.RawMessage `json:"data"`
 		DataFrom []json.RawMessage `json:"dataFrom"`
 	} `json:"spec"`
+}
+
+// gateObject is what is read of the kinds that gateways ask by who somebody is. A Secret that
+// one names is read by the gateway, and is none of the code's.
+type gateObject struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              map[string]json.RawMessage `json:"spec"`
 }
 
 // makes is the name of the Secret that comes of it.

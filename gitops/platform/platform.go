@@ -77,6 +77,8 @@ type Class struct {
 	// Objects are what its environments get beside what idp makes, by how far their code is
 	// trusted.
 	Objects []BaseObjects `json:",omitempty"`
+	// Gate is what stands in front of its previews; nil where nobody said anything of it.
+	Gate *Gate `json:",omitempty"`
 	// Provenance is what the images of declared environments have to prove of their build;
 	// nil where nothing is asked.
 	Provenance *Provenance `json:",omitempty"`

@@ -29,7 +29,7 @@ func TestSchemasAreGenerated(t *testing.T) {
 		got         []byte
 	}{
 		{"environments.schema.json", EnvironmentsPath, environmentsFile{}, environmentNames, EnvironmentsSchema()},
-		{"class.schema.json", ClassesDir + "/*.yaml", classFile{}, nil, ClassSchema()},
+		{"class.schema.json", ClassesDir + "/*.yaml", classFile{}, orPublic, ClassSchema()},
 		{"teams.schema.json", TeamsPath, teamsFile{}, teamNames, TeamsSchema()},
 	} {
 		want, err := schemagen.Generate("files.go", test.title, test.root, test.rules)
@@ -53,6 +53,15 @@ func environmentNames(s *invopop.Schema) {
 	environments, _ := s.Properties.Get("environments")
 	environments.PropertyNames = &invopop.Schema{Pattern: `^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`, MaxLength: new(uint64(40)),
 		Not: &invopop.Schema{Pattern: `^(preview|pr-[0-9]+)$`}}
+}
+
+// orPublic lets the word stand in the place of the block, and bounds its annotations.
+func orPublic(s *invopop.Schema) {
+	access, _ := s.Properties.Get("access")
+	access.OneOf, access.Ref, access.Enum = []*invopop.Schema{{Enum: []any{public}}, {Ref: access.Ref}}, "", nil
+	s.Definitions["access"].MinProperties = new(uint64(1))
+	annotations, _ := s.Definitions["access"].Properties.Get("annotations")
+	annotations.MaxProperties = new(uint64(maxAnnotations))
 }
 
 // teamNames are the names that a deploy.yaml may give as its team.

@@ -28,6 +28,7 @@ func httpRoutes(e *environment) ([]object, error) {
 		rule := routeTo(svc.Name)
 		if e.Environment == "" {
 			NoIndex(&rule)
+			GateRule(&rule, e.Class)
 		}
 		out = append(out, object{svc.Name + "-httproute.yaml", &gatewayv1.HTTPRoute{
 			TypeMeta:   metav1.TypeMeta{APIVersion: gatewayv1.GroupVersion.String(), Kind: "HTTPRoute"},

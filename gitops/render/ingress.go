@@ -29,6 +29,9 @@ func ingresses(e *environment) ([]object, error) {
 				Rules: []networkingv1.IngressRule{ingressRule(host, svc.Name)},
 			},
 		}
+		if e.Environment == "" {
+			GateIngress(&ingress.ObjectMeta, e.Class)
+		}
 		if routing.IngressClass != "" {
 			ingress.Spec.IngressClassName = ptr(routing.IngressClass)
 		}

@@ -25,6 +25,8 @@ var oneOfEach = []struct {
 	{"service", "apiVersion: v1\nkind: Service\nmetadata: {name: cache}\nspec: {ports: [{port: 6379}]}\n", false},
 	{"statefulset", workload("StatefulSet", "database", ""), false},
 	{"deployment", workload("Deployment", "cache", ""), false},
+	{"middleware", "apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: {name: auth}\nspec: {basicAuth: {secret: users, removeHeader: true}}\n", false},
+	{"securitypolicy", "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: login}\nspec: {oidc: {clientID: previews, clientSecret: {name: oidc}}}\n", false},
 	{"statefulset-of-a-secret", workload("StatefulSet", "sealed", "envFrom: [{secretRef: {name: application}}]"), true},
 	{"deployment-of-a-secret", workload("Deployment", "guarded", "env: [{name: A, valueFrom: {secretKeyRef: {name: application, key: a}}}]"), true},
 	{"externalsecret", "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: application}\nspec: {secretStoreRef: {kind: ClusterSecretStore, name: vault}}\n", true},

@@ -55,7 +55,7 @@ func (d *decoder) decode(field string, n *yaml.Node, v reflect.Value, tag keywor
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		d.decodeStruct(field, n, v)
+		d.decodeStruct(field, n, v, tag)
 	case reflect.Slice:
 		d.decodeList(field, n, v, tag)
 	case reflect.Map:
@@ -96,12 +96,20 @@ func (d *decoder) stands(field string, n *yaml.Node) *yaml.Node {
 	return n
 }
 
-func (d *decoder) decodeStruct(field string, n *yaml.Node, v reflect.Value) {
+// decodeStruct fills a block, or leaves it empty where one of the words stands that its
+// tag takes in its place.
+func (d *decoder) decodeStruct(field string, n *yaml.Node, v reflect.Value, tag keywords) {
 	fields, meant := fieldsOf(v.Type()), ""
-	if !anyRequired(v.Type()) && field != "" {
+	want := "a mapping with " + keysOf(v.Type())
+	if words := strings.Join(tag.enum, ", "); words != "" {
+		if n.Kind == yaml.ScalarNode && slices.Contains(tag.enum, n.Value) {
+			return
+		}
+		want = words + " or " + want
+	} else if !anyRequired(v.Type()) && field != "" {
 		meant = emptyFor(n, "{}")
 	}
-	if !d.expect(field, n, yaml.MappingNode, "a mapping with "+keysOf(v.Type()), meant) {
+	if !d.expect(field, n, yaml.MappingNode, want, meant) {
 		return
 	}
 	seen, misspelt := map[string]int{}, map[string]bool{}

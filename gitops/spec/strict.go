@@ -40,7 +40,8 @@ type Document struct {
 
 // Decode reads data, which errors call name, into the struct that into points at.
 // Each field of it has a "json" tag with its key and may have a "jsonschema" tag with
-// the keywords that keywordsOf knows. A file without content leaves into as it is.
+// the keywords that keywordsOf knows; enum of a block are words that may stand in its
+// place, which Word returns. A file without content leaves into as it is.
 func Decode(name string, data []byte, into any) *Document {
 	src := &source{name: name, outlawed: map[*yaml.Node]bool{}}
 	v := reflect.ValueOf(into).Elem()
@@ -56,6 +57,14 @@ func (d *Document) Given(field string) bool { return d.checker.given(field) }
 
 // OK reports whether a field stands in the file and has no error of its own.
 func (d *Document) OK(field string) bool { return d.checker.ok(field) }
+
+// Word returns the word that stands in a field, "" where that is a list, a block or nothing.
+func (d *Document) Word(field string) string {
+	if at := d.checker.places[field].value; at != nil && at.Kind == yaml.ScalarNode {
+		return at.Value
+	}
+	return ""
+}
 
 // Line returns the line that a field's value begins on, 0 for one that does not stand in
 // the file.

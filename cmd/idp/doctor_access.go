@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/idp-bot/idp/bot/github"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/repo"
+)
+
+const checkAccess = "preview access"
+
+// previewAccess asks whether anything stands in front of previews, by what the platform
+// folder says of their class. Whether the gateway obeys cannot be seen from here.
+func (x *examination) previewAccess(ctx context.Context, app *github.App) {
+	o := repo.Options{URL: x.cfg.GitOpsURL, Branch: x.cfg.GitOpsBranch, Credentials: gitCredentials(x.cfg, app), Now: x.now}
+	byApp := x.appPushes()
+	if x.cfg.PlatformURL != "" {
+		o.URL, o.Branch, o.Credentials = x.cfg.PlatformURL, x.cfg.PlatformBranch, platformCredentials(x.cfg, app)
+		byApp = x.cfg.PlatformTokenFile == ""
+	}
+	keys := []string{"gitops_url", "gitops_branch", "gitops_token_file", "platform_url", "platform_branch", "platform_token_file"}
+	if x.lacks(keys, checkAccess) {
+		return
+	}
+	if byApp && !x.known {
+		x.skip(checkAccess, "the platform folder is asked for with a token of the App, which GitHub has to know first", "")
+		return
+	}
+	files, err := readFolder(ctx, o)
+	if err != nil {
+		x.skip(checkAccess, "the platform folder has to be readable first", "")
+		return
+	}
+	declared, errs := platform.Load(files, x.cfg.Class())
+	if len(errs) > 0 {
+		x.fail(checkAccess, plural(errs.Count(), "mistake")+" in the platform folder, so idp keeps to what it read before, if anything: "+errs[0].Error(),
+			`mend it: "idp validate --platform DIR" shows every mistake`)
+		return
+	}
+	x.findings = append(x.findings, judgeAccess(declared.OfPreviews(x.cfg.Class())))
+}
+
+// readFolder reads the platform folder in a clone of its own, which goes again.
+func readFolder(ctx context.Context, o repo.Options) (files []gitops.File, err error) {
+	if o.Dir, err = os.MkdirTemp("", "idp-doctor-"); err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(o.Dir) }() // the system clears what stays
+	_, err = asked(ctx, o, func(r *repo.Repo, ctx context.Context) (string, error) {
+		tip, err := r.Tip(ctx)
+		if err == nil && tip != "" {
+			files, err = r.Files(ctx, tip, platform.Dir)
+		}
+		return tip, err
+	})
+	return files, err
+}
+
+// judgeAccess says what stands in front of previews of a class.
+func judgeAccess(class platform.Class) diagnosis {
+	file := platform.ClassesDir + "/" + class.Name + ".yaml"
+	out := diagnosis{Check: checkAccess, State: verdictOK, Seen: "previews are behind what " + file + " declares"}
+	switch {
+	case class.Gate != nil && class.Gate.Public:
+		out.Seen = "previews are for everybody, as " + file + " says"
+	case class.Open():
+		out.State, out.Seen = verdictWarning, "previews are open to whoever knows their host"
+		key := "access.filters"
+		if class.Routing.Kind == platform.Ingress {
+			key = "access.annotations"
+		}
+		out.Fix = "name in " + key + " of " + file + " what has the gateway ask who somebody is, or write access: public where they are meant for everybody"
+	}
+	return out
+}

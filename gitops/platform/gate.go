@@ -1,0 +1,88 @@
+package platform
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/idp-bot/idp/gitops"
+)
+
+// Gate is what asks who somebody is before a preview answers them. Both empty and not Public
+// is a Gate that lets everybody through.
+type Gate struct {
+	// Public says that previews are for everybody on purpose.
+	Public bool `json:",omitempty"`
+	// Filters stand before all others on every rule of a preview's HTTPRoutes.
+	Filters []Filter `json:",omitempty"`
+	// Annotations are on every Ingress of a preview, over all others.
+	Annotations map[string]string `json:",omitempty"`
+}
+
+// Filter is an object of a preview's namespace that an HTTPRoute's filter refers to.
+type Filter struct{ Group, Kind, Name string }
+
+// Open says whether whoever knows the host of a preview of the class gets in, with nobody
+// having said that this is meant.
+func (c Class) Open() bool { return !c.Guarded() && (c.Gate == nil || !c.Gate.Public) }
+
+// Guarded says whether something stands in front of previews of the class. What only guards
+// routes of another kind does not.
+func (c Class) Guarded() bool {
+	gate := c.Gate
+	if gate == nil {
+		gate = &Gate{}
+	}
+	if c.Routing.Kind == Ingress {
+		return len(gate.Annotations) > 0
+	}
+	return len(gate.Filters) > 0 || c.givesPreviews(guardsRoutes)
+}
+
+// guardsRoutes says whether an object is a SecurityPolicy that asks who somebody is on every
+// HTTPRoute of its namespace, without a filter of theirs, by the label that idp puts on each:
+// one that goes by a name or a label that a chart may choose is no gate.
+func guardsRoutes(o BaseObject) bool {
+	var policy struct {
+		Spec struct {
+			APIKeyAuth, Authorization, BasicAuth, ExtAuth, JWT, OIDC json.RawMessage
+
+			TargetSelectors []struct {
+				Kind             string
+				MatchLabels      map[string]string
+				MatchExpressions []json.RawMessage
+			}
+		}
+	}
+	if o.Kind != "SecurityPolicy" || json.Unmarshal(o.Content, &policy) != nil {
+		return false
+	}
+	s := policy.Spec
+	asks := slices.ContainsFunc([]json.RawMessage{s.APIKeyAuth, s.Authorization, s.BasicAuth, s.ExtAuth, s.JWT, s.OIDC}, func(m json.RawMessage) bool { return m != nil })
+	for _, to := range s.TargetSelectors {
+		ours := maps.Equal(to.MatchLabels, map[string]string{gitops.LabelManagedBy: gitops.ManagedBy})
+		if asks && to.Kind == "HTTPRoute" && ours && len(to.MatchExpressions) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// givesPreviews says whether previews have an object of the class whoever's code they run.
+func (c Class) givesPreviews(is func(BaseObject) bool) bool {
+	for _, t := range []Trust{TrustMember, TrustBot, TrustFork} {
+		if !slices.ContainsFunc(c.Objects, func(o BaseObjects) bool { return o.GivenTo(t) && slices.ContainsFunc(o.Objects, is) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// OfPreviews is the class of previews: base, which is the server's, with the base objects and
+// the gate that the platform folder declares for the class of its name, and nothing else
+// of it.
+func (p Platform) OfPreviews(base Class) Class {
+	own := p.Classes[base.Name]
+	base.Objects, base.Gate = own.Objects, own.Gate
+	return base
+}

@@ -259,13 +259,13 @@ func holdsRSAKey(content []byte) bool {
 }
 
 func (l *loading) checkTokenFiles() {
-	check := func(key, file string) {
+	check := func(key, called, file string) {
 		if content, ok := l.readFile(key, file); ok && strings.TrimSpace(string(content)) == "" {
-			l.refuse(key, file+" is empty", "write the token into it")
+			l.refuse(key, called+" is empty", "write the token into it")
 		}
 	}
-	check("gitops_token_file", l.config.GitOpsTokenFile)
-	check("platform_token_file", l.config.PlatformTokenFile)
+	check("gitops_token_file", "it", l.config.GitOpsTokenFile)
+	check("platform_token_file", "it", l.config.PlatformTokenFile)
 	const key = "gitops_token_files"
 	for _, pair := range l.config.GitOpsTokenFiles {
 		address, file, ok := cutTokenFile(pair)
@@ -275,7 +275,7 @@ func (l *loading) checkTokenFiles() {
 		case hasPassword(u):
 			l.refuse(key, "the URL holds credentials", "leave them out: the token is in the file")
 		default:
-			check(key, file)
+			check(key, file, file)
 		}
 	}
 }

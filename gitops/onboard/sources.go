@@ -66,7 +66,9 @@ func (l *look) manifests() string {
 	return ""
 }
 
-func isYAML(name string) bool { return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") }
+func isYAML(name string) bool {
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+}
 
 // imagesOf are the names of the images, without tags, that a source runs: of a chart
 // those that its values name, of the others those of its workloads.

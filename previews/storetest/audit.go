@@ -77,7 +77,7 @@ func testAudit(t *testing.T, open Open) {
 		"actor by id": {store.AuditFilter{ActorID: 3}, 20}, "commit": {store.AuditFilter{SHA: "C0FF"}, 20}, "another commit": {store.AuditFilter{SHA: "c0ffee1"}, 0},
 		"delivery": {store.AuditFilter{Delivery: "d3"}, 2}, "pull request": {store.AuditFilter{Repository: "acme/web", PR: 1}, 2},
 		"pull request by its events": {store.AuditFilter{Repository: "acme/web", PR: 9}, 2},
-		"all of it": {store.AuditFilter{Repository: "acme/web", Actor: "ada", Since: clock.Now(), Refused: true}, 1},
+		"all of it":                  {store.AuditFilter{Repository: "acme/web", Actor: "ada", Since: clock.Now(), Refused: true}, 1},
 	} {
 		got, err := s.AuditLog(t.Context(), test.filter)
 		if err != nil || len(got) != test.want {

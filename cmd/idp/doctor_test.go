@@ -329,6 +329,9 @@ func TestDoctorOfWhatAils(t *testing.T) {
 			})
 		}
 	})
+	if slices.Contains(told, "") {
+		return // -run left some of them out, or one has failed
+	}
 	golden(t, "doctor/failures.txt", strings.Join(told, "\n"))
 }
 

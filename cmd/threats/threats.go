@@ -103,7 +103,7 @@ var threats = []threat{
 		{"gitops/render", "TestNoIndex"}, {"gitops/render", "TestGolden/minimal"}, {"gitops/adopt", "TestHostile/httproute"}, scenario("source-helm"),
 	}},
 	{"a preview open to strangers", "every route of a preview, a chart's too and a fork's, is behind what the platform team's class puts there, and nothing a repository writes takes it away; idp doctor warns where there is nothing", []proof{
-		{"gitops/render", "TestGate"}, {"gitops/render", "TestGateIsTheClasss"}, {"gitops/adopt", "TestGate"}, {"gitops/platform", "TestOpen"}, {"gitops/platform", "TestLoad/gate-wrong.txtar"}, {"cmd/idp", "TestDoctorOfWhatAils"}, scenario("preview-guarded"),
+		{"gitops/render", "TestGate"}, {"gitops/render", "TestGateIsTheClasss"}, {"gitops/adopt", "TestGate"}, {"gitops/platform", "TestOpen"}, {"gitops/platform", "TestLoad/gate-wrong.txtar"}, {"cmd/idp", "TestAccessOnPurpose"}, scenario("preview-guarded"),
 	}},
 	{"tokens in logs, URLs, comments", "secrets have a type that prints as [redacted], and after every scenario all that idp wrote is searched for them; tokens are scoped and never in a URL", []proof{
 		{"cmd/idp", "TestNoSecretIsTold"}, {"cmd/idp", "TestLeaksAreFound"}, {"cmd/idp", "TestCrashTellsNoSecret"}, {"gitops/secret", "TestNothingPrintsTheValue"}, {"bot/github", "TestErrorsShowNoSecrets"}, {"bot/github", "TestTokensReachOnlyWhatTheyAreFor"}, {"gitops/repo", "TestAskpassAnswersOnlyTheRemote"},

@@ -18,9 +18,6 @@ type threat struct {
 	Proofs        []proof
 }
 
-// scenario is a story of testdata/scenarios.
-func scenario(name string) proof { return proof{"cmd/idp", "TestScenarios/" + name} }
-
 // threats is the table. A threat without a proof is one that is not shown to be met.
 var threats = []threat{
 	{"forged webhook", "no start without a secret of 32 bytes; SHA-256 over the raw bytes, two secrets while one is rotated", []proof{
@@ -128,3 +125,6 @@ var threats = []threat{
 		{"previews", "TestAuditChainBreaks"}, {"previews/store", "TestAuditTampered"}, {"cmd/idp", "TestAuditVerify"},
 	}},
 }
+
+// scenario is a story of testdata/scenarios.
+func scenario(name string) proof { return proof{"cmd/idp", "TestScenarios/" + name} }

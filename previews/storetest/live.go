@@ -274,13 +274,7 @@ func testTakenAtOnce(t *testing.T, open Open) {
 			}
 		})
 	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := s.Environments(t.Context(), store.Filter{RepositoryID: 7})
-	if err != nil {
-		t.Fatal(err)
-	}
+	rows := rowsAfter(t, s, &group, 7)
 	came, went := 0, 0
 	for _, row := range rows {
 		switch {
@@ -294,4 +288,17 @@ func testTakenAtOnce(t *testing.T, open Open) {
 	if came != places || went != places {
 		t.Errorf("%d came and %d went, of %d places", came, went, places)
 	}
+}
+
+// rowsAfter waits for a group, and returns the rows that a repository then has.
+func rowsAfter(t *testing.T, s *store.Store, group *errgroup.Group, repositoryID int64) []previews.Environment {
+	t.Helper()
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Environments(t.Context(), store.Filter{RepositoryID: repositoryID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }

@@ -122,13 +122,7 @@ func testRoomAtOnce(t *testing.T, open Open) {
 			}
 		})
 	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := s.Environments(t.Context(), store.Filter{RepositoryID: 7})
-	if err != nil {
-		t.Fatal(err)
-	}
+	rows := rowsAfter(t, s, &group, 7)
 	figure.Tell(t, "%d at once with room for %d: %d came", comers, most, len(rows))
 	if len(rows) != most {
 		t.Errorf("%d came, with room for %d", len(rows), most)

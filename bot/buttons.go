@@ -23,14 +23,19 @@ type Button struct {
 	Environment string
 }
 
-// asks says that somebody asks for something by name, with a command or a button.
-func (e Event) asks() bool { return e.Kind == EventComment || e.Kind == EventButton }
+// asks says that somebody asks for something by name, with a command, through the API or
+// with a button.
+func (e Event) asks() bool {
+	return e.Kind == EventComment || e.Kind == EventRequest || e.Kind == EventButton
+}
 
 // invocations are the commands that an event gives.
 func (e Event) invocations() []Invocation {
 	switch {
 	case e.Kind == EventComment && e.Comment != nil:
 		return Parse(e.Comment.Body)
+	case e.Kind == EventRequest && e.Request != nil:
+		return Parse(e.Request.Text)
 	case e.Kind == EventButton && e.Button != nil:
 		return e.Button.invocations(e.HeadSHA)
 	}
@@ -58,10 +63,7 @@ func (b Button) invocations(sha string) []Invocation {
 
 // button runs the command of a button that was pressed.
 func (d *deciding) button() {
-	var answers []answer
-	for _, invocation := range d.event.invocations() {
-		answers = append(answers, d.invoke(invocation))
-	}
+	answers := d.invokeAll(d.event.invocations())
 	if len(answers) == 0 {
 		d.because("there is no such button")
 		return

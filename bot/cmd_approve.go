@@ -53,7 +53,7 @@ func (r *run) mayApprove(env platform.Environment, part *previews.Environment, s
 
 func (r *run) approveOne(env platform.Environment, part *previews.Environment, sha string) answer {
 	if v := r.mayApprove(env, part, sha); !v.Allowed {
-		return refused(r.event.Actor, r.command.Name+" "+env.Name, v)
+		return r.refused(r.command.Name+" "+env.Name, v)
 	}
 	rev, a, ok := r.revision(sha)
 	if !ok {

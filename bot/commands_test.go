@@ -138,7 +138,7 @@ func TestReplies(t *testing.T) {
 		{"hostile", nothing, "/idp <b>@octocat`[x](y)", "confused", "There is no command ``/idp <b>@octocat`[x](y)``."},
 		{"several", live, "/idp pin\n/idp unpin\n/idp extend 1h", "rocket", ""},
 		{"one of several fails", live, "/idp pin\n/idp nope\n/idp unpin", "confused", "There is no command `/idp nope`"},
-		{"too many", live, strings.Repeat("/idp pin\n/idp unpin\n", 6), "confused", "At most 10 commands of one comment are run; the last 2 were left out."},
+		{"too many", live, strings.Repeat("/idp pin\n/idp unpin\n", 6), "confused", "At most 10 commands are run at a time; the last 2 were left out."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -39,6 +39,8 @@ func Decide(s Snapshot, event Event) Decision {
 		d.rerequest()
 	case EventComment:
 		d.comment()
+	case EventRequest:
+		d.requested()
 	case EventButton:
 		d.button()
 	default:

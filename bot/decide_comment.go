@@ -10,7 +10,7 @@ import (
 	"github.com/idp-bot/idp/bot/report"
 )
 
-// maxCommands is how many commands of one comment are run.
+// maxCommands is how many commands of one event are run.
 const maxCommands = 10
 
 // The reactions that a comment with commands gets once they were decided.
@@ -36,15 +36,19 @@ func (d *deciding) comment() {
 		d.because("the comment has no command")
 		return
 	}
+	d.answer(c.ID, d.invokeAll(invocations))
+}
+
+// invokeAll runs commands in order, as many as one event may give.
+func (d *deciding) invokeAll(invocations []Invocation) []answer {
 	var answers []answer
 	for i, invocation := range invocations {
 		if i == maxCommands {
-			answers = append(answers, tooMany(len(invocations)-maxCommands))
-			break
+			return append(answers, tooMany(len(invocations)-maxCommands))
 		}
 		answers = append(answers, d.invoke(invocation))
 	}
-	d.answer(c.ID, answers)
+	return answers
 }
 
 // invoke authorises and runs one command, and writes it down.
@@ -61,10 +65,10 @@ func (d *deciding) invoke(i Invocation) answer {
 	var a answer
 	switch {
 	case !verdict.Allowed && !known:
-		a = sorry(verdict.Reason, fmt.Sprintf("%s, %s was not run: %s, and there is no such command.",
-			mention(d.event.Actor), report.Code("/idp "+i.Name), report.Text(verdict.Reason)))
+		a = sorry(verdict.Reason, fmt.Sprintf("%s%s was not run: %s, and there is no such command.",
+			d.address(), report.Code("/idp "+i.Name), report.Text(verdict.Reason)))
 	case !verdict.Allowed:
-		a = refused(d.event.Actor, i.Name, verdict)
+		a = d.refused(i.Name, verdict)
 	case !known:
 		a = unknown(i.Name)
 	default:
@@ -76,13 +80,13 @@ func (d *deciding) invoke(i Invocation) answer {
 }
 
 // refused says why somebody's command was not run, and who may run it.
-func refused(actor Actor, name string, v access.Verdict) answer {
-	return sorry(v.Reason, fmt.Sprintf("%s, %s was not run: %s. %s can run it.",
-		mention(actor), report.Code("/idp "+name), report.Text(v.Reason), capitalised(report.Text(v.WhoMay))))
+func (d *deciding) refused(name string, v access.Verdict) answer {
+	return sorry(v.Reason, fmt.Sprintf("%s%s was not run: %s. %s can run it.",
+		d.address(), report.Code("/idp "+name), report.Text(v.Reason), capitalised(report.Text(v.WhoMay))))
 }
 
 func tooMany(rest int) answer {
-	return sorry("too many commands", fmt.Sprintf("At most %d commands of one comment are run; the last %d were left out.", maxCommands, rest))
+	return sorry("too many commands", fmt.Sprintf("At most %d commands are run at a time; the last %d were left out.", maxCommands, rest))
 }
 
 // answer turns the commands' answers into effects.
@@ -97,6 +101,13 @@ func (d *deciding) answer(commentID int64, answers []answer) {
 
 // reply says what there is to say of the answers, in one comment.
 func (d *deciding) reply(answers []answer) {
+	if text := spoken(answers); text != "" {
+		d.out.Effects = append(d.out.Effects, Effect{Kind: EffectReply, Content: text})
+	}
+}
+
+// spoken is what there is to say of the answers, "" where that is nothing.
+func spoken(answers []answer) string {
 	var texts []string
 	for _, a := range answers {
 		mark := ""
@@ -107,9 +118,10 @@ func (d *deciding) reply(answers []answer) {
 			texts = append(texts, mark+a.text)
 		}
 	}
-	if len(texts) > 0 {
-		d.out.Effects = append(d.out.Effects, Effect{Kind: EffectReply, Content: fitting(texts)})
+	if len(texts) == 0 {
+		return ""
 	}
+	return fitting(texts)
 }
 
 // fitting joins the texts as paragraphs, as many as a comment holds.

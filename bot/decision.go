@@ -167,6 +167,8 @@ type EffectKind string
 const (
 	EffectReaction EffectKind = "reaction"
 	EffectReply    EffectKind = "reply"
+	// EffectAnswer is the answer to a request. It is said nowhere: whoever asked reads it.
+	EffectAnswer EffectKind = "answer"
 )
 
 // AuditEntry records who asked for what and what became of it.

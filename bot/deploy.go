@@ -129,7 +129,7 @@ func (r *run) declared(name string) (platform.Environment, answer, bool) {
 		return env, a, false
 	}
 	if verdict := r.may(r.command.Name, env); !verdict.Allowed {
-		return env, refused(r.event.Actor, r.command.Name+" "+env.Name, verdict), false
+		return env, r.refused(r.command.Name+" "+env.Name, verdict), false
 	}
 	return env, answer{}, true
 }

@@ -69,6 +69,9 @@ func (s *Speaker) Step(ctx context.Context) (more bool, err error) {
 }
 
 func (s *Speaker) do(ctx context.Context, e store.Effect) error {
+	if e.Kind == string(EffectAnswer) {
+		return nil
+	}
 	if s.Quiet {
 		s.Log.Info("would say", "kind", e.Kind, "repository", e.Owner+"/"+e.Repo, "pr", e.PR, "content", e.Content)
 		return nil

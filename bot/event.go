@@ -20,6 +20,8 @@ const (
 	EventComment EventKind = "comment"
 	// EventButton: somebody pressed one of the buttons of idp's check.
 	EventButton EventKind = "button"
+	// EventRequest: somebody gave commands through idp's API.
+	EventRequest EventKind = "request"
 	// EventRerequest: somebody pressed "Re-run" on idp's check.
 	EventRerequest EventKind = "rerequest"
 	// EventBuild: a check or a workflow of a commit finished, so that an image
@@ -62,6 +64,8 @@ type Event struct {
 	Comment *Comment
 	// Button is set for an EventButton.
 	Button *Button
+	// Request is set for an EventRequest.
+	Request *Request
 	// Swept events were made by the sweep instead of delivered: a removal that
 	// follows from one is inferred and counts against the breaker.
 	Swept bool

@@ -110,7 +110,7 @@ func (r *run) approvable(sha string) (answer, bool) {
 		return sorry("it is one's own", fmt.Sprintf("%s, this pull request is yours; somebody else with write permission has to approve its code.", mention(r.event.Actor))), false
 	}
 	if v := r.authorize(r.command.Name, ruleOf(r.Platform.Previews, r.command), r.PR.Author.ID); !v.Allowed {
-		return refused(r.event.Actor, r.command.Name, v), false
+		return r.refused(r.command.Name, v), false
 	}
 	if w, decided := first(r.deciding, forbidding); decided {
 		a, _ := r.mayHave(w)

@@ -137,6 +137,8 @@ func (h *Handler) handle(ctx context.Context, event Event) error {
 		return h.decide(ctx, event, event.PR)
 	case EventComment:
 		return h.comment(ctx, event)
+	case EventRequest:
+		return h.decide(ctx, event, event.PR)
 	case EventButton:
 		return h.button(ctx, event)
 	case EventRerequest:

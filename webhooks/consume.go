@@ -60,7 +60,7 @@ func (c *Consumer) Handle(ctx context.Context, d store.Delivery) error {
 		if each.Attempts == 0 && c.inOrder(ctx, each, pending[i+1:]) == nil {
 			continue
 		}
-		if each.Event == "issue_comment" {
+		if commands(each) {
 			return notYet(time.Second)
 		}
 	}
@@ -81,6 +81,11 @@ func (c *Consumer) inOrder(ctx context.Context, d store.Delivery, later []store.
 // coalesces says that a delivery tells no more than "look at the pull request".
 func coalesces(d store.Delivery) bool {
 	return d.Event == "pull_request" && (d.Action == "synchronize" || d.Action == "edited")
+}
+
+// commands says that a delivery may give commands.
+func commands(d store.Delivery) bool {
+	return d.Event == "issue_comment" || d.Event == bot.RequestEvent
 }
 
 func (c *Consumer) one(ctx context.Context, d store.Delivery) error {

@@ -58,6 +58,7 @@ type App struct {
 	cache  *cache
 	tokens *tokens
 	budget *budget // of the App's own requests, made with its JWT
+	people *budget // of those that ask whose a token is
 
 	readOnly bool
 
@@ -110,7 +111,7 @@ func New(opts Options) (*App, error) {
 	if a.signed, err = newSigned(opts.AppID, opts.PrivateKey, a.clock.now, a.wire); err != nil {
 		return nil, err
 	}
-	a.budget = newBudget(-1)
+	a.budget, a.people = newBudget(-1), newBudget(-1)
 	a.cache = newCache(cacheBytes)
 	if a.trees, err = lru.New[treeKey, map[string][]byte](keptTrees); err != nil {
 		return nil, fmt.Errorf("keep trees: %w", err)

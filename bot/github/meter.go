@@ -17,6 +17,7 @@ var routes = [...]string{
 	"GET /app",
 	"GET /app/hook/deliveries",
 	"POST /app/hook/deliveries/{id}/attempts",
+	"POST /applications/{client}/token",
 	"GET /app/installations",
 	"POST /app/installations/{id}/access_tokens",
 	"GET /installation/repositories",

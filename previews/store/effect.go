@@ -102,3 +102,26 @@ func (s *Store) endEffect(ctx context.Context, id int64, statement string, args 
 	}
 	return nil
 }
+
+// Answers returns the contents of one kind of a delivery's effects, in their order, done or
+// not.
+func (s *Store) Answers(ctx context.Context, delivery, kind string) ([]string, error) {
+	defer s.metrics.time("answers")()
+	rows, err := s.read.QueryContext(ctx, `SELECT content FROM effects WHERE delivery = ? AND kind = ? ORDER BY idx`, delivery, kind)
+	if err != nil {
+		return nil, fmt.Errorf("read the answers to %s: %w", delivery, err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var content string
+		if err := rows.Scan(&content); err != nil {
+			return nil, fmt.Errorf("read the answers to %s: %w", delivery, err)
+		}
+		out = append(out, content)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the answers to %s: %w", delivery, err)
+	}
+	return out, nil
+}

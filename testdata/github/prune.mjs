@@ -36,6 +36,7 @@ GET    /app/hook/config
 GET    /app/hook/deliveries
 GET    /app/hook/deliveries/{delivery_id}
 POST   /app/hook/deliveries/{delivery_id}/attempts
+POST   /applications/{client_id}/token
 GET    /app/installations
 GET    /app/installations/{installation_id}
 POST   /app/installations/{installation_id}/access_tokens

@@ -124,7 +124,7 @@ func convertManifest(c *call) reply {
 	pending.options.Key = private.Public().(*rsa.PublicKey)
 	app := c.s.addApp(pending.options)
 	shape := merged(c.s.appShape(app).(object), object{
-		"client_id": fmt.Sprintf("Iv1.%016x", app.id), "client_secret": strings.Repeat("0", 40), "webhook_secret": nil, "pem": string(bytes.TrimSpace(pem)) + "\n",
+		"client_id": app.ClientID(), "client_secret": app.clientSecret, "webhook_secret": nil, "pem": string(bytes.TrimSpace(pem)) + "\n",
 	})
 	if pending.webhook != "" {
 		raw := make([]byte, 20)

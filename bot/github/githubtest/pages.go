@@ -47,6 +47,8 @@ func (s *Server) pages() http.Handler {
 	mux.HandleFunc("GET /{owner}/{repo}/issues/{number}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, strings.Replace(r.URL.Path, "/issues/", "/pull/", 1), http.StatusFound)
 	})
+	mux.HandleFunc("POST /login/device/code", s.deviceCode)
+	mux.HandleFunc("POST /login/oauth/access_token", s.accessToken)
 	mux.HandleFunc("POST /settings/apps/new", s.newApp)
 	mux.HandleFunc("POST /organizations/{org}/settings/apps/new", s.newApp)
 	mux.HandleFunc("GET /avatars/{id}", serveAvatar)

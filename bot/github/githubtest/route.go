@@ -28,6 +28,7 @@ type needKind int
 const (
 	needNothing      needKind = iota // anybody
 	needApp                          // an App's JWT
+	needClient                       // an App's client id and secret
 	needInstallation                 // an installation token
 	needRepository                   // access to {owner}/{repo}
 	needOrganisation                 // a permission on {org}
@@ -36,6 +37,7 @@ const (
 var (
 	anybody      = need{kind: needNothing}
 	appOnly      = need{kind: needApp}
+	clientOnly   = need{kind: needClient}
 	installation = need{kind: needInstallation}
 )
 
@@ -60,6 +62,7 @@ var routes = []route{
 	{"GET", "/app/hook/deliveries", appOnly, listDeliveries},
 	{"GET", "/app/hook/deliveries/{delivery_id}", appOnly, getDelivery},
 	{"POST", "/app/hook/deliveries/{delivery_id}/attempts", appOnly, redeliver},
+	{"POST", "/applications/{client_id}/token", clientOnly, checkUserToken},
 	{"GET", "/app/installations", appOnly, listInstallations},
 	{"GET", "/app/installations/{installation_id}", appOnly, getInstallation},
 	{"POST", "/app/installations/{installation_id}/access_tokens", appOnly, createToken},
@@ -178,6 +181,10 @@ func (c *call) authorize() *reply {
 	case needApp:
 		if c.cred.app == nil {
 			return refuse(http.StatusUnauthorized, "A JSON web token could not be decoded")
+		}
+	case needClient:
+		if c.cred.client == nil {
+			return notFound()
 		}
 	case needInstallation:
 		if c.cred.token == nil {

@@ -74,6 +74,8 @@ type Server struct {
 	renamed      map[string]int64                // lower-cased former full name → repository id
 	commits      map[string]*commit
 	tokens       map[string]*token
+	userTokens   map[string]*userToken
+	devices      map[string]*device    // by device code
 	pending      map[string]pendingApp // by the code of their manifest
 	budgets      map[string]*budget
 	faults       []*armedFault
@@ -109,6 +111,8 @@ func New(opts Options) *Server {
 		renamed:      map[string]int64{},
 		commits:      map[string]*commit{},
 		tokens:       map[string]*token{},
+		userTokens:   map[string]*userToken{},
+		devices:      map[string]*device{},
 		pending:      map[string]pendingApp{},
 		budgets:      map[string]*budget{},
 		bans:         map[string]ban{},

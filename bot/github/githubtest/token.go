@@ -53,11 +53,12 @@ func atLeast(have, want string) bool {
 	return rank[have] >= rank[want]
 }
 
-// credential is who asks: an App by its JWT, an installation by its token, or
-// nobody.
+// credential is who asks: an App by its JWT or, as the client that signs people in, by
+// its secret; an installation by its token; or nobody.
 type credential struct {
-	app   *App
-	token *token
+	app    *App
+	client *App
+	token  *token
 }
 
 // String is the name under which requests are logged and limits are counted.
@@ -65,6 +66,8 @@ func (c credential) String() string {
 	switch {
 	case c.app != nil:
 		return "app:" + strconv.FormatInt(c.app.id, 10)
+	case c.client != nil:
+		return "client:" + c.client.ClientID()
 	case c.token != nil:
 		return "installation:" + strconv.FormatInt(c.token.installation.id, 10)
 	}
@@ -101,6 +104,12 @@ func (s *Server) authenticate(header string) (credential, *reply) {
 			return credential{}, refuse(http.StatusUnauthorized, message)
 		}
 		return credential{app: app}, nil
+	case strings.EqualFold(scheme, "basic"):
+		basic := http.Request{Header: http.Header{"Authorization": {header}}}
+		id, secret, _ := basic.BasicAuth()
+		if client := s.client(id, secret); client != nil {
+			return credential{client: client}, nil
+		}
 	case strings.EqualFold(scheme, "bearer") || strings.EqualFold(scheme, "token"):
 		return s.findToken(value)
 	}

@@ -1,0 +1,235 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/previews"
+	"github.com/idp-bot/idp/previews/store"
+)
+
+// Root is the path that everything is served below.
+const Root = "/api/v1"
+
+const (
+	// maxBody is the largest request in bytes.
+	maxBody = 16 << 10
+	// storeTimeout bounds how long a request waits for the disk.
+	storeTimeout = 4 * time.Second
+)
+
+// Store keeps requests, and what came of them.
+type Store interface {
+	AddDelivery(ctx context.Context, d store.Delivery) (stored bool, err error)
+	Delivery(ctx context.Context, guid string) (store.Delivery, error)
+	AuditLog(ctx context.Context, f store.AuditFilter) ([]previews.Audit, error)
+	Answers(ctx context.Context, delivery, kind string) ([]string, error)
+}
+
+// GitHub is what is asked of GitHub before a request is taken. What is not there, or not
+// for the App, is bot.ErrNotFound or bot.ErrNoAccess.
+type GitHub interface {
+	// Person returns whose user access token of the App it is.
+	Person(ctx context.Context, token secret.String) (bot.Actor, error)
+	// Repository finds a repository, with the installation that reaches it, and the
+	// permission that somebody has on it.
+	Repository(ctx context.Context, owner, name, login string) (repo bot.RepositoryRef, installation int64, may access.Permission, err error)
+}
+
+// Options configure the API.
+type Options struct {
+	Store  Store
+	GitHub GitHub
+	// ClientID is the App's, which programs sign people in with at Pages, the root of
+	// GitHub's pages.
+	ClientID, Pages string
+	// Version is idp's.
+	Version string
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+	// Log is told about what failed; default none.
+	Log *slog.Logger
+}
+
+// Handler serves everything below Root. Make it with New.
+type Handler struct {
+	options Options
+	people  *people
+	mux     *http.ServeMux
+}
+
+// New returns the API.
+func New(o Options) (*Handler, error) {
+	if o.Store == nil || o.GitHub == nil || o.ClientID == "" {
+		return nil, errors.New("the API needs a store, GitHub and the App's client id")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	people, err := newPeople(o.GitHub.Person, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{options: o, people: people, mux: http.NewServeMux()}
+	h.mux.HandleFunc("GET "+Root, h.describe)
+	h.mux.HandleFunc("POST "+Root+"/repos/{owner}/{repo}/pulls/{number}/commands", h.signedIn(h.give))
+	h.mux.HandleFunc("GET "+Root+"/commands/{id}", h.signedIn(h.tell))
+	h.mux.HandleFunc(Root+"/", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusNotFound, fault.New(fault.NotFound, "there is nothing here", "GET "+Root+" says what there is"))
+	})
+	return h, nil
+}
+
+// ServeHTTP answers with JSON: 401 without a good token, 404 for what is not there or not
+// for this person, 400 and 413 for what is no request, 429 and 503 for what is right later.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	h.mux.ServeHTTP(w, r)
+}
+
+// Description is how to sign in.
+type Description struct {
+	Version string `json:"version"`
+	// ClientID is that of the App, GitHub the root of the pages where people sign in.
+	ClientID string `json:"client_id"`
+	GitHub   string `json:"github"`
+	Commands string `json:"commands"`
+}
+
+func (h *Handler) describe(w http.ResponseWriter, _ *http.Request) {
+	write(w, http.StatusOK, Description{
+		Version: h.options.Version, ClientID: h.options.ClientID, GitHub: h.options.Pages,
+		Commands: Root + "/repos/{owner}/{repo}/pulls/{number}/commands",
+	})
+}
+
+// Order is the body of a request.
+type Order struct {
+	// Command is one command or several, a line each, as in a comment; "/idp" before it
+	// may be left out.
+	Command string `json:"command"`
+}
+
+// text is the order as a comment would have it, or what is wrong with it.
+func (o Order) text() (string, error) {
+	var lines []string
+	for line := range strings.Lines(o.Command) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if word := strings.Fields(line)[0]; !strings.EqualFold(word, "/idp") {
+			line = "/idp " + line
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) == 0 {
+		return "", fault.New(fault.Invalid, "command is empty", `write it as in a comment, such as "deploy staging"`)
+	}
+	text := strings.Join(lines, "\n")
+	if len(bot.Parse(text)) != len(lines) { // such as one that is code, as Markdown has it
+		return "", fault.New(fault.Invalid, "command has a line that is no command", `write it as in a comment, such as "deploy staging"`)
+	}
+	return text, nil
+}
+
+// keys of idempotency are what anybody would use as one.
+var keyPattern = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
+
+// namespace makes a request's id of the person's id and their key.
+var namespace = uuid.MustParse("0b5fd3a5-6d4c-4c0b-9c3a-6b1c7f0d8e42")
+
+func (h *Handler) give(w http.ResponseWriter, r *http.Request, who bot.Actor) {
+	number, err := strconv.Atoi(r.PathValue("number"))
+	if err != nil || number < 1 {
+		refuse(w, http.StatusBadRequest, fault.New(fault.Invalid, "the pull request's number is no number", ""))
+		return
+	}
+	text, key, problem := read(w, r)
+	if problem != nil {
+		status := http.StatusBadRequest
+		if _, large := errors.AsType[*http.MaxBytesError](problem); large {
+			status = http.StatusRequestEntityTooLarge
+		}
+		refuse(w, status, problem)
+		return
+	}
+	owner, name := r.PathValue("owner"), r.PathValue("repo")
+	repo, installation, may, err := h.options.GitHub.Repository(r.Context(), owner, name, who.Login)
+	switch {
+	case errors.Is(err, bot.ErrNotFound) || errors.Is(err, bot.ErrNoAccess) || err == nil && !may.Covers(access.Read):
+		refuse(w, http.StatusNotFound, fault.New(fault.NotFound, "there is no such repository that you may read and that idp is installed on", ""))
+		return
+	case err != nil:
+		h.fail(w, err)
+		return
+	}
+	id := uuid.New()
+	if key != "" {
+		id = uuid.NewSHA1(namespace, []byte(strconv.FormatInt(who.ID, 10)+"/"+strconv.FormatInt(repo.ID, 10)+"/"+strconv.Itoa(number)+"/"+key))
+	}
+	event := bot.Event{
+		Kind: bot.EventRequest, Delivery: id.String(), Name: bot.RequestEvent, Action: "created", InstallationID: installation,
+		Repository: repo, PR: number, Actor: who, Request: &bot.Request{Text: text},
+	}
+	if err := h.keep(r.Context(), event); err != nil {
+		h.fail(w, err)
+		return
+	}
+	w.Header().Set("Location", Root+"/commands/"+event.Delivery)
+	write(w, http.StatusAccepted, Outcome{ID: event.Delivery, State: Pending})
+}
+
+// read reads a request's order and its key.
+func read(w http.ResponseWriter, r *http.Request) (text, key string, problem error) {
+	if key = r.Header.Get("Idempotency-Key"); key != "" && !keyPattern.MatchString(key) {
+		return "", "", fault.New(fault.Invalid, "Idempotency-Key is not of at most 128 letters, digits, _ . : and -", "")
+	}
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	var order Order
+	err := decoder.Decode(&order)
+	if err == nil {
+		if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more than one value")
+		}
+	}
+	if err != nil {
+		return "", "", fault.Wrap(err, fault.Invalid, "the body is not the JSON that it has to be", `send {"command": "deploy staging"}`)
+	}
+	text, problem = order.text()
+	return text, key, problem
+}
+
+// keep stores the event as a delivery of idp's own.
+func (h *Handler) keep(ctx context.Context, event bot.Event) error {
+	payload, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	_, err = h.options.Store.AddDelivery(ctx, store.Delivery{
+		GUID: event.Delivery, Event: event.Name, Action: event.Action, InstallationID: event.InstallationID,
+		RepositoryID: event.Repository.ID, PR: event.PR, Payload: payload,
+	})
+	return err
+}

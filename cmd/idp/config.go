@@ -80,6 +80,10 @@ type GitHubConfig struct {
 	// GitHubWebhookSecret are the secrets that deliveries may be signed with, of at least 32 bytes
 	// each: one, and a second one while it is rotated.
 	GitHubWebhookSecret []secret.String `key:"github_webhook_secret" required:"what \"openssl rand -hex 32\" prints, and enter the same in the App's settings"`
+	// GitHubClientID is the App's client id, which people sign in to idp's API with; without it there is no API.
+	GitHubClientID string `key:"github_client_id"`
+	// GitHubClientSecretFile is the file of a client secret of the App, which whose token it is is asked with.
+	GitHubClientSecretFile string `key:"github_client_secret_file"`
 }
 
 // GitOpsConfig is the repository that environments are committed to.

@@ -55,6 +55,7 @@ func (l *loading) check(need completeness) {
 		l.checkAppToken()
 		l.checkPrivateKey()
 		l.checkTLS()
+		l.checkSignIn()
 		l.checkTokenFiles()
 		l.checkDockerConfig()
 		l.checkExposure()
@@ -276,6 +277,21 @@ func (l *loading) checkTokenFiles() {
 			l.refuse(key, "the URL holds credentials", "leave them out: the token is in the file")
 		default:
 			check(key, file, file)
+		}
+	}
+}
+
+// checkSignIn wants both of what people sign in with, or none.
+func (l *loading) checkSignIn() {
+	const id, file = "github_client_id", "github_client_secret_file"
+	switch c := l.config; {
+	case c.GitHubClientID == "" && c.GitHubClientSecretFile != "":
+		l.refuse(id, "it is missing, and "+file+" is set", "use the Client ID on the App's settings page")
+	case c.GitHubClientID != "" && c.GitHubClientSecretFile == "":
+		l.refuse(file, "it is missing, and "+id+" is set", "write a client secret, which the App's settings page generates, into a file and name it")
+	default:
+		if content, ok := l.readFile(file, c.GitHubClientSecretFile); ok && strings.TrimSpace(string(content)) == "" {
+			l.refuse(file, "it is empty", "write the client secret into it")
 		}
 	}
 }

@@ -136,7 +136,7 @@ func (l *loading) collect(flags *configFlags) {
 // with our prefix may be anybody's: Kubernetes itself sets IDP_SERVICE_HOST in
 // every pod beside a Service named idp.
 func (l *loading) warnOfNearMisses() {
-	names := []string{"CONFIG"}
+	names := []string{"CONFIG", strings.TrimPrefix(serverVariable, "IDP_"), strings.TrimPrefix(tokenVariable, "IDP_")}
 	for _, f := range configFields() {
 		names = append(names, strings.ToUpper(f.Key))
 	}

@@ -173,6 +173,8 @@ func TestMistakes(t *testing.T) {
 		{"gitops_token_files", "https://github.com/acme/production.git", "an item is not of the form URL=FILE"},
 		{"gitops_token_files", "https://x:y@github.com/acme/production.git=" + empty, "the URL holds credentials"},
 		{"platform_token_file", empty, "it is empty"},
+		{"github_client_id", "Iv1.0123", "it is missing, and github_client_id is set"},
+		{"github_client_secret_file", empty, "it is missing, and github_client_secret_file is set"},
 		{"platform_url", "https://token@git.example.com/x", "the URL holds credentials"},
 		{"mode", "watch", `"watch" is not one of its values`},
 		{"images_docker_config_file", empty, "it is not a Docker config.json"},

@@ -37,6 +37,7 @@ func playTable() []playCommand {
 		{"act", "act ALIAS close|merge|squash|reopen|draft|ready|label L|unlabel L|edit TITLE [by=LOGIN]", "do something to the pull request; what it is merged by is ALIAS@merged", 2, (*play).act},
 		{"adopt", "adopt ALIAS OWNER/NAME NUMBER", "give a pull request that the bot opened a name", 3, (*play).adopt},
 		{"comment", "comment ALIAS LOGIN TEXT", "comment on it; \\n in TEXT is a line break, {ALIAS@N} a commit's SHA, {ALIAS@N:7} its beginning", 3, (*play).comment},
+		{"ask", "ask ALIAS LOGIN COMMAND…", "give the command with \"idp run\", as somebody who is signed in to the bot's API; prints what that prints and its status", 3, (*play).ask},
 		{"editcomment", "editcomment ALIAS LOGIN TEXT", "edit the newest comment", 3, (*play).editComment},
 		{"deletecomment", "deletecomment ALIAS LOGIN [newest]", "delete idp's sticky comment, or the newest comment", 2, (*play).deleteComment},
 		{"copycomment", "copycomment ALIAS", "let the App write its sticky comment a second time", 1, (*play).copyComment},

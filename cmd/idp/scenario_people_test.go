@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -209,6 +210,19 @@ func (p *play) comment(ts *testscript.TestScript, args []string) {
 	p.world.github.AddUser(args[1])
 	text := strings.ReplaceAll(strings.Join(args[2:], " "), `\n`, "\n")
 	_, err := p.pull(ts, args[0]).Comment(args[1], namedCommit.ReplaceAllStringFunc(text, func(name string) string { return p.sha(ts, name) }))
+	ts.Check(err)
+}
+
+// ask gives a command through the API, with the program that people do it with.
+func (p *play) ask(ts *testscript.TestScript, args []string) {
+	p.world.github.AddUser(args[1])
+	pr := p.pull(ts, args[0])
+	words := strings.Fields(namedCommit.ReplaceAllStringFunc(strings.Join(args[2:], " "), func(name string) string { return p.sha(ts, name) }))
+	var stdout, stderr bytes.Buffer
+	status := run(p.ctx, append([]string{"run", fmt.Sprintf("%s#%d", p.home(ts, pr).FullName(), pr.Number())}, words...), strings.NewReader(""), &stdout, &stderr, []string{
+		serverVariable + "=http://" + p.world.main.Addr(), tokenVariable + "=" + p.world.app.UserToken(args[1]),
+	})
+	_, err := fmt.Fprintf(ts.Stdout(), "%s%sstatus %d\n", p.plain(stdout.String()), p.plain(stderr.String()), status)
 	ts.Check(err)
 }
 

@@ -298,6 +298,9 @@ func (m *Main) newEdge() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/webhooks/github", hook)
+	if err := m.mountAPI(mux); err != nil {
+		return nil, err
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.Handle("GET /readyz", m.peers)
 	return mux, nil

@@ -93,7 +93,7 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 	if err != nil {
 		return w, err
 	}
-	keyFile := filepath.Join(o.dir, "app.pem")
+	keyFile, clientFile := filepath.Join(o.dir, "app.pem"), filepath.Join(o.dir, "client-secret")
 	if err := os.WriteFile(keyFile, pem, 0o600); err != nil {
 		return w, fmt.Errorf("write the App's key: %w", err)
 	}
@@ -102,6 +102,9 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 		return w, err
 	}
 	w.app = w.github.AddApp(registration(key))
+	if err := os.WriteFile(clientFile, []byte(w.app.ClientSecret()), 0o600); err != nil {
+		return w, fmt.Errorf("write the App's client secret: %w", err)
+	}
 	w.github.AddOrganization("acme")
 	w.installation = w.app.Install("acme", githubtest.InstallOptions{})
 	w.github.AddRepository(gitopsRepository, githubtest.RepositoryOptions{Private: true})
@@ -114,7 +117,7 @@ func newWorld(ctx context.Context, o worldOptions) (w *world, err error) {
 	if err := w.startArgoCD(); err != nil {
 		return w, err
 	}
-	return w, w.configure(keyFile)
+	return w, w.configure(keyFile, clientFile)
 }
 
 // registration is the App as the README has people register it, but that it writes the
@@ -178,7 +181,7 @@ func (w *world) startArgoCD() (err error) {
 }
 
 // configure configures the bot through its environment, as an operator would.
-func (w *world) configure(keyFile string) error {
+func (w *world) configure(keyFile, clientFile string) error {
 	dir := w.options.dir
 	env := map[string]string{
 		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0",
@@ -188,9 +191,10 @@ func (w *world) configure(keyFile string) error {
 		"IDP_GITHUB_APP_ID":           fmt.Sprint(w.app.ID()),
 		"IDP_GITHUB_PRIVATE_KEY_FILE": keyFile,
 		"IDP_GITHUB_WEBHOOK_SECRET":   randomHex(32),
-		"IDP_GITOPS_URL":              w.gitops.URL,
-		"IDP_PREVIEW_DOMAIN":          "preview.example.com",
-		"IDP_PREVIEW_IMAGE":           w.registryAddr + "/{owner}/{repo}:{sha}",
+		"IDP_GITHUB_CLIENT_ID":        w.app.ClientID(), "IDP_GITHUB_CLIENT_SECRET_FILE": clientFile,
+		"IDP_GITOPS_URL":     w.gitops.URL,
+		"IDP_PREVIEW_DOMAIN": "preview.example.com",
+		"IDP_PREVIEW_IMAGE":  w.registryAddr + "/{owner}/{repo}:{sha}",
 	}
 	maps.Copy(env, w.env)
 	w.env = env

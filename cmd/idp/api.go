@@ -21,7 +21,7 @@ func (m *Main) mountAPI(mux *http.ServeMux) error {
 	}
 	handler, err := api.New(api.Options{
 		Store: m.store, GitHub: apiGitHub{m.cfg, m.github}, ClientID: m.cfg.GitHubClientID, Pages: htmlURL(m.cfg.GitHubAPIURL),
-		Version: buildVersion(), Now: m.now, Log: m.log,
+		Now: m.now, Log: m.log,
 	})
 	if err != nil {
 		return err

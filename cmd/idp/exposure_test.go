@@ -23,7 +23,12 @@ import (
 // webhooks and metrics are served.
 func startServing(t *testing.T) (public, metrics string) {
 	t.Helper()
+	secret := filepath.Join(t.TempDir(), "client-secret")
+	if err := os.WriteFile(secret, []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	env := complete(t, map[string]string{
+		"IDP_GITHUB_CLIENT_ID": "Iv1.0123456789abcdef", "IDP_GITHUB_CLIENT_SECRET_FILE": secret,
 		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0", "IDP_DATABASE_URL": "sqlite://" + filepath.Join(t.TempDir(), "idp.db"),
 		"IDP_GITHUB_API_URL": "http://127.0.0.1:1/", "IDP_GITOPS_URL": "http://127.0.0.1:1/acme/gitops.git",
 	})
@@ -51,12 +56,12 @@ func TestPublicRoutes(t *testing.T) {
 	public, metrics := startServing(t)
 	paths := []string{
 		"/", "/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/vars", "/debug/requests", "/config", "/env", "/status", "/healthz", "/readyz",
-		"/api", "/api/v1/environments", "/audit", "/deliveries", "/webhooks", "/webhooks/", "/webhooks/github", "/webhooks/github/", "/.git/config", "/idp.db", "/idp.yaml",
+		"/api", "/api/v1", "/api/v1/", "/api/v1/environments", "/api/v1/commands", "/api/v1/commands/4d9dc5a0-0000-11ee-be56-0242ac120002", "/api/v1/repos/acme/web/pulls/1/commands", "/audit", "/deliveries", "/webhooks", "/webhooks/", "/webhooks/github", "/webhooks/github/", "/.git/config", "/idp.db", "/idp.yaml",
 		"/healthz/../metrics", "//metrics", "/%2e%2e/metrics", "/favicon.ico", "/robots.txt", "/swagger.json", "/openapi.json",
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	asked := 0
-	for base, open := range map[string][]string{public: {"/healthz", "/readyz"}, metrics: {"/metrics"}} {
+	for base, open := range map[string][]string{public: {"/healthz", "/readyz", "/api/v1"}, metrics: {"/metrics"}} {
 		for _, path := range paths {
 			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodTrace} {
 				r, err := http.NewRequestWithContext(t.Context(), method, base+path, nil)
@@ -83,7 +88,7 @@ func TestPublicRoutes(t *testing.T) {
 			}
 		}
 	}
-	figure.Tell(t, "%d unauthenticated requests to 2 listeners: 200 for /healthz, /readyz and, inside, /metrics alone", asked)
+	figure.Tell(t, "%d unauthenticated requests to 2 listeners: 200 for /healthz, /readyz, how to sign in to the API and, inside, /metrics alone", asked)
 }
 
 // siege is many connections with bodies that have no end. Each sends so much at once, and

@@ -150,6 +150,8 @@ func notDecided(event bot.Event) string {
 	switch event.Kind {
 	case bot.EventBuild:
 		return "images that environments at its commit wait for are looked up again"
+	case bot.EventRequest:
+		return "it came in through the API; replay a comment with its command instead"
 	case bot.EventButton:
 		return "which environment the check is of stands in the bot's database"
 	case bot.EventRepository:

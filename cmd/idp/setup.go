@@ -71,14 +71,17 @@ with the port of --listen.`,
 	return cmd
 }
 
-// files are where the key and the secret go. Their names are known before the App is, so
-// that what would be overwritten is told first.
-func (s appSetup) files() (key, secret string, err error) {
+// appFiles are where the key and the secrets of an App go; the latter are "" of one that
+// only writes.
+type appFiles struct{ key, webhook, client string }
+
+// files are known before the App is, so that what would be overwritten is told first.
+func (s appSetup) files() (appFiles, error) {
 	dir, err := filepath.Abs(s.dir)
 	if s.writer {
-		return filepath.Join(dir, "gitops-writer.pem"), "", err
+		return appFiles{key: filepath.Join(dir, "gitops-writer.pem")}, err
 	}
-	return filepath.Join(dir, "github-app.pem"), filepath.Join(dir, "webhook-secret"), err
+	return appFiles{key: filepath.Join(dir, "github-app.pem"), webhook: filepath.Join(dir, "webhook-secret"), client: filepath.Join(dir, "client-secret")}, err
 }
 
 // manifest puts together what GitHub is asked for; mistakes are those of the flags.
@@ -120,14 +123,14 @@ func (p *program) setUpGitHub(ctx context.Context, s appSetup) error {
 	if err != nil {
 		return err
 	}
-	keyFile, secretFile, err := s.files()
+	files, err := s.files()
 	if err != nil {
 		return err
 	}
-	paths := []string{keyFile}
+	paths := []string{files.key}
 	permissions := github.WriterPermissions()
 	if !s.writer {
-		paths, permissions = append(paths, secretFile), github.Permissions()
+		paths, permissions = append(paths, files.webhook, files.client), github.Permissions()
 	}
 	if err := register.Free(paths...); err != nil {
 		return err
@@ -140,7 +143,7 @@ func (p *program) setUpGitHub(ctx context.Context, s appSetup) error {
 	flow, err := register.New(register.Options{
 		Site: site, Manifest: manifest, Organisation: s.organisation, Permissions: permissions,
 		Address: listener.Addr().String(), Client: &http.Client{Timeout: time.Minute},
-		Take: func(made register.App) error { app = made; return keepApp(made, site, keyFile, secretFile) },
+		Take: func(made register.App) error { app = made; return keepApp(made, site, files) },
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -149,7 +152,7 @@ func (p *program) setUpGitHub(ctx context.Context, s appSetup) error {
 	if err := serveFlow(ctx, listener, flow, s.timeout); err != nil {
 		return err
 	}
-	return p.printApp(s, app, site, keyFile, secretFile)
+	return p.printApp(s, app, site, files)
 }
 
 // listenHere listens at an address that only this machine reaches.
@@ -193,14 +196,14 @@ func serveFlow(ctx context.Context, listener net.Listener, flow *register.Flow, 
 	}
 }
 
-// keepApp writes the key and, where there is one, the secret.
-func keepApp(app register.App, site register.Site, keyFile, secretFile string) error {
-	files := []register.File{{Path: keyFile, Content: app.Key}}
-	if secretFile != "" {
+// keepApp writes the key and, where there are some, the secrets.
+func keepApp(app register.App, site register.Site, at appFiles) error {
+	files := []register.File{{Path: at.key, Content: app.Key}}
+	if at.webhook != "" {
 		if app.Secret.IsZero() {
 			return fault.New(fault.Failure, fmt.Sprintf("GitHub registered %s without a webhook secret; nothing was written", app.Slug), "delete it in its settings, and run this again")
 		}
-		files = append(files, register.File{Path: secretFile, Content: app.Secret})
+		files = append(files, register.File{Path: at.webhook, Content: app.Secret}, register.File{Path: at.client, Content: app.ClientSecret})
 	}
 	if err := register.Keep(files...); err != nil {
 		return fault.Wrap(err, fault.Failure, fmt.Sprintf("GitHub registered %s, and its key could not be written", app.Slug),
@@ -210,24 +213,25 @@ func keepApp(app register.App, site register.Site, keyFile, secretFile string) e
 }
 
 // printApp prints the configuration as data, and what is to be done for people.
-func (p *program) printApp(s appSetup, app register.App, site register.Site, keyFile, secretFile string) error {
+func (p *program) printApp(s appSetup, app register.App, site register.Site, at appFiles) error {
 	if s.writer {
 		fmt.Fprintf(p.stderr, "Registered %s, App %d. Its key is in %s.\n\nNext:\n  install it on the GitOps repository alone: %s\n"+
 			"  have its installation tokens, which last an hour, written to gitops_token_file: idp reads it at each push\n",
-			app.Slug, app.ID, keyFile, site.Install(app.Slug))
+			app.Slug, app.ID, at.key, site.Install(app.Slug))
 		return nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\ngithub_app_id: %d\ngithub_private_key_file: %q\n", cmp.Or(app.Page, app.Slug), app.ID, keyFile)
+	fmt.Fprintf(&b, "# %s\ngithub_app_id: %d\ngithub_private_key_file: %q\ngithub_client_id: %q\ngithub_client_secret_file: %q\n", cmp.Or(app.Page, app.Slug), app.ID, at.key, app.ClientID, at.client)
 	if site.API != "https://api.github.com/" {
 		fmt.Fprintf(&b, "github_api_url: %q\n", site.API)
 	}
 	if _, err := p.stdout.Write([]byte(b.String())); err != nil {
 		return wrapOutput(err)
 	}
-	fmt.Fprintf(p.stderr, "Registered %s, App %d. Its key is in %s, its webhook secret in %s.\n\nNext:\n"+
+	fmt.Fprintf(p.stderr, "Registered %s, App %d. Its key is in %s, its webhook secret in %s, its client secret in %s.\n\nNext:\n"+
 		"  put what was printed to standard output into the configuration\n  export IDP_GITHUB_WEBHOOK_SECRET=\"$(cat %s)\"\n"+
-		"  install it on the repositories that shall have previews: %s\n  idp doctor --config idp.yaml\n",
-		app.Slug, app.ID, keyFile, secretFile, secretFile, site.Install(app.Slug))
+		"  install it on the repositories that shall have previews: %s\n"+
+		"  tick \"Enable Device Flow\" in its settings, for people to sign in with idp login; or leave github_client_id out\n  idp doctor --config idp.yaml\n",
+		app.Slug, app.ID, at.key, at.webhook, at.client, at.webhook, site.Install(app.Slug))
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	secrets "github.com/idp-bot/idp/gitops/secret"
 )
 
 // registering is one "idp setup github" that runs, with a browser in front of it.
@@ -152,8 +153,12 @@ func TestSetupGitHub(t *testing.T) {
 		t.Errorf("its webhook is %s", hook)
 	}
 	key := r.read("github-app.pem")
+	client := r.read("client-secret")
+	if client != app.ClientSecret() {
+		t.Errorf("its client secret is not what is kept")
+	}
 	for _, text := range []string{said, r.stdout.String(), body} {
-		if strings.Contains(text, secret) || strings.Contains(text, key[40:80]) {
+		if strings.Contains(text, secret) || strings.Contains(text, client) || strings.Contains(text, key[40:80]) {
 			t.Errorf("a secret shows in\n%s", text)
 		}
 	}
@@ -172,8 +177,11 @@ func TestSetupGitHub(t *testing.T) {
 	if err := made.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if who, err := (apiGitHub{cfg, made}).Person(t.Context(), secrets.New(app.UserToken("ann"))); err != nil || who.Login != "ann" {
+		t.Errorf("people sign in to it as %+v (%v)", who, err)
+	}
 	entries, err := os.ReadDir(r.dir)
-	if err != nil || len(entries) != 2 {
+	if err != nil || len(entries) != 3 {
 		t.Errorf("the folder holds %v (%v)", entries, err)
 	}
 }

@@ -33,7 +33,10 @@ var threats = []threat{
 		{"bot", "TestHandleReplayedComment"}, {"bot", "TestHandleManyTimes"}, scenario("duplicate-delivery"),
 	}},
 	{"outsider's comment", "the permission is read live for each command; any doubt denies, and says who may", []proof{
-		{"bot", "TestMatrix"}, {"bot", "TestErrorsDeny"}, {"bot/access", "TestDoubt"}, {"bot/access", "TestNarrowing"}, scenario("command-refused"), scenario("command-permission-now"), scenario("command-permission-unknown"),
+		{"bot", "TestMatrix"}, {"bot", "TestEveryWay"}, {"bot", "TestErrorsDeny"}, {"bot/access", "TestDoubt"}, {"bot/access", "TestNarrowing"}, scenario("command-refused"), scenario("command-permission-now"), scenario("command-permission-unknown"),
+	}},
+	{"orders through the API", "whoever asks is whom GitHub says that the token is of, and it has to be one of idp's own App; what they may is what a comment of theirs may; it is stored before it is answered", []proof{
+		{"bot", "TestEveryWay"}, {"webhooks/api", "TestRefused"}, {"webhooks/api", "TestTold"}, {"webhooks/api", "TestTokensAreBounded"}, {"bot/github", "TestPerson"}, {"cmd/idp", "TestRunMistakes"}, scenario("api-commands"),
 	}},
 	{"a fork's code and spec", "a fork's commit runs once somebody with write permission approved it; its spec is the base branch's, but for bounded values", []proof{
 		{"bot", "TestForks"}, {"bot", "TestHostileSpecs"}, scenario("fork-asked-for"), scenario("fork-approved"), scenario("fork-hostile-spec"), scenario("fork-approved-by-outsider"),
@@ -105,7 +108,7 @@ var threats = []threat{
 	{"tokens in logs, URLs, comments", "secrets have a type that prints as [redacted], and after every scenario all that idp wrote is searched for them; tokens are scoped and never in a URL", []proof{
 		{"cmd/idp", "TestNoSecretIsTold"}, {"cmd/idp", "TestLeaksAreFound"}, {"cmd/idp", "TestCrashTellsNoSecret"}, {"gitops/secret", "TestNothingPrintsTheValue"}, {"bot/github", "TestErrorsShowNoSecrets"}, {"bot/github", "TestTokensReachOnlyWhatTheyAreFor"}, {"gitops/repo", "TestAskpassAnswersOnlyTheRemote"},
 	}},
-	{"metrics and debugging exposed", "metrics have a listener of their own; the public one has three routes", []proof{
+	{"metrics and debugging exposed", "metrics have a listener of their own; the public one has four routes, and the API, which names nothing to whoever is not signed in", []proof{
 		{"cmd/idp", "TestPublicRoutes"},
 	}},
 	{"edited comment", "commands are read from new comments only", []proof{

@@ -86,6 +86,9 @@ func testPrune(t *testing.T, open Open) {
 	if err := s.Apply(t.Context(), store.Outcome{Delivery: "done", Effects: []store.Effect{{Kind: "reply"}}}); err != nil {
 		t.Fatal(err)
 	}
+	if answers, err := s.Answers(t.Context(), "done", "answer"); err != nil || len(answers) != 0 {
+		t.Errorf("answers to what was not asked: %q, %v", answers, err)
+	}
 	effects, err := s.PendingEffects(t.Context(), clock.Now(), 10)
 	if err != nil || len(effects) != 1 {
 		t.Fatalf("effects: %v, %v", effects, err)

@@ -57,8 +57,6 @@ type Options struct {
 	// ClientID is the App's, which programs sign people in with at Pages, the root of
 	// GitHub's pages.
 	ClientID, Pages string
-	// Version is idp's.
-	Version string
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Log is told about what failed; default none.
@@ -108,7 +106,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Description is how to sign in.
 type Description struct {
-	Version string `json:"version"`
 	// ClientID is that of the App, GitHub the root of the pages where people sign in.
 	ClientID string `json:"client_id"`
 	GitHub   string `json:"github"`
@@ -117,7 +114,7 @@ type Description struct {
 
 func (h *Handler) describe(w http.ResponseWriter, _ *http.Request) {
 	write(w, http.StatusOK, Description{
-		Version: h.options.Version, ClientID: h.options.ClientID, GitHub: h.options.Pages,
+		ClientID: h.options.ClientID, GitHub: h.options.Pages,
 		Commands: Root + "/repos/{owner}/{repo}/pulls/{number}/commands",
 	})
 }

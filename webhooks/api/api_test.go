@@ -66,7 +66,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.store.Close() })
-	if f.api, err = New(Options{Store: f.store, GitHub: f.github, ClientID: "Iv1.0", Pages: "https://github.com", Version: "v1", Now: now}); err != nil {
+	if f.api, err = New(Options{Store: f.store, GitHub: f.github, ClientID: "Iv1.0", Pages: "https://github.com", Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	return f

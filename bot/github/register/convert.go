@@ -23,6 +23,9 @@ type App struct {
 	// Key is its private key in PEM, Secret what its webhooks are signed with: the zero
 	// String where it has no webhook.
 	Key, Secret secret.String
+	// ClientID and ClientSecret are what people sign in to it with.
+	ClientID     string
+	ClientSecret secret.String
 }
 
 // maxConversion is the largest answer that is read, in bytes.
@@ -64,11 +67,14 @@ func decode(body []byte, site Site) (App, error) {
 		Page   string  `json:"html_url"`
 		Key    string  `json:"pem"`
 		Secret *string `json:"webhook_secret"`
+
+		ClientID     string `json:"client_id"`
+		ClientSecret string `json:"client_secret"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.ID <= 0 || answer.Slug == "" || !strings.Contains(answer.Key, "PRIVATE KEY") {
+	if err := json.Unmarshal(body, &answer); err != nil || answer.ID <= 0 || answer.Slug == "" || answer.ClientID == "" || answer.ClientSecret == "" || !strings.Contains(answer.Key, "PRIVATE KEY") {
 		return App{}, fault.New(fault.Failure, "GitHub's answer holds no App with a key", afterwards(site))
 	}
-	app := App{ID: answer.ID, Slug: answer.Slug, Page: answer.Page, Key: secret.New(answer.Key)}
+	app := App{ID: answer.ID, Slug: answer.Slug, Page: answer.Page, Key: secret.New(answer.Key), ClientID: answer.ClientID, ClientSecret: secret.New(answer.ClientSecret)}
 	if answer.Secret != nil && *answer.Secret != "" {
 		app.Secret = secret.New(*answer.Secret)
 	}

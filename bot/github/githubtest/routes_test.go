@@ -57,6 +57,7 @@ func TestEveryRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	client, check := "Basic "+base64.StdEncoding.EncodeToString([]byte(w.app.ClientID()+":"+w.app.ClientSecret())), "/applications/"+w.app.ClientID()+"/token"
 	rows := []struct {
 		method, path, auth, body string
 		status                   int
@@ -66,6 +67,9 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/app/installations/" + itoa(w.install.ID()), app, "", 200},
 		{"POST", "/app-manifests/" + w.manifest() + "/conversions", "", "", 201},
 		{"POST", "/app-manifests/unknown/conversions", "", "", 404},
+		{"POST", check, client, `{"access_token":"` + w.app.UserToken("alice") + `"}`, 200},
+		{"POST", check, client, `{"access_token":"ghu_0"}`, 404},
+		{"POST", check, app, `{"access_token":"ghu_0"}`, 404},
 		{"GET", "/app/hook/config", app, "", 200},
 		{"GET", "/app/hook/deliveries?per_page=2", app, "", 200},
 		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},

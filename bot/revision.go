@@ -11,6 +11,9 @@ type Commit struct {
 	// Author is the account that GitHub knows the author's email address by; zero
 	// where it knows none. Whoever commits may write any address: it is no proof.
 	Author Actor
+	// Parents are the SHAs of the commits before it: two of a merge commit, the second of
+	// which is what was merged.
+	Parents []string
 }
 
 // CheckState is the newest check run of one name, App and check suite at a commit, or

@@ -161,6 +161,9 @@ type Image struct {
 	Service   string `json:"service"`
 	Reference string `json:"reference"`
 	Digest    string `json:"digest,omitempty"`
+	// Reported says that the workflow which built it told its digest, so that it was not
+	// looked for by its tag.
+	Reported bool `json:"reported,omitempty"`
 	// Missing is the registry's answer when it does not have the image yet.
 	Missing string `json:"missing,omitempty"`
 }

@@ -37,6 +37,9 @@ type ImageWatcher struct {
 	Resolver ImageResolver // nil where images are not checked
 	// Reference returns the image reference of one service of an environment.
 	Reference func(Environment, spec.Service) (string, error)
+	// Reported, when set, returns the digest that was reported for a service of an
+	// environment, and the reference to find it by; "" where none was.
+	Reported func(ctx context.Context, env Environment, service, reference string) (digest, pinned string, err error)
 	// Prove, when set, says which images are not attested yet, which are waited for as well.
 	Prove Prove
 	// NextCheck returns the pause after the n-th attempt.
@@ -160,13 +163,33 @@ func (w *ImageWatcher) Images(ctx context.Context, env Environment) ([]Image, er
 		if err != nil {
 			return nil, err
 		}
-		image := Image{Service: service.Name, Reference: reference}
-		if w.Resolver != nil {
-			if image.Digest, err = w.Resolver.Resolve(ctx, reference); err != nil {
-				image.Missing = w.Describe(err)
-			}
-		}
-		images = append(images, image)
+		images = append(images, w.image(ctx, env, service.Name, reference))
 	}
 	return images, nil
+}
+
+// image finds one image: by the digest that was reported, else by the reference.
+func (w *ImageWatcher) image(ctx context.Context, env Environment, service, reference string) Image {
+	image := Image{Service: service, Reference: reference}
+	ask := reference
+	if w.Reported != nil {
+		switch digest, pinned, err := w.Reported(ctx, env, service, reference); {
+		case err != nil:
+			w.Log.Warn("it is not known what was reported of an image", "env", env.Ref.String(), "error", err)
+			image.Missing = "idp cannot tell just now whether its digest was reported"
+			return image
+		case digest != "":
+			image.Digest, image.Reported, ask = digest, true, pinned
+		}
+	}
+	if w.Resolver == nil {
+		return image
+	}
+	digest, err := w.Resolver.Resolve(ctx, ask)
+	if err != nil {
+		image.Missing, image.Digest = w.Describe(err), ""
+		return image
+	}
+	image.Digest = digest
+	return image
 }

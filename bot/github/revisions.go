@@ -34,7 +34,10 @@ type commitFacts struct {
 			Date gh.Timestamp `json:"date"`
 		} `json:"committer"`
 	} `json:"commit"`
-	Author *gh.User `json:"author"`
+	Author  *gh.User `json:"author"`
+	Parents []struct {
+		SHA string `json:"sha"`
+	} `json:"parents"`
 }
 
 // Commit reads the commit that a branch's name, a whole SHA or a short one stands
@@ -64,7 +67,11 @@ func (c *Client) Commit(ctx context.Context, repo bot.RepositoryRef, ref string)
 	if !strings.HasPrefix(found.SHA, sha) {
 		return bot.Commit{}, fmt.Errorf("read commit %q of %s: a branch or tag has that name, and no commit: %w", ref, fullName(repo), bot.ErrNotFound)
 	}
-	return bot.Commit{SHA: found.SHA, CommittedAt: found.Commit.Committer.Date.UTC(), Author: actor(found.Author)}, nil
+	out := bot.Commit{SHA: found.SHA, CommittedAt: found.Commit.Committer.Date.UTC(), Author: actor(found.Author)}
+	for _, parent := range found.Parents {
+		out.Parents = append(out.Parents, parent.SHA)
+	}
+	return out, nil
 }
 
 // commitPath returns the digits that the commit's SHA must begin with, none for a

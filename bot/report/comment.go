@@ -174,9 +174,14 @@ func imageList(e *previews.Environment) string {
 		if i == maxServices {
 			break
 		}
-		line := "- " + paragraph(image.Service) + ": " + Code(image.Reference)
-		if image.Digest != "" {
-			line += " at " + Code(shortDigest(image.Digest))
+		line := "- " + paragraph(image.Service) + ": "
+		switch {
+		case image.Digest == "":
+			line += Code(image.Reference)
+		case image.Reported:
+			line += Code(withoutTag(image.Reference)) + " at " + Code(shortDigest(image.Digest)) + ", as its workflow reported"
+		default:
+			line += Code(image.Reference) + " at " + Code(shortDigest(image.Digest))
 		}
 		lines = append(lines, line)
 	}

@@ -98,6 +98,15 @@ func stateCell(in Input, v verdict, s service) string {
 	return v.cell
 }
 
+// withoutTag is the repository of an image reference.
+func withoutTag(reference string) string {
+	reference, _, _ = strings.Cut(reference, "@")
+	if at := strings.LastIndexAny(reference, ":/"); at >= 0 && reference[at] == ':' {
+		return reference[:at]
+	}
+	return reference
+}
+
 var commitTag = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // shortReference is an image reference whose tag, where it is a commit, is shortened
@@ -112,6 +121,9 @@ func shortReference(reference string) string {
 // imageCell shows an image's tag: what tells two revisions apart on a phone. A tag
 // that is a commit is shortened as commits are.
 func imageCell(image previews.Image) string {
+	if image.Reported && image.Digest != "" { // there need not be such a tag
+		return cellCode(shortDigest(image.Digest))
+	}
 	reference, _, _ := strings.Cut(image.Reference, "@")
 	if reference == "" {
 		return "–"

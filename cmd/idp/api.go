@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/access"
@@ -16,11 +17,11 @@ import (
 
 // mountAPI serves idp's API, where people can sign in to it.
 func (m *Main) mountAPI(mux *http.ServeMux) error {
-	if m.cfg.GitHubClientID == "" {
+	if m.cfg.GitHubClientID == "" && m.cfg.PublicURL == "" {
 		return nil
 	}
 	handler, err := api.New(api.Options{
-		Store: m.store, GitHub: apiGitHub{m.cfg, m.github}, ClientID: m.cfg.GitHubClientID, Pages: htmlURL(m.cfg.GitHubAPIURL),
+		Store: m.store, GitHub: newAPIGitHub(m.cfg, m.github, m.now), ClientID: m.cfg.GitHubClientID, Pages: htmlURL(m.cfg.GitHubAPIURL), PublicURL: publicURL(m.cfg),
 		Now: m.now, Log: m.log,
 	})
 	if err != nil {
@@ -31,10 +32,37 @@ func (m *Main) mountAPI(mux *http.ServeMux) error {
 	return nil
 }
 
+// publicURL is the root of idp's URL, without a slash at its end.
+func publicURL(cfg *Config) string { return strings.TrimRight(cfg.PublicURL, "/") }
+
 // apiGitHub is what the API asks of GitHub.
 type apiGitHub struct {
-	cfg *Config
-	app *github.App
+	cfg       *Config
+	app       *github.App
+	workflows *github.Workflows
+}
+
+func newAPIGitHub(cfg *Config, app *github.App, now func() time.Time) apiGitHub {
+	return apiGitHub{cfg: cfg, app: app, workflows: github.NewWorkflows(cfg.GitHubAPIURL, publicURL(cfg), now)}
+}
+
+// Workflow asks which run of a workflow a token is of.
+func (g apiGitHub) Workflow(ctx context.Context, token secret.String) (api.Workflow, error) {
+	run, err := g.workflows.Workflow(ctx, token)
+	return api.Workflow{RepositoryID: run.RepositoryID, SHA: run.SHA, OfPull: run.OfPull(), Actor: run.Actor, Run: run.Run}, err
+}
+
+// Built finds a repository that the App is installed on, and one of its commits.
+func (g apiGitHub) Built(ctx context.Context, owner, name, sha string) (repo bot.RepositoryRef, installation int64, commit bot.Commit, err error) {
+	if installation, err = g.app.FindInstallation(ctx, owner, name); err != nil {
+		return repo, 0, commit, err
+	}
+	client := g.app.Installation(installation)
+	if repo, err = client.FindRepository(ctx, owner, name); err != nil {
+		return repo, 0, commit, err
+	}
+	commit, err = client.Commit(ctx, repo, sha)
+	return repo, installation, commit, err
 }
 
 // Person asks whose a token is. The client secret is read each time, so that it may be

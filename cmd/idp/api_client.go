@@ -112,7 +112,7 @@ func (r *apiClient) refused(status int, answer []byte) error {
 		return fault.Newf(fault.Failure, "%s answered %d", r.root, status)
 	}
 	codes := map[int]fault.Code{
-		http.StatusBadRequest: fault.Invalid, http.StatusRequestEntityTooLarge: fault.Invalid, http.StatusUnauthorized: fault.Denied, http.StatusNotFound: fault.NotFound,
+		http.StatusForbidden: fault.Denied, http.StatusBadRequest: fault.Invalid, http.StatusRequestEntityTooLarge: fault.Invalid, http.StatusUnauthorized: fault.Denied, http.StatusNotFound: fault.NotFound,
 	}
 	code := fault.Failure
 	if known, ok := codes[status]; ok {

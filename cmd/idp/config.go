@@ -31,6 +31,9 @@ type Config struct {
 type ServerConfig struct {
 	// Listen is the address that webhooks, /healthz and /readyz are served at.
 	Listen string `key:"listen" default:":8080" check:"address"`
+	// PublicURL is the root of idp's URL as others reach it, such as https://idp.example.com; workflows report
+	// images with tokens that are meant for it, and without it they cannot.
+	PublicURL string `key:"public_url" check:"url"`
 	// TLSCertFile is the file of the certificate, in PEM, that webhooks are served with; it is read again when
 	// it changes. Without one a proxy has to speak TLS for idp.
 	TLSCertFile string `key:"tls_cert_file"`
@@ -82,7 +85,7 @@ type GitHubConfig struct {
 	GitHubWebhookSecret []secret.String `key:"github_webhook_secret" required:"what \"openssl rand -hex 32\" prints, and enter the same in the App's settings"`
 	// GitHubClientID is the App's client id, which people sign in to idp's API with; without it there is no API.
 	GitHubClientID string `key:"github_client_id"`
-	// GitHubClientSecretFile is the file of a client secret of the App, which whose token it is is asked with.
+	// GitHubClientSecretFile is the file of a client secret of the App, used to ask GitHub whose a token is.
 	GitHubClientSecretFile string `key:"github_client_secret_file"`
 }
 

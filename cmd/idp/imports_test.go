@@ -31,6 +31,7 @@ var importers = map[string][]string{
 	"database/sql":                             {"previews/store"},
 	"k8s.io/client-go/":                        {"gitops/clustertest"},
 	"github.com/open-policy-agent/":            {"gitops/policy"},
+	"github.com/coreos/go-oidc/":               {"bot/github"},
 	"github.com/sigstore/":                     {"gitops/provenance"},
 	"github.com/go-git/":                       {},
 	"go.yaml.in/yaml/":                         {"gitops/spec", "gitops/platform", "gitops/onboard", "cmd/idp"},

@@ -29,6 +29,7 @@ func commands() []func(*program) *cobra.Command {
 		newLogin,
 		newLogout,
 		newRun,
+		newImage,
 		newEnv,
 		newReap,
 		newPause,

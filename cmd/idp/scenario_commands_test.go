@@ -47,6 +47,7 @@ func playTable() []playCommand {
 		{"ci", "ci ALIAS[@N]|OWNER/NAME[@REF] CHECK success|failure|…|running [by=CI] [as=status]", "let a CI run a check on the pull request's head or another commit of its, or on a branch of the repository; or set a commit status there, which is the older way", 3, (*play).ci},
 		{"image", "image ALIAS[@N] [NAME]", "push the image of the head or another commit, as OWNER/REPO or as NAME", 1, (*play).image},
 		{"attest", "attest ALIAS[@N] [workflow=PATH] [ref=REF] [of=OWNER/NAME]", "let the workflow .github/workflows/release.yml, on the default branch, attest that it built the image of the head or another commit; or another workflow, on another ref, or of another repository", 1, (*play).attest},
+		{"report", "report ALIAS SERVICE [of=ALIAS@N] [branch=NAME] [sha=ALIAS@N] [digest=DIGEST]", "let a workflow of the pull request, or of a branch of its repository, report with \"idp image report\" that it built the image of the head or another commit, or one of that digest; for another commit than its own; prints what that prints and its status", 2, (*play).report},
 		{"registry", "registry STATUS|ok", "let the image registry answer so to whoever asks for an image", 1, (*play).setRegistry},
 		{"hold", "hold", "hold GitHub's webhooks back", 0, (*play).hold},
 		{"release", "release [INDEX… | none]", "deliver what is held, in this order (twice, lost), or all of it, and hold no more", 0, (*play).release},

@@ -177,7 +177,7 @@ func TestSetupGitHub(t *testing.T) {
 	if err := made.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if who, err := (apiGitHub{cfg, made}).Person(t.Context(), secrets.New(app.UserToken("ann"))); err != nil || who.Login != "ann" {
+	if who, err := newAPIGitHub(cfg, made, time.Now).Person(t.Context(), secrets.New(app.UserToken("ann"))); err != nil || who.Login != "ann" {
 		t.Errorf("people sign in to it as %+v (%v)", who, err)
 	}
 	entries, err := os.ReadDir(r.dir)

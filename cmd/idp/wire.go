@@ -69,6 +69,7 @@ func (m *Main) wire() {
 		Store: m.store, Reference: imageReference(m.declared.class), NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,
 		Describe: m.describeImageError, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
+	watcher.Reported = m.reportedImage
 	if m.images != nil {
 		watcher.Resolver = m.images
 	}
@@ -326,6 +327,16 @@ func (m *Main) describeImageError(err error) string {
 	default:
 		return "the registry cannot be reached"
 	}
+}
+
+// reportedImage is the digest that a workflow reported for a service of an environment.
+func (m *Main) reportedImage(ctx context.Context, env previews.Environment, service, reference string) (digest, pinned string, err error) {
+	digest, err = m.store.ReportedImage(ctx, env.Ref.RepositoryID, env.SHA, service)
+	if err != nil || digest == "" {
+		return "", "", err
+	}
+	pinned, err = images.Pinned(reference, digest)
+	return digest, pinned, err
 }
 
 // htmlURL returns the root of GitHub's pages, without a slash at its end, for the

@@ -13,11 +13,14 @@ const (
 	keepPayloads = 3 * 24 * time.Hour
 	// keepDeliveries is how long a GUID is remembered, so that it cannot be replayed.
 	keepDeliveries = 30 * 24 * time.Hour
+	// keepImages is how long it is known what a workflow reported; after that an image is
+	// looked for by its tag.
+	keepImages = 180 * 24 * time.Hour
 	pruneBatch     = 500
 )
 
 // Pruned counts what Prune forgot.
-type Pruned struct{ Payloads, Deliveries, Effects, Removals int }
+type Pruned struct{ Payloads, Deliveries, Effects, Removals, Images int }
 
 func (s *Store) pruning() Periodic {
 	return Periodic{
@@ -32,8 +35,8 @@ func (s *Store) pruning() Periodic {
 }
 
 // Prune forgets the payloads of deliveries that were done three days ago, and the
-// deliveries, effects and counted removals that ended thirty days ago, in batches
-// that let other writers in between.
+// deliveries, effects and counted removals that ended thirty days ago, and what was reported
+// of images half a year ago, in batches that let other writers in between.
 func (s *Store) Prune(ctx context.Context) (Pruned, error) {
 	now := s.now()
 	old, forgotten := stamp(now.Add(-keepPayloads)), stamp(now.Add(-keepDeliveries))
@@ -51,6 +54,8 @@ func (s *Store) Prune(ctx context.Context) (Pruned, error) {
 			SELECT id FROM effects WHERE done_at > 0 AND done_at < ? LIMIT ?)`, forgotten},
 		{&p.Removals, `DELETE FROM inferred_removals WHERE id IN (
 			SELECT id FROM inferred_removals WHERE at < ? LIMIT ?)`, forgotten},
+		{&p.Images, `DELETE FROM image_reports WHERE (repository_id, sha, service) IN (
+			SELECT repository_id, sha, service FROM image_reports WHERE at < ? LIMIT ?)`, stamp(now.Add(-keepImages))},
 	} {
 		n, err := s.pruneStep(ctx, step.statement, step.before)
 		if *step.count = n; err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/access"
@@ -38,6 +39,7 @@ type Store interface {
 	Delivery(ctx context.Context, guid string) (store.Delivery, error)
 	AuditLog(ctx context.Context, f store.AuditFilter) ([]previews.Audit, error)
 	Answers(ctx context.Context, delivery, kind string) ([]string, error)
+	ReportImage(ctx context.Context, r previews.ImageReport, entry previews.Audit) error
 }
 
 // GitHub is what is asked of GitHub before a request is taken. What is not there, or not
@@ -48,6 +50,23 @@ type GitHub interface {
 	// Repository finds a repository, with the installation that reaches it, and the
 	// permission that somebody has on it.
 	Repository(ctx context.Context, owner, name, login string) (repo bot.RepositoryRef, installation int64, may access.Permission, err error)
+	// Workflow returns the run of a workflow that GitHub vouches for with a token.
+	Workflow(ctx context.Context, token secret.String) (Workflow, error)
+	// Built finds a repository, with the installation that reaches it, and one of its
+	// commits.
+	Built(ctx context.Context, owner, name, sha string) (repo bot.RepositoryRef, installation int64, commit bot.Commit, err error)
+}
+
+// Workflow is a run of a workflow of GitHub Actions.
+type Workflow struct {
+	RepositoryID int64
+	// SHA is the commit that it ran at; OfPull says that it is the one which would merge a
+	// pull request.
+	SHA    string
+	OfPull bool
+	// Actor started it, and Run names it.
+	Actor bot.Actor
+	Run   string
 }
 
 // Options configure the API.
@@ -55,8 +74,11 @@ type Options struct {
 	Store  Store
 	GitHub GitHub
 	// ClientID is the App's, which programs sign people in with at Pages, the root of
-	// GitHub's pages.
+	// GitHub's pages; without it nobody can.
 	ClientID, Pages string
+	// PublicURL is the root of idp's URL, which the tokens of workflows have to be meant
+	// for; without it none reports images.
+	PublicURL string
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Log is told about what failed; default none.
@@ -65,15 +87,16 @@ type Options struct {
 
 // Handler serves everything below Root. Make it with New.
 type Handler struct {
-	options Options
-	people  *people
-	mux     *http.ServeMux
+	options   Options
+	people    *people
+	workflows *semaphore.Weighted // how many of their tokens are verified at once
+	mux       *http.ServeMux
 }
 
 // New returns the API.
 func New(o Options) (*Handler, error) {
-	if o.Store == nil || o.GitHub == nil || o.ClientID == "" {
-		return nil, errors.New("the API needs a store, GitHub and the App's client id")
+	if o.Store == nil || o.GitHub == nil || o.ClientID == "" && o.PublicURL == "" {
+		return nil, errors.New("the API needs a store, GitHub, and the App's client id or its own URL")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -85,10 +108,15 @@ func New(o Options) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{options: o, people: people, mux: http.NewServeMux()}
+	h := &Handler{options: o, people: people, workflows: semaphore.NewWeighted(asking), mux: http.NewServeMux()}
 	h.mux.HandleFunc("GET "+Root, h.describe)
-	h.mux.HandleFunc("POST "+Root+"/repos/{owner}/{repo}/pulls/{number}/commands", h.signedIn(h.give))
-	h.mux.HandleFunc("GET "+Root+"/commands/{id}", h.signedIn(h.tell))
+	if o.ClientID != "" {
+		h.mux.HandleFunc("POST "+Root+"/repos/{owner}/{repo}/pulls/{number}/commands", h.signedIn(h.give))
+		h.mux.HandleFunc("GET "+Root+"/commands/{id}", h.signedIn(h.tell))
+	}
+	if o.PublicURL != "" {
+		h.mux.HandleFunc("POST "+Root+"/repos/{owner}/{repo}/images", h.report)
+	}
 	h.mux.HandleFunc(Root+"/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, fault.New(fault.NotFound, "there is nothing here", "GET "+Root+" says what there is"))
 	})
@@ -107,16 +135,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Description is how to sign in.
 type Description struct {
 	// ClientID is that of the App, GitHub the root of the pages where people sign in.
-	ClientID string `json:"client_id"`
+	ClientID string `json:"client_id,omitempty"`
 	GitHub   string `json:"github"`
-	Commands string `json:"commands"`
+	Commands string `json:"commands,omitempty"`
+	// Audience is whom the tokens of workflows have to be meant for that report images.
+	Audience string `json:"audience,omitempty"`
+	Images   string `json:"images,omitempty"`
 }
 
 func (h *Handler) describe(w http.ResponseWriter, _ *http.Request) {
-	write(w, http.StatusOK, Description{
-		ClientID: h.options.ClientID, GitHub: h.options.Pages,
-		Commands: Root + "/repos/{owner}/{repo}/pulls/{number}/commands",
-	})
+	out := Description{ClientID: h.options.ClientID, GitHub: h.options.Pages, Audience: h.options.PublicURL}
+	if out.ClientID != "" {
+		out.Commands = Root + "/repos/{owner}/{repo}/pulls/{number}/commands"
+	}
+	if out.Audience != "" {
+		out.Images = Root + "/repos/{owner}/{repo}/images"
+	}
+	write(w, http.StatusOK, out)
 }
 
 // Order is the body of a request.
@@ -162,11 +197,7 @@ func (h *Handler) give(w http.ResponseWriter, r *http.Request, who bot.Actor) {
 	}
 	text, key, problem := read(w, r)
 	if problem != nil {
-		status := http.StatusBadRequest
-		if _, large := errors.AsType[*http.MaxBytesError](problem); large {
-			status = http.StatusRequestEntityTooLarge
-		}
-		refuse(w, status, problem)
+		malformed(w, problem)
 		return
 	}
 	owner, name := r.PathValue("owner"), r.PathValue("repo")
@@ -200,20 +231,37 @@ func read(w http.ResponseWriter, r *http.Request) (text, key string, problem err
 	if key = r.Header.Get("Idempotency-Key"); key != "" && !keyPattern.MatchString(key) {
 		return "", "", fault.New(fault.Invalid, "Idempotency-Key is not of at most 128 letters, digits, _ . : and -", "")
 	}
+	var order Order
+	if problem = decode(w, r, &order, `{"command": "deploy staging"}`); problem != nil {
+		return "", "", problem
+	}
+	text, problem = order.text()
+	return text, key, problem
+}
+
+// decode reads the body of a request, which has to be like an example.
+func decode(w http.ResponseWriter, r *http.Request, into any, example string) error {
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
-	var order Order
-	err := decoder.Decode(&order)
+	err := decoder.Decode(into)
 	if err == nil {
 		if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("more than one value")
 		}
 	}
 	if err != nil {
-		return "", "", fault.Wrap(err, fault.Invalid, "the body is not the JSON that it has to be", `send {"command": "deploy staging"}`)
+		return fault.Wrap(err, fault.Invalid, "the body is not the JSON that it has to be", "send "+example)
 	}
-	text, problem = order.text()
-	return text, key, problem
+	return nil
+}
+
+// malformed answers what is no request.
+func malformed(w http.ResponseWriter, problem error) {
+	status := http.StatusBadRequest
+	if _, large := errors.AsType[*http.MaxBytesError](problem); large {
+		status = http.StatusRequestEntityTooLarge
+	}
+	refuse(w, status, problem)
 }
 
 // keep stores the event as a delivery of idp's own.

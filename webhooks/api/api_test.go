@@ -152,7 +152,7 @@ func TestRefused(t *testing.T) {
 		"two values":             {"POST", commands, tokenOf("alice"), `{"command":"status"} {"command":"pin"}`, nil, 400, "not the JSON"},
 		"an unknown field":       {"POST", commands, tokenOf("alice"), `{"command":"status","as":"bob"}`, nil, 400, "not the JSON"},
 		"no command":             {"POST", commands, tokenOf("alice"), `{"command":" \n "}`, nil, 400, "command is empty"},
-		"a command in code":      {"POST", commands, tokenOf("alice"), `{"command":"lock staging `+"`"+`\nunlock staging`+"`"+`"}`, nil, 400, "no command"},
+		"a command in code":      {"POST", commands, tokenOf("alice"), `{"command":"lock staging ` + "`" + `\nunlock staging` + "`" + `"}`, nil, 400, "no command"},
 		"a large body":           {"POST", commands, tokenOf("alice"), `{"command":"` + strings.Repeat("x", maxBody) + `"}`, nil, 413, "not the JSON"},
 		"a key of none":          {"POST", commands, tokenOf("alice"), `{"command":"status"}`, map[string]string{"Idempotency-Key": "a b"}, 400, "Idempotency-Key"},
 		"a request of none":      {"GET", Root + "/commands/4d9dc5a0-0000-11ee-be56-0242ac120002", tokenOf("alice"), "", nil, 404, "no such request"},

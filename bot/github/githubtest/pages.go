@@ -49,6 +49,8 @@ func (s *Server) pages() http.Handler {
 	})
 	mux.HandleFunc("POST /login/device/code", s.deviceCode)
 	mux.HandleFunc("POST /login/oauth/access_token", s.accessToken)
+	mux.HandleFunc("GET "+workflowIssuer+"/.well-known/openid-configuration", s.workflowConfiguration)
+	mux.HandleFunc("GET "+workflowIssuer+"/.well-known/jwks", s.workflowKeys)
 	mux.HandleFunc("POST /settings/apps/new", s.newApp)
 	mux.HandleFunc("POST /organizations/{org}/settings/apps/new", s.newApp)
 	mux.HandleFunc("GET /avatars/{id}", serveAvatar)

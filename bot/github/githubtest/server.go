@@ -23,6 +23,7 @@ package githubtest
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -74,6 +75,7 @@ type Server struct {
 	renamed      map[string]int64                // lower-cased former full name → repository id
 	commits      map[string]*commit
 	tokens       map[string]*token
+	signer       *rsa.PrivateKey // of workflows' tokens
 	userTokens   map[string]*userToken
 	devices      map[string]*device    // by device code
 	pending      map[string]pendingApp // by the code of their manifest

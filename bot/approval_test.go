@@ -134,7 +134,8 @@ func (h hub) File(_ context.Context, _ bot.RepositoryRef, _, sha string) ([]byte
 	return []byte("service: {name: web}\n"), nil
 }
 
-func (h hub) Permission(_ context.Context, _ bot.RepositoryRef, login string) (access.Permission, error) {
+func (h hub) Permission(_ context.Context, _ bot.RepositoryRef, who bot.Actor) (access.Permission, error) {
+	login := who.Login
 	h.at("permission")
 	if login == "alice" {
 		return access.Write, nil

@@ -71,8 +71,8 @@ func (r *run) approveOne(env platform.Environment, part *previews.Environment, s
 		return a
 	}
 	if !part.Approve(sha, r.event.Actor.Login, r.event.Actor.ID, r.Now) {
-		return sorry("it is one's own", fmt.Sprintf("%s, you asked for %s in %s or wrote it; somebody else has to approve it.",
-			mention(r.event.Actor), report.Code(shortSHA(sha)), report.Code(env.Name)))
+		return sorry("it is one's own", r.addressed(fmt.Sprintf("you asked for %s in %s or wrote it; somebody else has to approve it.",
+			report.Code(shortSHA(sha)), report.Code(env.Name))))
 	}
 	if shared := r.part(env, ""); part.Deployed.Current.SHA == sha && shared.SHA != sha {
 		shared.Share(part.Deployed.Current, r.Now)

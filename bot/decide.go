@@ -65,6 +65,8 @@ type deciding struct {
 	warnings []string
 	// taking are the previews that have to go for the one that is asked for.
 	taking []*taking
+	// rulebook is the rule that let the command at hand be run, or refused it.
+	rulebook string
 	// counted says that policies were asked whether there is room for the preview.
 	counted bool
 	out     Decision
@@ -324,7 +326,7 @@ func (d *deciding) audit(action string, allowed bool, reason string) {
 func (d *deciding) auditOf(of gitops.EnvironmentRef, action, sha string, allowed bool, reason string) {
 	d.out.Audit = append(d.out.Audit, AuditEntry{
 		Actor: d.event.Actor, Action: strings.TrimSpace(action), Environment: of.String(),
-		SHA: sha, Allowed: allowed, Reason: reason,
+		SHA: sha, Allowed: allowed, Reason: reason, Rule: d.rulebook,
 	})
 }
 

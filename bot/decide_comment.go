@@ -44,7 +44,9 @@ func (d *deciding) invokeAll(invocations []Invocation) []answer {
 	var answers []answer
 	for i, invocation := range invocations {
 		if i == maxCommands {
-			return append(answers, tooMany(len(invocations)-maxCommands))
+			left := tooMany(len(invocations) - maxCommands)
+			d.audit(fmt.Sprintf("%d more commands", len(invocations)-maxCommands), false, left.reason)
+			return append(answers, left)
 		}
 		answers = append(answers, d.invoke(invocation))
 	}
@@ -62,6 +64,8 @@ func (d *deciding) invoke(i Invocation) answer {
 		rule = d.rule(command, i.Args)
 	}
 	verdict := d.authorize(i.Name, rule)
+	d.rulebook = verdict.Reason
+	defer func() { d.rulebook = "" }()
 	var a answer
 	switch {
 	case !verdict.Allowed && !known:

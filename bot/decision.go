@@ -179,6 +179,7 @@ type AuditEntry struct {
 	// Environment is "owner/repo/id", SHA the revision it concerns.
 	Environment, SHA string
 	Allowed          bool
-	// Reason is the rule that allowed or refused it.
-	Reason string
+	// Reason says what came of it, or why it was refused; Rule is the rule of who may by which
+	// that was decided, "" where there is none.
+	Reason, Rule string
 }

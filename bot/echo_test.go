@@ -31,7 +31,7 @@ func TestOwnOutput(t *testing.T) {
 		viaApp int64
 		body   string
 	}
-	alice := bot.Actor{ID: 1, Login: "alice"}
+	alice := w.person("alice")
 	var echoes []echo
 	for _, body := range append(said, commands...) {
 		echoes = append(echoes, echo{bot.Actor{ID: 70, Login: "idp[bot]", Bot: true}, w.app.ID(), body}, echo{alice, 0, "> " + strings.ReplaceAll(body, "\n", "\n> ")})

@@ -107,7 +107,7 @@ func (r *run) approvable(sha string) (answer, bool) {
 		return sorry("it is not the newest commit", fmt.Sprintf("The newest commit of this pull request is %s and not %s, so nothing was approved. Look at what it changes before approving that one.",
 			report.Code(shortSHA(r.PR.HeadSHA)), report.Code(shortSHA(sha)))), false
 	case r.event.Actor.ID == r.PR.Author.ID:
-		return sorry("it is one's own", fmt.Sprintf("%s, this pull request is yours; somebody else with write permission has to approve its code.", mention(r.event.Actor))), false
+		return sorry("it is one's own", r.addressed("this pull request is yours; somebody else with write permission has to approve its code.")), false
 	}
 	if v := r.authorize(r.command.Name, ruleOf(r.Platform.Previews, r.command), r.PR.Author.ID); !v.Allowed {
 		return r.refused(r.command.Name, v), false

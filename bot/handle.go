@@ -25,7 +25,7 @@ var (
 	// ErrNoAccess says that there is no token for a repository: the App is not
 	// installed there (any more), is suspended, or was not granted what it asks for.
 	// It says nothing about whether the thing asked for exists.
-	ErrNoAccess = errors.New("the installation gives no access")
+	ErrNoAccess = errors.New("idp has no access to the repository")
 )
 
 // Reader reads the live facts that decisions are taken from. Missing things are
@@ -38,7 +38,8 @@ type Reader interface {
 	// ChangedFiles returns the paths that a pull request touches: 3,000 or more
 	// where GitHub lists only a part.
 	ChangedFiles(ctx context.Context, repo RepositoryRef, number int) ([]string, error)
-	Permission(ctx context.Context, repo RepositoryRef, login string) (access.Permission, error)
+	// Permission is that of an account, whatever its login is by now.
+	Permission(ctx context.Context, repo RepositoryRef, who Actor) (access.Permission, error)
 }
 
 // Reactor puts a reaction on a comment; one that is there already is fine.
@@ -174,7 +175,7 @@ func (h *Handler) decide(ctx context.Context, event Event, number int) error {
 	for range maxStale {
 		snapshot, err := h.snapshot(ctx, event, number)
 		if errors.Is(err, ErrNotFound) {
-			return h.ignore(ctx, event, "the pull request is not there any more")
+			return h.ignore(ctx, event, "there is no such pull request")
 		}
 		if err != nil {
 			return err
@@ -219,7 +220,7 @@ func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision
 	for _, entry := range d.Audit {
 		outcome.Audit = append(outcome.Audit, previews.Audit{
 			ActorID: entry.Actor.ID, Actor: entry.Actor.Login, Action: entry.Action,
-			Environment: entry.Environment, SHA: entry.SHA, Allowed: entry.Allowed, Reason: entry.Reason,
+			Environment: entry.Environment, SHA: entry.SHA, Allowed: entry.Allowed, Reason: entry.Reason, Rule: entry.Rule,
 		})
 	}
 	if err := h.Store.Apply(ctx, outcome); err != nil {
@@ -250,7 +251,7 @@ func (h *Handler) nameTaken(ctx context.Context, event Event, s Snapshot, cause 
 	}
 	if event.asks() || event.Action == "opened" || event.Swept {
 		outcome.Effects = []store.Effect{{
-			Kind: string(EffectReply), InstallationID: event.InstallationID, RepositoryID: s.PR.Repository.ID,
+			Kind: string(event.replies()), InstallationID: event.InstallationID, RepositoryID: s.PR.Repository.ID,
 			Owner: s.PR.Repository.Owner, Repo: s.PR.Repository.Name, PR: s.PR.Number,
 			Content: "😕 There is no preview of this pull request: another one has the name that it would get on the cluster. " +
 				"That is a coincidence which no push changes; a new pull request of the same branch has another name.",
@@ -278,14 +279,21 @@ func unmet(event Event, s Snapshot, why string) previews.Audit {
 		ref = s.Environment.Ref
 	}
 	return previews.Audit{
-		ActorID: event.Actor.ID, Actor: cmp.Or(event.Actor.Login, "idp"), Action: strings.TrimSpace(event.Name + " " + event.Action),
+		ActorID: event.Actor.ID, Actor: cmp.Or(event.Actor.Login, "idp"), Action: event.asked(),
 		Environment: ref.String(), SHA: s.PR.HeadSHA, Reason: why,
 	}
 }
 
 // ignore marks the delivery done without a decision.
 func (h *Handler) ignore(ctx context.Context, event Event, why string) error {
-	return h.Store.Apply(ctx, store.Outcome{Delivery: event.Delivery, Result: "ignored: " + why})
+	outcome := store.Outcome{Delivery: event.Delivery, Result: "ignored: " + why}
+	if event.Kind == EventRequest { // somebody waits for what came of it
+		outcome.Audit = []previews.Audit{{
+			ActorID: event.Actor.ID, Actor: event.Actor.Login, Action: event.asked(),
+			Environment: strings.ToLower(event.Repository.Owner+"/"+event.Repository.Name) + "/", Reason: why,
+		}}
+	}
+	return h.Store.Apply(ctx, outcome)
 }
 
 // snapshot reads every fact that the decision may need.
@@ -328,7 +336,7 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 		}
 	}
 	if event.asks() || event.Kind == EventRerequest {
-		if s.Permission, s.PermissionErr, err = permission(ctx, gh, s.PR.Repository, event.Actor.Login); err != nil {
+		if s.Permission, s.PermissionErr, err = permission(ctx, gh, s.PR.Repository, event.Actor); err != nil {
 			return s, err
 		}
 	}
@@ -373,8 +381,8 @@ func readSpec(ctx context.Context, gh Reader, repo RepositoryRef, sha string) (S
 
 // permission reads the actor's permission; an error denies and says so. Where it
 // is only not our turn to ask, the event waits: nobody is told that they may not.
-func permission(ctx context.Context, gh Reader, repo RepositoryRef, login string) (p access.Permission, cause string, err error) {
-	p, err = gh.Permission(ctx, repo, login)
+func permission(ctx context.Context, gh Reader, repo RepositoryRef, who Actor) (p access.Permission, cause string, err error) {
+	p, err = gh.Permission(ctx, repo, who)
 	var later interface{ RetryAt() time.Time }
 	switch {
 	case errors.Is(err, ErrNotFound):

@@ -74,7 +74,7 @@ environments:
 		id := w.comment(c.by, c.body)
 		w.handle(w.event("said "+strconv.Itoa(i), func(e *bot.Event) {
 			e.Kind, e.Name, e.Action, e.Comment = bot.EventComment, "issue_comment", "created", &bot.Comment{ID: id, Body: c.body}
-			e.Actor = bot.Actor{ID: 100, Login: c.by}
+			e.Actor = w.person(c.by)
 		}))
 		asked, before = w.memberships(before)
 		w.equal(c.by+": "+c.body+": asked", asked, c.asked)

@@ -108,7 +108,7 @@ func TestHandleIgnores(t *testing.T) {
 		change func(*bot.Event)
 		want   string
 	}{
-		"no such pull request": {func(e *bot.Event) { e.PR = 99 }, "the pull request is not there any more"},
+		"no such pull request": {func(e *bot.Event) { e.PR = 99 }, "there is no such pull request"},
 		"no command":           {func(e *bot.Event) { e.Kind, e.Comment = bot.EventComment, &bot.Comment{ID: id, Body: "Nice"} }, "without a command"},
 		"a bot's comment": {func(e *bot.Event) {
 			e.Kind, e.Comment, e.Actor.Bot = bot.EventComment, &bot.Comment{ID: id, Body: "/idp destroy"}, true

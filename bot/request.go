@@ -1,5 +1,7 @@
 package bot
 
+import "strings"
+
 // RequestEvent is the event name of deliveries that came in through idp's own API; their
 // payload is an Event as JSON.
 const RequestEvent = "idp_request"
@@ -24,6 +26,24 @@ func (d *deciding) requested() {
 	}
 }
 
+// replies is how an event is answered: on the pull request, or to whoever made a request
+// alone.
+func (e Event) replies() EffectKind {
+	if e.Kind == EventRequest {
+		return EffectAnswer
+	}
+	return EffectReply
+}
+
+// asked is what an event asked for, for the audit log: its commands, or GitHub's words for
+// it.
+func (e Event) asked() string {
+	if e.Kind == EventRequest && e.Request != nil {
+		return cut(strings.Join(strings.Fields(strings.ReplaceAll(e.Request.Text, "/idp ", "")), " "))
+	}
+	return strings.TrimSpace(e.Name + " " + e.Action)
+}
+
 // address is how an answer begins that is for the actor alone: a request's is read by
 // nobody else.
 func (d *deciding) address() string {
@@ -31,4 +51,12 @@ func (d *deciding) address() string {
 		return ""
 	}
 	return mention(d.event.Actor) + ", "
+}
+
+// addressed is an answer for the actor alone, whose text begins with a word.
+func (d *deciding) addressed(text string) string {
+	if d.event.Kind == EventRequest {
+		return capitalised(text)
+	}
+	return d.address() + text
 }

@@ -17,6 +17,16 @@ func requestEvent(comment Event) Event {
 	return e
 }
 
+// answered is what a request is answered.
+func answered(d Decision) string {
+	for _, effect := range d.Effects {
+		if effect.Kind == EffectAnswer {
+			return effect.Content
+		}
+	}
+	return ""
+}
+
 // pressEvent is the button that stands for a comment's command; false where none does.
 func pressEvent(comment Event, d deed) (Event, bool) {
 	e := comment
@@ -87,8 +97,18 @@ func TestRequestIsAnswered(t *testing.T) {
 	if text := d.Effects[0].Content; !strings.Contains(text, "/idp extend") || !strings.Contains(text, "no command `/idp nothing`") || strings.Contains(text, "@") {
 		t.Errorf("answered %q", text)
 	}
+	for _, d := range deeds(t) {
+		for _, r := range roles {
+			s, comment := r.as(d.snapshot, d.body)
+			for _, effect := range Decide(s, requestEvent(comment)).Effects {
+				if effect.Kind != EffectAnswer || strings.Contains(effect.Content, "@somebody") {
+					t.Errorf("%s of %s says %s %q", d.body, r.name, effect.Kind, effect.Content)
+				}
+			}
+		}
+	}
 	many := Decide(open(t), requestEvent(commentEvent(strings.Repeat("/idp pin\n", maxCommands+1))))
-	if len(many.Audit) != maxCommands || !strings.Contains(many.Effects[0].Content, "the last 1 were left out") {
+	if len(many.Audit) != maxCommands+1 || many.Audit[maxCommands].Allowed || !strings.Contains(many.Effects[0].Content, "the last 1 were left out") {
 		t.Errorf("%d commands of a request were run, want %d: %+v", len(many.Audit), maxCommands, many.Effects)
 	}
 	if none := Decide(open(t), requestEvent(commentEvent("hello"))); len(none.Audit)+len(none.Effects) != 0 {

@@ -81,13 +81,22 @@ func draws(t *rapid.T, s Snapshot) (next Snapshot, approved, refused int) {
 	}
 	event := commentEvent(strings.Join(words, "\n"))
 	event.Actor = Actor{ID: who.id, Login: rapid.SampledFrom(who.logins).Draw(t, "login")}
+	switch rapid.IntRange(0, 2).Draw(t, "way") {
+	case 1:
+		event = requestEvent(event)
+	case 2: // the button stands for the last line alone, where there is one for it
+		event.Comment.Body = words[len(words)-1]
+		if press, has := pressEvent(event, deed{command: strings.Fields(event.Comment.Body)[1], body: event.Comment.Body}); has {
+			event = press
+		}
+	}
 	d := Decide(s, event)
 	for _, entry := range d.Audit {
 		if strings.HasPrefix(entry.Action, "approve ") && entry.Allowed && strings.Contains(entry.Reason, "somebody else") {
 			approved++
 		}
 	}
-	if strings.Contains(replies(d), "you asked for it or wrote it") {
+	if text := strings.ToLower(replies(d) + answered(d)); strings.Contains(text, "you asked for it or wrote it") {
 		refused++
 	}
 	return afterAll(s, d), approved, refused

@@ -114,7 +114,7 @@ func (w *world) event(guid string, change ...func(*bot.Event)) bot.Event {
 	e := bot.Event{
 		Kind: bot.EventPullRequest, Delivery: guid, ReceivedAt: w.clock.Now(), Name: "pull_request", Action: "synchronize",
 		InstallationID: w.install.ID(), Repository: bot.RepositoryRef{ID: w.repo.ID(), Owner: "acme", Name: "web"},
-		PR: 1, Actor: bot.Actor{ID: 1, Login: "alice"},
+		PR: 1, Actor: w.person("alice"),
 	}
 	for _, f := range change {
 		f(&e)
@@ -267,4 +267,9 @@ func (w *world) reactions(id int64) string {
 
 func (w *world) ref() bot.RepositoryRef {
 	return bot.RepositoryRef{ID: w.repo.ID(), Owner: "acme", Name: "web"}
+}
+
+// person is a user as GitHub's events name them.
+func (w *world) person(login string) bot.Actor {
+	return bot.Actor{ID: w.github.UserID(login), Login: login}
 }

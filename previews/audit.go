@@ -33,8 +33,11 @@ type Audit struct {
 	Environment string `json:"environment,omitempty"`
 	SHA         string `json:"sha,omitempty"`
 	Allowed     bool   `json:"allowed"`
-	// Reason is the rule that allowed or refused it.
+	// Reason says what came of it, or why it was refused.
 	Reason string `json:"reason,omitempty"`
+	// Rule is the rule of who may by which it was allowed or refused; "" of what nobody asked
+	// for, and in entries from before it was kept.
+	Rule string `json:"rule,omitempty"`
 	// Prev is "" in the first entry. Hash is the SHA-256, in hexadecimal, of the line
 	// without its "hash".
 	Prev string `json:"prev"`
@@ -90,7 +93,7 @@ func ParseAuditChain(text string) (AuditChain, bool) {
 // Append links an entry to the chain's end and moves that. What is no text in it is
 // replaced: every reader has to see the same.
 func (c *AuditChain) Append(a Audit) Audit {
-	for _, s := range []*string{&a.Delivery, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Reason} {
+	for _, s := range []*string{&a.Delivery, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Reason, &a.Rule} {
 		*s = strings.ReplaceAll(strings.ToValidUTF8(*s, "\uFFFD"), "\x00", "\uFFFD")
 	}
 	a.Seq, a.Prev = c.Seq+1, c.Hash

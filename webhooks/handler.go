@@ -27,8 +27,8 @@ type Options struct {
 	// Secrets are the live webhook secrets, of MinSecret bytes at least.
 	Secrets []secret.String
 	Inbox   Inbox
-	// TrustedProxies are believed about whom they forward for, in X-Forwarded-For.
-	TrustedProxies []netip.Prefix
+	// Sources tells senders apart and slows them down; default one that trusts no proxy.
+	Sources *Sources
 	// MaxBody is the largest payload in bytes; default MaxBody.
 	MaxBody int64
 	// Now is the clock; default time.Now.
@@ -45,7 +45,7 @@ type Handler struct {
 	inbox    Inbox
 	maxBody  int64
 	bodies   *bodies
-	sources  *sources
+	sources  *Sources
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
@@ -77,12 +77,13 @@ func New(opts Options) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources, err := newSources(opts.TrustedProxies, opts.Now)
-	if err != nil {
-		return nil, err
+	if opts.Sources == nil {
+		if opts.Sources, err = NewSources(nil, opts.Now); err != nil {
+			return nil, err
+		}
 	}
 	return &Handler{
-		verifier: verifier, inbox: opts.Inbox, maxBody: opts.MaxBody, bodies: newBodies(), sources: sources, now: opts.Now, log: opts.Log,
+		verifier: verifier, inbox: opts.Inbox, maxBody: opts.MaxBody, bodies: newBodies(), sources: opts.Sources, now: opts.Now, log: opts.Log,
 		metrics: metrics, forged: rate.Sometimes{First: 1, Interval: time.Minute}, flooded: rate.Sometimes{First: 1, Interval: time.Minute},
 	}, nil
 }
@@ -125,8 +126,8 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) answer {
 	if r.Method != http.MethodPost {
 		return answer{status: http.StatusMethodNotAllowed, result: "malformed", text: "send deliveries with POST"}
 	}
-	source := h.sources.of(r)
-	if source.IsValid() && h.sources.exhausted(source) {
+	source := h.sources.Of(r)
+	if source.IsValid() && h.sources.Exhausted(source) {
 		return answer{status: http.StatusTooManyRequests, result: "limited_source", text: "too many requests without a good signature from here"}
 	}
 	mac, ok := parseSignature(r.Header.Get("X-Hub-Signature-256"))
@@ -159,7 +160,7 @@ func (h *Handler) keep(ctx context.Context, header http.Header, body []byte) ans
 		h.log.Warn("signed delivery is not JSON", "delivery", guid, "event", event, "error", err)
 		return answer{status: http.StatusBadRequest, result: "malformed", text: "the payload is not a JSON object", event: label(event)}
 	}
-	if !h.sources.admits(e.Installation.ID) {
+	if !h.sources.Admits(e.Installation.ID) {
 		h.flooded.Do(func() {
 			h.log.Error("an installation sends more than is taken of one; GitHub keeps the rest for redelivery (told once a minute at most)",
 				"installation", e.Installation.ID, "burst", installationBurst, "per_second", installationRate)
@@ -183,7 +184,7 @@ func (h *Handler) keep(ctx context.Context, header http.Header, body []byte) ans
 }
 
 func (h *Handler) refuseForged(source netip.Addr, why string) answer {
-	h.sources.noteForged(source)
+	h.sources.NoteForged(source)
 	h.forged.Do(func() {
 		h.log.Warn("webhook refused; is the secret the one in the App's settings? (told once a minute at most)", "reason", why)
 	})

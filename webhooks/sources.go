@@ -13,10 +13,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// sources slow down who sends what is not signed, and installations that send
+// Sources slow down who sends what is not signed, and installations that send
 // without end. GitHub is never slowed: an address that sent something signed is not
 // counted for a day, and one that has sent nothing forged is not either.
-type sources struct {
+type Sources struct {
 	// proxies are believed about whom they forward for.
 	proxies []netip.Prefix
 	now     func() time.Time
@@ -28,8 +28,9 @@ type sources struct {
 	installations *lru.Cache[int64, *rate.Limiter]
 }
 
-func newSources(proxies []netip.Prefix, now func() time.Time) (*sources, error) {
-	s := &sources{proxies: proxies, now: now}
+// NewSources returns what believes proxies about whom they forward for.
+func NewSources(proxies []netip.Prefix, now func() time.Time) (*Sources, error) {
+	s := &Sources{proxies: proxies, now: now}
 	var err error
 	if s.forged, err = lru.New[netip.Addr, *rate.Limiter](maxSources); err != nil {
 		return nil, err
@@ -41,11 +42,11 @@ func newSources(proxies []netip.Prefix, now func() time.Time) (*sources, error) 
 	return s, err
 }
 
-// of is whom a request comes from: the address of the connection, or the last that a
+// Of is whom a request comes from: the address of the connection, or the last that a
 // trusted proxy names which is no trusted proxy itself. It is invalid where that does
 // not tell senders apart: for addresses of private networks, which are a proxy's, or
 // on the same host.
-func (s *sources) of(r *http.Request) netip.Addr {
+func (s *Sources) Of(r *http.Request) netip.Addr {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -79,12 +80,12 @@ func (s *sources) of(r *http.Request) netip.Addr {
 	return address
 }
 
-func (s *sources) trusted(address netip.Addr) bool {
+func (s *Sources) trusted(address netip.Addr) bool {
 	return slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
-// exhausted says that an address has sent all that it may unsigned.
-func (s *sources) exhausted(address netip.Addr) bool {
+// Exhausted says that an address has sent all that it may unsigned.
+func (s *Sources) Exhausted(address netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limiter, known := s.forged.Get(address)
@@ -92,13 +93,13 @@ func (s *sources) exhausted(address netip.Addr) bool {
 }
 
 // known says that an address has sent something signed lately.
-func (s *sources) known(address netip.Addr) bool {
+func (s *Sources) known(address netip.Addr) bool {
 	at, signed := s.signed.Get(address)
 	return signed && s.now().Sub(at) < signedFor
 }
 
-// noteForged counts what was not signed.
-func (s *sources) noteForged(address netip.Addr) {
+// NoteForged counts what was not signed.
+func (s *Sources) NoteForged(address netip.Addr) {
 	if !address.IsValid() {
 		return
 	}
@@ -108,7 +109,7 @@ func (s *sources) noteForged(address netip.Addr) {
 }
 
 // noteSigned notes that an address is one that GitHub sends from.
-func (s *sources) noteSigned(address netip.Addr) {
+func (s *Sources) noteSigned(address netip.Addr) {
 	if !address.IsValid() {
 		return
 	}
@@ -117,8 +118,8 @@ func (s *sources) noteSigned(address netip.Addr) {
 	s.signed.Add(address, s.now())
 }
 
-// admits says whether an installation may have another delivery stored.
-func (s *sources) admits(installation int64) bool {
+// Admits says whether an installation may have another delivery stored.
+func (s *Sources) Admits(installation int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return limiterOf(s.installations, installation, installationRate, installationBurst).AllowN(s.now(), 1)

@@ -17,7 +17,7 @@ import (
 func TestSources(t *testing.T) {
 	t.Parallel()
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("203.0.113.7/32")}
-	s, err := newSources(proxies, time.Now)
+	s, err := NewSources(proxies, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestSources(t *testing.T) {
 	} {
 		r := delivery("ping", someGUID, opened)
 		r.RemoteAddr, r.Header["X-Forwarded-For"] = test.remote, test.forwarded
-		got := s.of(r)
+		got := s.Of(r)
 		if got.IsValid() != (test.want != "") || got.IsValid() && got.String() != test.want {
 			t.Errorf("%s: %v, want %q", name, got, test.want)
 		}

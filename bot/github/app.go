@@ -170,11 +170,15 @@ func (a *App) Ping(ctx context.Context) error {
 }
 
 // FindInstallation returns the id of the installation that reaches a
-// repository; bot.ErrNotFound when the App is not installed there.
+// repository; bot.ErrNotFound when the App is not installed there, bot.ErrNoAccess when it
+// is suspended there.
 func (a *App) FindInstallation(ctx context.Context, owner, name string) (int64, error) {
-	found, _, err := a.rest().Apps.FindRepositoryInstallation(ctx, owner, name)
+	found, _, err := a.rest().Apps.FindRepositoryInstallation(ctx, url.PathEscape(owner), url.PathEscape(name))
 	if err != nil {
 		return 0, wrap(err, "find the installation on %s/%s", owner, name)
+	}
+	if found.SuspendedAt != nil {
+		return 0, fmt.Errorf("the installation on %s/%s is suspended: %w", owner, name, ErrNoAccess)
 	}
 	return found.GetID(), nil
 }

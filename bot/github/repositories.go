@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -23,7 +24,7 @@ func (c *Client) Repository(ctx context.Context, id int64) (bot.RepositoryRef, e
 // FindRepository reads a repository of the installation by its name, and with
 // it the id that everything else wants.
 func (c *Client) FindRepository(ctx context.Context, owner, name string) (bot.RepositoryRef, error) {
-	found, _, err := c.listing().Repositories.Get(ctx, owner, name)
+	found, _, err := c.listing().Repositories.Get(ctx, url.PathEscape(owner), url.PathEscape(name))
 	if err != nil {
 		return bot.RepositoryRef{}, wrap(err, "read repository %s/%s", owner, name)
 	}
@@ -57,6 +58,9 @@ func (c *Client) Repositories(ctx context.Context) ([]bot.RepositoryRef, error) 
 // permissionLevel is GitHub's "repository-collaborator-permission". go-github's
 // own type leaves role_name out.
 type permissionLevel struct {
+	User struct {
+		ID int64 `json:"id"`
+	} `json:"user"`
 	Permission string `json:"permission"`
 	RoleName   string `json:"role_name"`
 }
@@ -64,7 +68,8 @@ type permissionLevel struct {
 // Permission returns what a person may do in a repository now, by whatever way
 // they may: as owner, member, team or collaborator. bot.ErrNotFound says that
 // there is no such person.
-func (c *Client) Permission(ctx context.Context, repo bot.RepositoryRef, login string) (access.Permission, error) {
+func (c *Client) Permission(ctx context.Context, repo bot.RepositoryRef, who bot.Actor) (access.Permission, error) {
+	login := who.Login
 	level := permissionLevel{}
 	client := c.rest(repo)
 	req, err := client.NewRequest(http.MethodGet,
@@ -74,6 +79,9 @@ func (c *Client) Permission(ctx context.Context, repo bot.RepositoryRef, login s
 	}
 	if err != nil {
 		return access.None, wrap(err, "read the permission of %s on %s", login, fullName(repo))
+	}
+	if id := level.User.ID; id != 0 && who.ID != 0 && id != who.ID {
+		return access.None, fmt.Errorf("read the permission of %s on %s: the name belongs to another account by now", login, fullName(repo))
 	}
 	return level.granted(), nil
 }

@@ -18,6 +18,7 @@ func TestCommit(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	at := w.clock.Now()
+	base := w.web.Branch("main")
 	sha := w.web.PushAs("alice", "feature/ü", "Add a", map[string]string{"a.txt": "a", "b.txt": "b"})
 	w.clock.advance(time.Minute)
 	w.web.Commit("main", map[string]string{"c.txt": "c"})
@@ -28,7 +29,7 @@ func TestCommit(t *testing.T) {
 			continue
 		}
 		got.Author.ID = 0
-		if diff := cmp.Diff(bot.Commit{SHA: sha, CommittedAt: at, Author: bot.Actor{Login: "alice"}}, got); diff != "" {
+		if diff := cmp.Diff(bot.Commit{SHA: sha, CommittedAt: at, Author: bot.Actor{Login: "alice"}, Parents: []string{base}}, got); diff != "" {
 			t.Errorf("%s: %s", ref, diff)
 		}
 	}

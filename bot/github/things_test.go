@@ -228,14 +228,17 @@ func TestPermission(t *testing.T) {
 	w.server.AddUser("outsider")
 	for _, role := range []access.Permission{access.Read, access.Triage, access.Write, access.Maintain, access.Admin} {
 		w.web.Grant("someone", string(role))
-		if got, err := w.client.Permission(t.Context(), w.ref(), "someone"); err != nil || got != role {
+		if got, err := w.client.Permission(t.Context(), w.ref(), bot.Actor{Login: "someone"}); err != nil || got != role {
 			t.Errorf("%s: %s, %v", role, got, err)
 		}
 	}
-	if got, err := w.client.Permission(t.Context(), w.ref(), "outsider"); err != nil || got != access.None {
+	if got, err := w.client.Permission(t.Context(), w.ref(), bot.Actor{ID: 12, Login: "someone"}); err == nil || got != access.None {
+		t.Errorf("whose login is another's by now: %s, %v", got, err)
+	}
+	if got, err := w.client.Permission(t.Context(), w.ref(), bot.Actor{Login: "outsider"}); err != nil || got != access.None {
 		t.Errorf("outsider: %s, %v", got, err)
 	}
-	if got, err := w.client.Permission(t.Context(), w.ref(), "nobody/../x"); !errors.Is(err, bot.ErrNotFound) || got != access.None {
+	if got, err := w.client.Permission(t.Context(), w.ref(), bot.Actor{Login: "nobody/../x"}); !errors.Is(err, bot.ErrNotFound) || got != access.None {
 		t.Errorf("nobody: %s, %v", got, err)
 	}
 }
@@ -253,7 +256,7 @@ func TestPermissionOfRoles(t *testing.T) {
 		{"read", "admin", access.Read}, {"none", "write", access.None}, {"read", "maintain", access.Read},
 		{"superuser", "superuser", access.None}, {"superuser", "admin", access.None}, {"", "", access.None}, {"maintain", "maintain", access.None},
 	} {
-		if got := (permissionLevel{test.permission, test.role}).granted(); got != test.want {
+		if got := (permissionLevel{Permission: test.permission, RoleName: test.role}).granted(); got != test.want {
 			t.Errorf("%q with role %q: %s, want %s", test.permission, test.role, got, test.want)
 		}
 	}

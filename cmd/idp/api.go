@@ -9,20 +9,20 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot"
-	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/webhooks"
 	"github.com/idp-bot/idp/webhooks/api"
 )
 
 // mountAPI serves idp's API, where people can sign in to it.
-func (m *Main) mountAPI(mux *http.ServeMux) error {
+func (m *Main) mountAPI(mux *http.ServeMux, sources *webhooks.Sources) error {
 	if m.cfg.GitHubClientID == "" && m.cfg.PublicURL == "" {
 		return nil
 	}
 	handler, err := api.New(api.Options{
 		Store: m.store, GitHub: newAPIGitHub(m.cfg, m.github, m.now), ClientID: m.cfg.GitHubClientID, Pages: htmlURL(m.cfg.GitHubAPIURL), PublicURL: publicURL(m.cfg),
-		Now: m.now, Log: m.log,
+		Sources: sources, Note: m.apiNote, Now: m.now, Log: m.log,
 	})
 	if err != nil {
 		return err
@@ -76,15 +76,28 @@ func (g apiGitHub) Person(ctx context.Context, token secret.String) (bot.Actor, 
 	return g.app.Person(ctx, with, token)
 }
 
-// Repository finds a repository that the App is installed on, and what somebody may there.
-func (g apiGitHub) Repository(ctx context.Context, owner, name, login string) (repo bot.RepositoryRef, installation int64, may access.Permission, err error) {
-	if installation, err = g.app.FindInstallation(ctx, owner, name); err != nil {
-		return repo, 0, access.None, err
+// Repository finds a repository that whose token it is may read, as GitHub tells them, and
+// that the App is installed on.
+func (g apiGitHub) Repository(ctx context.Context, owner, name string, token secret.String) (repo bot.RepositoryRef, installation int64, err error) {
+	if repo, err = g.app.RepositoryAs(ctx, token, owner, name); err != nil {
+		return repo, 0, err
 	}
-	client := g.app.Installation(installation)
-	if repo, err = client.FindRepository(ctx, owner, name); err != nil {
-		return repo, 0, access.None, err
+	installation, err = g.app.FindInstallation(ctx, repo.Owner, repo.Name)
+	return repo, installation, err
+}
+
+// apiNote says why nothing comes of what is decided just now.
+func (m *Main) apiNote(ctx context.Context) string {
+	if m.cfg.observes() {
+		return "idp only observes: what it decides is not done"
 	}
-	may, err = client.Permission(ctx, repo, login)
-	return repo, installation, may, err
+	switch pause, err := m.store.Paused(ctx); {
+	case err != nil:
+		return "it is not known just now whether idp is paused"
+	case pause.Paused && pause.Reason != "":
+		return "idp is paused, so that nothing comes of it until it goes on: " + pause.Reason
+	case pause.Paused:
+		return "idp is paused, so that nothing comes of it until it goes on"
+	}
+	return ""
 }

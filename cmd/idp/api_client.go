@@ -6,17 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/oauth2"
 
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/webhooks/api"
@@ -62,36 +58,46 @@ func (p *program) newAPIClient(server string) (*apiClient, error) {
 	return &apiClient{root: server, client: &http.Client{Timeout: apiTimeout, CheckRedirect: stay}}, nil
 }
 
+// request is one call of the API.
+type request struct {
+	method, path, token string
+	// key, where it is set, makes a request that is sent again no second one.
+	key  string
+	body any
+}
+
+// errLater is in the chain of an error that the same request may not have in a while.
+var errLater = errors.New("right later")
+
 // call sends a request and decodes its answer into out.
-func (r *apiClient) call(ctx context.Context, method, path, token string, header http.Header, body, out any) error {
+func (r *apiClient) call(ctx context.Context, q request, out any) error {
 	var content []byte
-	if body != nil {
+	if q.body != nil {
 		var err error
-		if content, err = json.Marshal(body); err != nil {
+		if content, err = json.Marshal(q.body); err != nil {
 			return err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, r.root+path, bytes.NewReader(content))
+	req, err := http.NewRequestWithContext(ctx, q.method, r.root+q.path, bytes.NewReader(content))
 	if err != nil {
 		return err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+	for name, value := range map[string]string{"Authorization": q.token, "Idempotency-Key": q.key, "Content-Type": "application/json"} {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
 		if wire, ok := errors.AsType[*url.Error](err); ok {
 			err = wire.Err
 		}
-		return fault.Wrap(err, fault.Failure, r.root+" cannot be reached: "+reason(err), "")
+		return fault.Wrap(errors.Join(errLater, err), fault.Failure, r.root+" cannot be reached: "+reason(err), "")
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fault.Wrap(err, fault.Failure, r.root+" broke off: "+reason(err), "")
+		return fault.Wrap(errors.Join(errLater, err), fault.Failure, r.root+" broke off: "+reason(err), "")
 	}
 	if resp.StatusCode >= 300 {
 		return r.refused(resp.StatusCode, answer)
@@ -100,6 +106,32 @@ func (r *apiClient) call(ctx context.Context, method, path, token string, header
 		return fault.Wrap(err, fault.Failure, r.root+" answers with something else than idp's API", "is it the root of idp's URL?")
 	}
 	return nil
+}
+
+// insist calls until it works, or fails for good, or the time is over.
+func (r *apiClient) insist(ctx context.Context, q request, out any, until time.Time) error {
+	const first, most = 200 * time.Millisecond, 5 * time.Second
+	for pause := first; ; pause = min(2*pause, most) {
+		err := r.call(ctx, q, out)
+		if !errors.Is(err, errLater) || time.Now().Add(pause).After(until) {
+			return err
+		}
+		if err := wait(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns after a while, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // refused is the error of an answer that is no success.
@@ -118,104 +150,16 @@ func (r *apiClient) refused(status int, answer []byte) error {
 	if known, ok := codes[status]; ok {
 		code = known
 	}
-	return fault.New(code, told.Message, told.Hint)
+	message, hint := printable(told.Message), printable(told.Hint)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		return fault.Wrap(errLater, code, message, hint)
+	}
+	return fault.New(code, message, hint)
 }
 
 // describe asks how to sign in.
 func (r *apiClient) describe(ctx context.Context) (api.Description, error) {
 	var out api.Description
-	err := r.call(ctx, http.MethodGet, api.Root, "", nil, nil, &out)
+	err := r.call(ctx, request{method: http.MethodGet, path: api.Root}, &out)
 	return out, err
-}
-
-// signIn is how people sign in to the App of an idp.
-func signIn(at api.Description) *oauth2.Config {
-	return &oauth2.Config{ClientID: at.ClientID, Endpoint: oauth2.Endpoint{
-		DeviceAuthURL: at.GitHub + "/login/device/code", TokenURL: at.GitHub + "/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams,
-	}}
-}
-
-// tokens are those that "idp login" keeps, by the roots of the URLs that they are for.
-type tokens struct {
-	path string
-	held map[string]*oauth2.Token
-}
-
-// tokens reads what is kept.
-func (p *program) tokens() (*tokens, error) {
-	dir := p.env["XDG_CONFIG_HOME"]
-	if dir == "" && p.env["HOME"] != "" {
-		dir = filepath.Join(p.env["HOME"], ".config")
-	}
-	if dir == "" {
-		return nil, fault.New(fault.Failure, "there is no folder to keep tokens in", "set HOME or XDG_CONFIG_HOME, or give the token in "+tokenVariable)
-	}
-	t := &tokens{path: filepath.Join(dir, "idp", "tokens.json"), held: map[string]*oauth2.Token{}}
-	content, err := os.ReadFile(t.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return t, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(content, &t.held)
-	}
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Failure, t.path+" cannot be read: "+reason(err), "mend or remove it")
-	}
-	return t, nil
-}
-
-// keep writes them for their owner alone, all of it or nothing.
-func (t *tokens) keep() error {
-	content, err := json.MarshalIndent(t.held, "", "  ")
-	if err != nil {
-		return err
-	}
-	dir := filepath.Dir(t.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fault.Wrap(err, fault.Failure, "the token cannot be kept: "+reason(err), "")
-	}
-	file, err := os.CreateTemp(dir, "tokens-") // mode 0600
-	if err == nil {
-		_, err = file.Write(content)
-		err = errors.Join(err, file.Sync(), file.Close())
-		if err == nil {
-			err = os.Rename(file.Name(), t.path)
-		}
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}
-	if err != nil {
-		return fault.Wrap(err, fault.Failure, "the token cannot be kept: "+reason(err), "")
-	}
-	return nil
-}
-
-// token is what to sign requests with: the one of the environment, or the one that was
-// kept, a new one where that ran out.
-func (p *program) token(ctx context.Context, r *apiClient) (string, error) {
-	if given := p.env[tokenVariable]; given != "" {
-		return given, nil
-	}
-	kept, err := p.tokens()
-	if err != nil {
-		return "", err
-	}
-	held, found := kept.held[r.root]
-	if !found {
-		return "", fault.Newf(fault.Denied, "you are not signed in to %s", r.root).WithHint("idp login --server %s", r.root)
-	}
-	if held.Valid() {
-		return held.AccessToken, nil
-	}
-	at, err := r.describe(ctx)
-	if err != nil {
-		return "", err
-	}
-	fresh, err := signIn(at).TokenSource(context.WithValue(ctx, oauth2.HTTPClient, r.client), held).Token()
-	if err != nil {
-		return "", fault.Wrap(err, fault.Denied, fmt.Sprintf("your sign-in to %s ran out", r.root), "idp login --server "+r.root)
-	}
-	kept.held[r.root] = fresh
-	return fresh.AccessToken, kept.keep()
 }

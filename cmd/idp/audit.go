@@ -151,8 +151,17 @@ func auditCells(a previews.Audit) []string {
 	}
 	return []string{
 		fmt.Sprint(a.Seq), a.At.Format(time.DateTime), printable(a.Actor), printable(a.Action), cmp.Or(a.Environment, "–"),
-		cmp.Or(shortened(a.SHA), "–"), allowed, printable(a.Reason),
+		cmp.Or(shortened(a.SHA), "–"), allowed, printable(reasonAndRule(a)),
 	}
+}
+
+// reasonAndRule says what came of something and, where that does not say it, by which
+// rule.
+func reasonAndRule(a previews.Audit) string {
+	if a.Rule == "" || a.Rule == a.Reason {
+		return a.Reason
+	}
+	return a.Reason + " (" + a.Rule + ")"
 }
 
 // printable keeps what people wrote on its line, and from steering a terminal.

@@ -53,6 +53,7 @@ releases            0
 audit_exports       0
 pause               0
 observed            0
+image_reports       0
 river_job           1
 `
 	const done = `copied, and the audit log is intact on both: it ends with entry 0

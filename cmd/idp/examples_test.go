@@ -110,7 +110,7 @@ func TestEveryExample(t *testing.T) {
 			t.Errorf("an error was logged: %s", line)
 		}
 	}
-	for _, want := range []string{"decided", "ignored: the installation gives no access", "ignored: not an event for idp"} {
+	for _, want := range []string{"decided", "ignored: idp has no access to the repository", "ignored: not an event for idp"} {
 		if results[want] == 0 {
 			t.Errorf("no delivery ended as %q, of %v", want, results)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,9 @@ const (
 	actionsTokenToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 	actionsRepository = "GITHUB_REPOSITORY"
 )
+
+// reportPatience is how long the way to idp may fail before a report does.
+const reportPatience = time.Minute
 
 func newImage(p *program) *cobra.Command {
 	cmd := &cobra.Command{Use: "image", Short: "Tell an idp of images"}
@@ -78,7 +82,7 @@ func (p *program) reportImage(ctx context.Context, server string, report api.Ima
 		return taken, err
 	}
 	path := fmt.Sprintf("%s/repos/%s/%s/images", api.Root, url.PathEscape(owner), url.PathEscape(name))
-	err = r.call(ctx, http.MethodPost, path, token, http.Header{"Content-Type": {"application/json"}}, report, &taken)
+	err = r.insist(ctx, request{method: http.MethodPost, path: path, token: "Bearer " + token, body: report}, &taken, time.Now().Add(reportPatience))
 	return taken, err
 }
 

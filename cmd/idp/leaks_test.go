@@ -35,7 +35,9 @@ func (o *outgoing) record(next http.Handler) http.Handler {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		o.mu.Lock()
-		fmt.Fprintf(&o.b, "%s %s\n%s\n", r.Method, r.URL, body)
+		if !strings.HasPrefix(r.URL.Path, "/api/v3/applications/") { // which is asked whose the token in its body is
+			fmt.Fprintf(&o.b, "%s %s\n%s\n", r.Method, r.URL, body)
+		}
 		o.mu.Unlock()
 		next.ServeHTTP(w, r)
 	})
@@ -48,13 +50,17 @@ func (o *outgoing) String() string {
 }
 
 // marks are the world's secrets: each as it is, and as it would stand in a header or in
-// its file. A token of an installation begins with ghs_, a JWT with eyJ.
+// its file. A token of an installation begins with ghs_, a person's with ghu_, and what
+// it is renewed with with ghr_; a JWT with eyJ.
 func (w *world) marks() []string {
-	marks := []string{"ghs_", "Bearer eyJ", "PRIVATE KEY"}
+	marks := []string{"ghs_", "ghu_", "ghr_", "Bearer eyJ", "PRIVATE KEY"}
 	for _, secret := range append(w.cfg.GitHubWebhookSecret, w.cfg.ArgoCDToken) {
 		if !secret.IsZero() {
 			marks = append(marks, secret.Reveal())
 		}
+	}
+	if client := w.app.ClientSecret(); client != "" {
+		marks = append(marks, client, base64.StdEncoding.EncodeToString([]byte(w.app.ClientID()+":"+client)))
 	}
 	if made, err := os.ReadFile(w.cfg.GitHubPrivateKeyFile); err == nil {
 		if block, _ := pem.Decode(made); block != nil {
@@ -97,7 +103,7 @@ func (w *world) leaks(ctx context.Context, marks []string, log string, sent *out
 			}
 		}
 	}
-	theirs := map[string]bool{w.cfg.GitHubPrivateKeyFile: true}
+	theirs := map[string]bool{w.cfg.GitHubPrivateKeyFile: true, w.cfg.GitHubClientSecretFile: true}
 	for _, path := range operators {
 		theirs[path] = true
 	}

@@ -32,28 +32,30 @@ func (p *program) login(ctx context.Context, server string) error {
 	if err != nil {
 		return err
 	}
-	at, err := r.describe(ctx)
+	said, err := r.describe(ctx)
 	if err != nil {
 		return err
 	}
-	kept, err := p.tokens() // before GitHub is asked for one that could not be kept
+	at, err := offered(r.root, said)
+	if err != nil {
+		return err
+	}
+	path, err := p.tokenFile(r.root) // before GitHub is asked for what could not be kept
 	if err != nil {
 		return err
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, r.client)
-	config := signIn(at)
+	config := at.signIn()
 	code, err := config.DeviceAuth(ctx)
 	if err != nil {
 		return fault.Wrap(err, fault.Failure, "GitHub gives no code to sign in with",
 			`whoever runs idp ticks "Enable Device Flow" in the settings of its GitHub App`)
 	}
-	fmt.Fprintf(p.stderr, "Enter %s at %s\n", code.UserCode, code.VerificationURI)
-	token, err := config.DeviceAccessToken(ctx, code)
-	if err != nil {
+	fmt.Fprintf(p.stderr, "Enter %s at %s\n", printable(code.UserCode), printable(code.VerificationURI))
+	if at.Token, err = config.DeviceAccessToken(ctx, code); err != nil {
 		return notSignedIn(ctx, err)
 	}
-	kept.held[r.root] = token
-	if err := kept.keep(); err != nil {
+	if err := locked(path, func() error { return at.keep(path) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "You are signed in to %s.\n", r.root)
@@ -90,15 +92,7 @@ in your settings on GitHub.`,
 		if err != nil {
 			return err
 		}
-		kept, err := p.tokens()
-		if err != nil {
-			return err
-		}
-		if _, found := kept.held[r.root]; !found {
-			return fault.Newf(fault.NotFound, "you are not signed in to %s", r.root)
-		}
-		delete(kept.held, r.root)
-		return kept.keep()
+		return p.forget(r.root)
 	}
 	return cmd
 }

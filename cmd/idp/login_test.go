@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/webhooks/api"
 )
@@ -88,7 +86,7 @@ func TestLogin(t *testing.T) {
 	if status, said := s.login("alice", true); status != exitOK {
 		t.Fatalf("login: %d %s", status, said)
 	}
-	file := filepath.Join(s.home, ".config", "idp", "tokens.json")
+	file := s.file()
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the token's file: %v, %v", info, err)
 	}
@@ -97,16 +95,38 @@ func TestLogin(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &outcome); err != nil || status != exitOK || len(outcome.Results) != 1 || !outcome.Results[0].Done || outcome.State != api.Done {
 		t.Errorf("run: %d %s%s", status, out, said)
 	}
-	if status, _, said := s.run("run", "acme/web#7", "status"); status != exitFailure || !strings.Contains(said, "the pull request is not there any more") {
+	if status, _, said := s.run("run", "acme/web#7", "status"); status != exitFailure || !strings.Contains(said, "there is no such pull request") {
 		t.Errorf("of no pull request: %d %s", status, said)
 	}
-	if status, out, said := s.run("run", "acme/web#1", "status", "--timeout", "0"); status != exitOK || !strings.Contains(said, "idp has it as ") || out != "" {
+	if status, out, said := s.run("run", "acme/web#1", "status", "--timeout", "0", "--key", "later"); status != exitOK || !strings.Contains(said, "--key later asks again") || out != "" {
 		t.Errorf("without waiting: %d %s%s", status, out, said)
 	}
-	s.runsOut(file)
-	if status, out, said := s.run("run", "acme/web#1", "pin"); status != exitOK {
-		t.Errorf("with a token that ran out: %d %s%s", status, out, said)
+	if status, out, said := s.run("run", "acme/web#1", "status", "--key", "later"); status != exitOK || !strings.Contains(out, "told") {
+		t.Errorf("asked again: %d %s%s", status, out, said)
 	}
+	if status, _, said := s.run("run", "acme/web#1", "pin", "--key", "later"); status != exitFailure || !strings.Contains(said, "used before, for something else") {
+		t.Errorf("another command under that key: %d %s", status, said)
+	}
+	s.runsOut(file)
+	together := make(chan string, 2)
+	for range 2 { // the token is renewed once, and the second uses it
+		go func() {
+			status, out, said := s.run("run", "acme/web#1", "pin")
+			together <- fmt.Sprint(status, out, said)
+		}()
+	}
+	for range 2 {
+		if got := <-together; !strings.HasPrefix(got, "0") {
+			t.Errorf("with a token that ran out: %s", got)
+		}
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, said := s.run("run", "acme/web#1", "pin"); status != exitFailure || !strings.Contains(said, "can be read by others") {
+		t.Errorf("with a token that others can read: %d %s", status, said)
+	}
+	s.expelled(file)
 	if status, _, said := s.run("logout"); status != exitOK {
 		t.Errorf("logout: %d %s", status, said)
 	}
@@ -115,25 +135,39 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// file is where the only sign-in is kept.
+func (s *signing) file() string {
+	s.Helper()
+	found, err := filepath.Glob(filepath.Join(s.home, ".config", "idp", "tokens", "*.json"))
+	if err != nil || len(found) != 1 {
+		s.Fatalf("kept are %v (%v)", found, err)
+	}
+	return found[0]
+}
+
+// expelled has the user take their authorization back: nothing is done in their name then.
+func (s *signing) expelled(file string) {
+	s.Helper()
+	if err := os.Chmod(file, 0o600); err != nil {
+		s.Fatal(err)
+	}
+	s.world.app.RevokeUserTokens("alice")
+	s.runsOut(file)
+	if status, _, said := s.run("run", "acme/web#1", "destroy"); status != exitDenied || !strings.Contains(said, "ran out") {
+		s.Errorf("with a token that was taken back: %d %s", status, said)
+	}
+}
+
 // runsOut makes the kept token one that ran out, which GitHub gives a new one for.
 func (s *signing) runsOut(file string) {
 	s.Helper()
-	held := map[string]*oauth2.Token{}
-	content, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(content, &held)
+	held, err := readToken(file)
+	if err != nil {
+		s.Fatal(err)
 	}
-	for _, token := range held {
-		token.Expiry, token.AccessToken = time.Now().Add(-time.Hour), "ghu_"+strings.Repeat("0", 36)
-	}
-	if err == nil {
-		content, err = json.Marshal(held)
-	}
-	if err == nil {
-		err = os.WriteFile(file, content, 0o600)
-	}
-	if err != nil || len(held) != 1 {
-		s.Fatalf("%d tokens, %v", len(held), err)
+	held.Token.Expiry, held.Token.AccessToken = time.Now().Add(-time.Hour), "ghu_"+strings.Repeat("0", 36)
+	if err := held.keep(file); err != nil {
+		s.Fatal(err)
 	}
 }
 
@@ -168,8 +202,8 @@ func TestRunMistakes(t *testing.T) {
 		"no API":             {[]string{"run", "acme/web#1", "status", "--server", elsewhere.URL}, []string{tokenVariable + "=" + token}, exitFailure, "has no API"},
 		"no API to sign in":  {[]string{"login", "--server", elsewhere.URL}, nil, exitFailure, "has no API"},
 		"led elsewhere":      {[]string{"run", "acme/web#1", "status", "--server", elsewhere.URL + "/moved"}, []string{tokenVariable + "=" + token}, exitFailure, "answered 307"},
-		"nobody listens":     {[]string{"run", "acme/web#1", "status", "--server", "http://127.0.0.1:1"}, []string{tokenVariable + "=" + token}, exitFailure, "cannot be reached"},
-		"a broken file":      {[]string{"logout", "--server", elsewhere.URL}, []string{"XDG_CONFIG_HOME=" + brokenTokens(t)}, exitFailure, "cannot be read"},
+		"nobody listens":     {[]string{"run", "acme/web#1", "status", "--server", "http://127.0.0.1:1", "--timeout", "1ms"}, []string{tokenVariable + "=" + token}, exitFailure, "cannot be reached"},
+		"a broken file":      {[]string{"run", "acme/web#1", "status", "--server", elsewhere.URL}, []string{"XDG_CONFIG_HOME=" + brokenTokens(t, elsewhere.URL)}, exitFailure, "cannot be read"},
 		"signed out already": {[]string{"logout", "--server", elsewhere.URL}, nil, exitFailure, "you are not signed in"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,13 +219,72 @@ func TestRunMistakes(t *testing.T) {
 	}
 }
 
-func brokenTokens(t *testing.T) string {
+// Whatever a server says of where to sign in, nothing is sent there unencrypted.
+func TestOffered(t *testing.T) {
+	t.Parallel()
+	for github, fine := range map[string]bool{
+		"https://github.com": true, "http://127.0.0.1:1": true, "http://github.com": false, "https://u@github.com": false, "": false, "ftp://github.com": false, "//github.com": false,
+	} {
+		if _, err := offered("https://idp.example.com", api.Description{ClientID: "Iv1.0", GitHub: github}); (err == nil) != fine {
+			t.Errorf("%q: %v", github, err)
+		}
+	}
+	if _, err := offered("https://idp.example.com", api.Description{GitHub: "https://github.com"}); err == nil {
+		t.Error("no client")
+	}
+}
+
+// TestInsist has the way to idp fail, and idp be too busy: the command is given once, and
+// what came of it is asked for until it is known.
+func TestInsist(t *testing.T) {
+	t.Parallel()
+	var keys []string
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			keys = append(keys, r.Header.Get("Idempotency-Key"))
+			switch len(keys) {
+			case 1:
+				panic(http.ErrAbortHandler) // it may have arrived
+			case 2:
+				w.WriteHeader(http.StatusServiceUnavailable)
+				fmt.Fprint(w, `{"message":"busy"}`)
+				return
+			}
+			w.WriteHeader(http.StatusAccepted)
+			fmt.Fprint(w, `{"id":"1","state":"pending"}`)
+			return
+		}
+		switch asked++; asked {
+		case 1:
+			fmt.Fprint(w, `{"id":"1","state":"pending","problem":"it failed, and is tried again"}`)
+		case 2:
+			w.WriteHeader(http.StatusTooManyRequests)
+			fmt.Fprint(w, `{"message":"too many"}`)
+		default:
+			fmt.Fprint(w, `{"id":"1","state":"done","results":[{"command":"pin","done":true,"reason":"kept \u001b[31m"}],"note":"idp is paused"}`)
+		}
+	}))
+	defer server.Close()
+	var out, errs strings.Builder
+	status := run(t.Context(), []string{"run", "acme/web#1", "pin", "--server", server.URL}, strings.NewReader(""), &out, &errs, []string{tokenVariable + "=x"})
+	if status != exitOK || len(keys) != 3 || keys[0] == "" || keys[0] != keys[2] || strings.Contains(errs.String(), "failed") || !strings.Contains(errs.String(), "note: idp is paused") {
+		t.Errorf("%d with keys %v\n%s%s", status, keys, out.String(), errs.String())
+	}
+	if strings.Contains(out.String(), "\x1b") {
+		t.Errorf("it steers the terminal: %q", out.String())
+	}
+}
+
+func brokenTokens(t *testing.T, server string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "idp"), 0o700); err != nil {
+	p := &program{env: map[string]string{"XDG_CONFIG_HOME": dir}}
+	path, err := p.tokenFile(server)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "idp", "tokens.json"), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(`{"token":null}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir

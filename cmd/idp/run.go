@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,7 +21,7 @@ import (
 )
 
 func newRun(p *program) *cobra.Command {
-	var timeout time.Duration
+	var a asking
 	cmd := &cobra.Command{
 		Use:   "run PULL-REQUEST COMMAND [ARGUMENT…]",
 		Short: "Give an idp a command about a pull request, as a comment would",
@@ -42,10 +44,12 @@ commands.`,
 		},
 		ValidArgsFunction: completeRun,
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait for what comes of it; 0 does not wait")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", time.Minute, "how long to wait for what comes of it; 0 does not wait")
+	cmd.Flags().StringVar(&a.key, "key", "", "name for this, so that giving it again is not a second time (default a new one)")
 	server, output := addServerFlag(cmd), addOutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		out, err := p.give(cmd.Context(), *server, args, timeout)
+		a.server = *server
+		out, err := p.give(cmd.Context(), a, args)
 		if err != nil {
 			return err
 		}
@@ -81,54 +85,68 @@ func commandsPath(pull string) (string, error) {
 	return "", fault.Newf(fault.Usage, "%s is no pull request", strconv.Quote(pull)).WithHint("write it like acme/web#12")
 }
 
+// asking is what "idp run" is asked for.
+type asking struct {
+	server, key string
+	timeout     time.Duration
+}
+
 // give gives the command and waits for what comes of it. It is given once, however often
 // the way there fails.
-func (p *program) give(ctx context.Context, server string, args []string, timeout time.Duration) (api.Outcome, error) {
-	var out api.Outcome
+func (p *program) give(ctx context.Context, a asking, args []string) (api.Outcome, error) {
 	path, err := commandsPath(args[0])
 	if err != nil {
-		return out, err
+		return api.Outcome{}, err
 	}
-	r, err := p.newAPIClient(server)
+	r, err := p.newAPIClient(a.server)
 	if err != nil {
-		return out, err
+		return api.Outcome{}, err
 	}
 	token, err := p.token(ctx, r)
 	if err != nil {
+		return api.Outcome{}, err
+	}
+	key := cmp.Or(a.key, uuid.NewString())
+	until := time.Now().Add(max(a.timeout, patienceOfNone))
+	order := request{method: http.MethodPost, path: path, token: token, key: key, body: api.Order{Command: strings.Join(args[1:], " ")}}
+	var out api.Outcome
+	if err := r.insist(ctx, order, &out, until); err != nil {
+		if errors.Is(err, errLater) || ctx.Err() != nil {
+			fmt.Fprintf(p.stderr, "It is not known whether idp has it: --key %s gives it again, and not twice.\n", key)
+		}
 		return out, err
 	}
-	order := api.Order{Command: strings.Join(args[1:], " ")}
-	header := http.Header{"Idempotency-Key": {uuid.NewString()}, "Content-Type": {"application/json"}}
-	if err := r.call(ctx, http.MethodPost, path, token, header, order, &out); err != nil {
-		return out, err
+	if a.timeout > 0 {
+		out, err = r.await(ctx, token, out, until)
 	}
-	return out, r.await(ctx, token, &out, timeout)
+	if out.State == api.Pending {
+		fmt.Fprintf(p.stderr, "idp has it: --key %s asks again what came of it.\n", key)
+	}
+	return out, err
 }
 
+// patienceOfNone is how long the way to idp may fail where nobody waits for what comes of
+// it.
+const patienceOfNone = 10 * time.Second
+
 // await asks until something came of a request, or the time is over.
-func (r *apiClient) await(ctx context.Context, token string, out *api.Outcome, timeout time.Duration) error {
+func (r *apiClient) await(ctx context.Context, token string, out api.Outcome, until time.Time) (api.Outcome, error) {
 	const first, most = 100 * time.Millisecond, 2 * time.Second
-	deadline := time.NewTimer(timeout)
-	defer deadline.Stop()
 	for pause := first; out.State == api.Pending; pause = min(2*pause, most) {
-		if timeout <= 0 {
-			return nil
+		if time.Now().Add(pause).After(until) {
+			return out, fault.New(fault.Timeout, "nothing has come of it in time", "idp goes on with it: look at the pull request")
 		}
-		next := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			next.Stop()
-			return ctx.Err()
-		case <-deadline.C:
-			next.Stop()
-			return fault.New(fault.Timeout, fmt.Sprintf("nothing has come of it in %s", timeout), "idp has it and goes on with it: look at the pull request")
-		case <-next.C:
+		if err := wait(ctx, pause); err != nil {
+			return out, err
 		}
-		if err := r.call(ctx, http.MethodGet, api.Root+"/commands/"+url.PathEscape(out.ID), token, nil, nil, out); err != nil {
-			return err
+		var next api.Outcome
+		err := r.insist(ctx, request{method: http.MethodGet, path: api.Root + "/commands/" + url.PathEscape(out.ID), token: token}, &next, until)
+		if err != nil {
+			return out, err
 		}
+		out = next
 	}
-	return nil
+	return out, nil
 }
 
 // printOutcome prints what came of commands; its error is that of one that was refused.
@@ -143,7 +161,7 @@ func (p *program) printOutcome(output *format, out api.Outcome) error {
 				refused = result.Command
 			}
 		}
-		rows.rows = append(rows.rows, []string{result.Command, result.Environment, result.SHA[:min(7, len(result.SHA))], done, result.Reason})
+		rows.rows = append(rows.rows, []string{printable(result.Command), printable(result.Environment), printable(shortened(result.SHA)), done, printable(result.Reason)})
 	}
 	if *output != formatTable || len(rows.rows) > 0 {
 		if err := output.print(p.stdout, p.styled(p.stdout), out, rows); err != nil {
@@ -151,20 +169,26 @@ func (p *program) printOutcome(output *format, out api.Outcome) error {
 		}
 	}
 	if *output == formatTable && out.Answer != "" {
-		if _, err := fmt.Fprintf(p.stdout, "\n%s\n", out.Answer); err != nil {
+		lines := strings.Split(out.Answer, "\n")
+		for i, line := range lines {
+			lines[i] = printable(line)
+		}
+		if _, err := fmt.Fprintf(p.stdout, "\n%s\n", strings.Join(lines, "\n")); err != nil {
 			return wrapOutput(err)
 		}
 	}
+	if out.Note != "" {
+		fmt.Fprintf(p.stderr, "note: %s\n", printable(out.Note))
+	}
 	switch {
 	case out.State == api.GivenUp:
-		return fault.New(fault.Failure, out.Problem, "")
+		return fault.New(fault.Failure, printable(out.Problem), "")
 	case out.State == api.Pending:
-		fmt.Fprintf(p.stderr, "idp has it as %s\n", out.ID)
 		return nil
 	case out.Problem != "":
-		return fault.New(fault.Failure, "nothing came of it: "+out.Problem, "")
+		return fault.New(fault.Failure, "nothing came of it: "+printable(out.Problem), "")
 	case refused != "":
-		return fault.Newf(fault.Denied, "it was not done: %s", refused)
+		return fault.Newf(fault.Denied, "it was not done: %s", printable(refused))
 	}
 	return nil
 }

@@ -176,6 +176,7 @@ func TestNoSecretIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.until(pr, "olling")
+	c.ask("pin")
 	pr.Close("alice")
 	c.until(pr, "pull request closed")
 	c.failed()
@@ -186,6 +187,26 @@ func TestNoSecretIsTold(t *testing.T) {
 	c.nothing()
 	if c.given.Load() <= 3 {
 		t.Error("the registry was never given its password: the test tests nothing")
+	}
+}
+
+// ask gives a command through the API, while GitHub repeats what it is asked and then
+// answers.
+func (c *canaries) ask(command string) {
+	c.Helper()
+	token := c.app.UserToken("alice")
+	for _, fault := range []githubtest.Fault{
+		{Path: "/applications/**", Status: http.StatusUnprocessableEntity, Body: `{"message":"no: ` + token + " " + c.app.ClientSecret() + `"}`, Times: 1},
+		{Path: "/repos/acme/web", Status: http.StatusUnprocessableEntity, Body: `{"message":"no: ` + token + `"}`, Times: 1},
+	} {
+		c.github.Inject(fault)
+		var out, errs strings.Builder
+		status := run(c.Context(), []string{"run", "acme/web#1", command, "--timeout", "30s"}, strings.NewReader(""), &out, &errs, []string{
+			serverVariable + "=http://" + c.main.Addr(), tokenVariable + "=" + token,
+		})
+		if status != exitOK || strings.Contains(out.String()+errs.String(), token) {
+			c.Errorf("%s ends with %d:\n%s%s", command, status, out.String(), errs.String())
+		}
 	}
 }
 

@@ -290,15 +290,19 @@ func (m *Main) newEdge() (http.Handler, error) {
 		}
 		proxies = append(proxies, proxy)
 	}
+	sources, err := webhooks.NewSources(proxies, m.now)
+	if err != nil {
+		return nil, err
+	}
 	hook, err := webhooks.New(webhooks.Options{
-		Secrets: m.cfg.GitHubWebhookSecret, Inbox: m.store, TrustedProxies: proxies, Now: m.now, Log: m.log, Registerer: m.registry,
+		Secrets: m.cfg.GitHubWebhookSecret, Inbox: m.store, Sources: sources, Now: m.now, Log: m.log, Registerer: m.registry,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/webhooks/github", hook)
-	if err := m.mountAPI(mux); err != nil {
+	if err := m.mountAPI(mux, sources); err != nil {
 		return nil, err
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })

@@ -36,7 +36,10 @@ var threats = []threat{
 		{"bot", "TestMatrix"}, {"bot", "TestEveryWay"}, {"bot", "TestErrorsDeny"}, {"bot/access", "TestDoubt"}, {"bot/access", "TestNarrowing"}, scenario("command-refused"), scenario("command-permission-now"), scenario("command-permission-unknown"),
 	}},
 	{"orders through the API", "whoever asks is whom GitHub says that the token is of, and it has to be one of idp's own App; what they may is what a comment of theirs may; it is stored before it is answered", []proof{
-		{"bot", "TestEveryWay"}, {"webhooks/api", "TestRefused"}, {"webhooks/api", "TestTold"}, {"webhooks/api", "TestTokensAreBounded"}, {"bot/github", "TestPerson"}, {"cmd/idp", "TestRunMistakes"}, scenario("api-commands"),
+		{"bot", "TestEveryWay"}, {"webhooks/api", "TestRefused"}, {"webhooks/api", "TestTold"}, {"webhooks/api", "TestTokensAreBounded"}, {"webhooks/api", "TestRequestReplayed"}, {"webhooks/api", "TestPaces"}, {"webhooks/api", "FuzzOrder"}, {"bot/github", "TestPerson"}, {"cmd/idp", "TestRunMistakes"}, scenario("api-commands"),
+	}},
+	{"images that another workflow claims", "a run of a workflow, by GitHub's signature, reports images of the commit that it ran at or of the head that this would merge, in its own repository", []proof{
+		{"webhooks/api", "TestReported"}, {"bot/github", "TestWorkflow"}, scenario("image-reported"),
 	}},
 	{"a fork's code and spec", "a fork's commit runs once somebody with write permission approved it; its spec is the base branch's, but for bounded values", []proof{
 		{"bot", "TestForks"}, {"bot", "TestHostileSpecs"}, scenario("fork-asked-for"), scenario("fork-approved"), scenario("fork-hostile-spec"), scenario("fork-approved-by-outsider"),
@@ -51,7 +54,7 @@ var threats = []threat{
 		{"gitops/platform", "TestTeamsOfRepositories"}, scenario("team-mismatch"), scenario("deploy-by-team"),
 	}},
 	{"self-approval", "who asked or wrote it, by GitHub's id, does not approve it", []proof{
-		{"bot", "TestNobodyApprovesTheirOwn"}, {"bot", "TestApprovalByID"},
+		{"bot", "TestNobodyApprovesTheirOwn"}, {"bot", "TestEveryWay"}, {"bot", "TestApprovalByID"},
 	}},
 	{"more previews than the limits allow", "counted by repository, team and author, by GitHub's id, and again in the transaction that lets one more come", []proof{
 		{"previews/store", "TestSQLite/RoomAtOnce"}, {"previews/store", "TestSQLite/Room"}, {"previews/store", "TestSQLite/LiveByAuthorID"}, {"bot", "TestHandleTogether"}, {"gitops/policy", "TestRoom"},

@@ -12,12 +12,12 @@ import (
 	"github.com/idp-bot/idp/previews"
 )
 
-const auditColumns = `id, at, delivery, actor_id, actor, action, environment, sha, allowed, reason, prev, hash`
+const auditColumns = `id, at, delivery, actor_id, actor, action, environment, sha, allowed, reason, rule, prev, hash`
 
 func scanAudit(row interface{ Scan(...any) error }) (previews.Audit, error) {
 	var a previews.Audit
 	var at int64
-	err := row.Scan(&a.Seq, &at, &a.Delivery, &a.ActorID, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Allowed, &a.Reason, &a.Prev, &a.Hash)
+	err := row.Scan(&a.Seq, &at, &a.Delivery, &a.ActorID, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Allowed, &a.Reason, &a.Rule, &a.Prev, &a.Hash)
 	a.At = instant(at)
 	return a, err
 }
@@ -35,12 +35,12 @@ func insertAudit(ctx context.Context, tx *transaction, delivery string, now time
 	for _, a := range entries {
 		a.At, a.Delivery = now.UTC(), delivery
 		// The hash is of what the database gives back.
-		for _, text := range []*string{&a.Delivery, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Reason} {
+		for _, text := range []*string{&a.Delivery, &a.Actor, &a.Action, &a.Environment, &a.SHA, &a.Reason, &a.Rule} {
 			*text = storable(*text)
 		}
 		a = chain.Append(a)
-		_, err := tx.ExecContext(ctx, `INSERT INTO audit (`+auditColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.Seq, stamp(a.At), a.Delivery, a.ActorID, a.Actor, a.Action, a.Environment, a.SHA, a.Allowed, a.Reason, a.Prev, a.Hash)
+		_, err := tx.ExecContext(ctx, `INSERT INTO audit (`+auditColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			a.Seq, stamp(a.At), a.Delivery, a.ActorID, a.Actor, a.Action, a.Environment, a.SHA, a.Allowed, a.Reason, a.Rule, a.Prev, a.Hash)
 		if err != nil {
 			return fmt.Errorf("audit: %w", err)
 		}
@@ -188,7 +188,7 @@ func (s *Store) SetAuditExported(ctx context.Context, sink string, seq int64) er
 // the step that brings the chain, and never again: an entry without a hash is then one
 // that somebody altered.
 func chainAudit(ctx context.Context, tx *transaction) error {
-	rows, err := tx.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit ORDER BY id`)
+	rows, err := tx.QueryContext(ctx, `SELECT `+strings.Replace(auditColumns, "rule", "''", 1)+` FROM audit ORDER BY id`) // there was no rule then
 	if err != nil {
 		return err
 	}

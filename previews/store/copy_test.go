@@ -67,7 +67,7 @@ func TestCopy(t *testing.T) {
 		counts[table.Table] = table.Rows
 	}
 	want := map[string]int{
-		"deliveries": 3, "environments": 1, "reports": 1, "effects": 1, "audit": 3, "inferred_removals": 0, "breaker": 1, "pause": 1, "observed": 0,
+		"deliveries": 3, "environments": 1, "reports": 1, "effects": 1, "audit": 3, "inferred_removals": 0, "breaker": 1, "pause": 1, "observed": 0, "image_reports": 0,
 		"claims": 1, "releases": 0, "audit_exports": 1, "river_job": 3, // no server has looked at the first yet
 	}
 	if !reflect.DeepEqual(counts, want) || copied.Audit.Seq != 3 {

@@ -16,7 +16,7 @@ const (
 	// keepImages is how long it is known what a workflow reported; after that an image is
 	// looked for by its tag.
 	keepImages = 180 * 24 * time.Hour
-	pruneBatch     = 500
+	pruneBatch = 500
 )
 
 // Pruned counts what Prune forgot.

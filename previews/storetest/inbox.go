@@ -78,6 +78,73 @@ func testDeliveriesTogether(t *testing.T, open Open) {
 	}
 }
 
+// Answers are those of one delivery and kind, in their order, done or not.
+func testAnswers(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	for guid, effects := range map[string][]store.Effect{
+		"one":   {{Kind: "answer", Content: "first"}, {Kind: "reply", Content: "a comment"}, {Kind: "answer", Content: "second"}},
+		"other": {{Kind: "answer", Content: "another's"}},
+	} {
+		Deliver(t, s, store.Delivery{GUID: guid})
+		if err := s.Apply(t.Context(), store.Outcome{Delivery: guid, Effects: effects}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pending, err := s.PendingEffects(t.Context(), clock.Now(), 10)
+	if err != nil || len(pending) != 2 {
+		t.Fatalf("pending: %v, %v", pending, err)
+	}
+	if err := s.FinishEffect(t.Context(), pending[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	for guid, want := range map[string]string{"one": "[first second]", "other": "[another's]", "none": "[]"} {
+		if got, err := s.Answers(t.Context(), guid, "answer"); err != nil || fmt.Sprint(got) != want {
+			t.Errorf("answers to %s: %v, %v, want %s", guid, got, err, want)
+		}
+	}
+}
+
+// What was reported of an image is what was reported last, of that commit and service of
+// that repository, until it is forgotten.
+func testImageReports(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	report := func(repository int64, sha, service, digest string) {
+		t.Helper()
+		r := previews.ImageReport{RepositoryID: repository, SHA: sha, Service: service, Digest: digest, Run: "ci.yml, run 1"}
+		if err := s.ReportImage(t.Context(), r, previews.Audit{Actor: "ada", Action: "report image " + service, Allowed: true, Rule: "a rule"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report(7, "a", "web", "old")
+	report(7, "a", "api", "api's")
+	report(7, "b", "web", "b's")
+	report(8, "a", "web", "another's")
+	report(7, "a", "web", "new")
+	holds := func(want string) {
+		t.Helper()
+		got, err := s.ReportedImage(t.Context(), 7, "a", "web")
+		if err != nil || got != want {
+			t.Errorf("reported is %q (%v), want %q", got, err, want)
+		}
+	}
+	holds("new")
+	log, err := s.AuditLog(t.Context(), store.AuditFilter{Action: "report image"})
+	if err != nil || len(log) != 0 { // the first word is "report"
+		t.Errorf("audited %v (%v)", log, err)
+	}
+	if log, err = s.AuditLog(t.Context(), store.AuditFilter{Action: "report"}); err != nil || len(log) != 5 || log[0].Rule != "a rule" || log[0].Hash != log[0].Sum() {
+		t.Errorf("audited %+v (%v)", log, err)
+	}
+	clock.Advance(181 * 24 * time.Hour)
+	report(7, "a", "web", "newest")
+	if pruned, err := s.Prune(t.Context()); err != nil || pruned.Images != 3 {
+		t.Errorf("pruned %+v (%v)", pruned, err)
+	}
+	holds("newest")
+}
+
 func testPrune(t *testing.T, open Open) {
 	clock := NewClock()
 	s := open(t, store.Options{Now: clock.Now})
@@ -85,9 +152,6 @@ func testPrune(t *testing.T, open Open) {
 	Deliver(t, s, store.Delivery{GUID: "pending", Payload: []byte("{}")})
 	if err := s.Apply(t.Context(), store.Outcome{Delivery: "done", Effects: []store.Effect{{Kind: "reply"}}}); err != nil {
 		t.Fatal(err)
-	}
-	if answers, err := s.Answers(t.Context(), "done", "answer"); err != nil || len(answers) != 0 {
-		t.Errorf("answers to what was not asked: %q, %v", answers, err)
 	}
 	effects, err := s.PendingEffects(t.Context(), clock.Now(), 10)
 	if err != nil || len(effects) != 1 {

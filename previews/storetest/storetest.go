@@ -57,6 +57,8 @@ func Run(t *testing.T, open Open) {
 		{"Audit", testAudit},
 		{"AuditOfItself", testAuditOfItself},
 		{"Prune", testPrune},
+		{"Answers", testAnswers},
+		{"ImageReports", testImageReports},
 		{"Metrics", testMetrics},
 		{"JobsHandle", testJobsHandle},
 		{"JobsDie", testJobsDie},

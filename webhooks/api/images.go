@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -49,8 +50,8 @@ var errNoWorkflow = fault.New(fault.Denied, "the token is none of a workflow of 
 
 // report takes the report of an image.
 func (h *Handler) report(w http.ResponseWriter, r *http.Request) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "bearer") || token == "" {
+	token, ok := bearer(r)
+	if !ok {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized, errNoWorkflow)
 		return
@@ -60,7 +61,9 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.workflows.Release(1)
-	run, err := h.options.GitHub.Workflow(r.Context(), secret.New(token))
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+	defer cancel()
+	run, err := h.options.GitHub.Workflow(ctx, secret.New(token))
 	switch {
 	case errors.Is(err, bot.ErrNotFound):
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
@@ -79,7 +82,13 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) {
 		malformed(w, problem)
 		return
 	}
-	repo, installation, commit, err := h.options.GitHub.Built(r.Context(), r.PathValue("owner"), r.PathValue("repo"), run.SHA)
+	owner, name, ok := named(r)
+	var repo bot.RepositoryRef
+	var installation int64
+	var commit bot.Commit
+	if err = bot.ErrNotFound; ok {
+		repo, installation, commit, err = h.options.GitHub.Built(ctx, owner, name, run.SHA)
+	}
 	switch {
 	case errors.Is(err, bot.ErrNotFound) || errors.Is(err, bot.ErrNoAccess) || err == nil && repo.ID != run.RepositoryID:
 		refuse(w, http.StatusNotFound, fault.New(fault.NotFound, "the workflow ran in no such repository that idp is installed on", ""))
@@ -127,7 +136,8 @@ func (h *Handler) reported(r *http.Request, run Workflow, repo bot.RepositoryRef
 	if err != nil {
 		return err
 	}
-	return h.keep(r.Context(), bot.Event{
+	_, err = h.keep(r.Context(), bot.Event{
 		Kind: bot.EventBuild, Delivery: uuid.NewString(), Name: "idp_image", Action: "reported", InstallationID: installation, Repository: repo, HeadSHA: report.SHA, Actor: run.Actor,
 	})
+	return err
 }

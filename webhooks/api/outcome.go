@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -36,6 +37,8 @@ type Outcome struct {
 	Answer string `json:"answer,omitempty"`
 	// Problem says why nothing was decided, "" otherwise.
 	Problem string `json:"problem,omitempty"`
+	// Note says why nothing comes of what was decided for now, such as that idp is paused.
+	Note string `json:"note,omitempty"`
 }
 
 // Result is what came of one command.
@@ -50,23 +53,40 @@ type Result struct {
 }
 
 // tell answers whoever gave the commands what came of them.
-func (h *Handler) tell(w http.ResponseWriter, r *http.Request, who bot.Actor) {
-	ctx, id := r.Context(), r.PathValue("id")
-	unknown := fault.New(fault.NotFound, "there is no such request of yours; they are kept for three days", "")
+func (h *Handler) tell(w http.ResponseWriter, r *http.Request, who person) {
+	unknown := fault.New(fault.NotFound, "there is no such request of yours; they are kept for three days after they were decided", "")
+	id := r.PathValue("id")
 	if uuid.Validate(id) != nil {
 		refuse(w, http.StatusNotFound, unknown)
 		return
 	}
-	delivery, err := h.options.Store.Delivery(ctx, id)
-	if errors.Is(err, previews.ErrNotFound) || err == nil && !askedBy(delivery, who) {
+	delivery, err := h.options.Store.Delivery(r.Context(), id)
+	if err == nil {
+		if _, theirs := askedBy(delivery, who.Actor); !theirs {
+			err = previews.ErrNotFound
+		}
+	}
+	if errors.Is(err, previews.ErrNotFound) {
 		refuse(w, http.StatusNotFound, unknown)
 		return
+	}
+	var out Outcome
+	if err == nil {
+		out, err = h.outcome(r.Context(), delivery, who.Actor)
 	}
 	if err != nil {
 		h.fail(w, err)
 		return
 	}
-	out := Outcome{ID: id}
+	write(w, http.StatusOK, out)
+}
+
+// outcome is what came of a request of somebody's.
+func (h *Handler) outcome(ctx context.Context, delivery store.Delivery, who bot.Actor) (Outcome, error) {
+	out := Outcome{ID: delivery.GUID}
+	if h.options.Note != nil {
+		out.Note = h.options.Note(ctx)
+	}
 	switch delivery.State {
 	case store.DeliveryDone:
 		out.State = Done
@@ -77,34 +97,28 @@ func (h *Handler) tell(w http.ResponseWriter, r *http.Request, who bot.Actor) {
 		if delivery.Attempts > 0 {
 			out.Problem = "it failed, and is tried again"
 		}
-		write(w, http.StatusOK, out)
-		return
+		return out, nil
 	}
 	if why, ignored := strings.CutPrefix(delivery.Result, "ignored: "); ignored {
 		out.Problem = why
 	}
-	log, err := h.options.Store.AuditLog(ctx, store.AuditFilter{Delivery: id})
+	log, err := h.options.Store.AuditLog(ctx, store.AuditFilter{Delivery: delivery.GUID})
 	if err != nil {
-		h.fail(w, err)
-		return
+		return out, err
 	}
 	for _, entry := range slices.Backward(log) {
 		if entry.ActorID == who.ID {
 			out.Results = append(out.Results, Result{Command: entry.Action, Environment: entry.Environment, SHA: entry.SHA, Done: entry.Allowed, Reason: entry.Reason})
 		}
 	}
-	answers, err := h.options.Store.Answers(ctx, id, string(bot.EffectAnswer))
-	if err != nil {
-		h.fail(w, err)
-		return
-	}
+	answers, err := h.options.Store.Answers(ctx, delivery.GUID, string(bot.EffectAnswer))
 	out.Answer = strings.Join(answers, "\n\n")
-	write(w, http.StatusOK, out)
+	return out, err
 }
 
-// askedBy says that a delivery is this person's request. One whose payload is no longer
-// kept is nobody's.
-func askedBy(d store.Delivery, who bot.Actor) bool {
-	var event bot.Event
-	return d.Event == bot.RequestEvent && json.Unmarshal(d.Payload, &event) == nil && event.Actor.ID == who.ID && who.ID > 0
+// askedBy says whether a delivery is this person's request, and returns it. One whose
+// payload is no longer kept is nobody's.
+func askedBy(d store.Delivery, who bot.Actor) (event bot.Event, ok bool) {
+	ok = d.Event == bot.RequestEvent && json.Unmarshal(d.Payload, &event) == nil && event.Actor.ID == who.ID && who.ID > 0
+	return event, ok
 }

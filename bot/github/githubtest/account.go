@@ -21,6 +21,13 @@ func (s *Server) AddUser(login string) {
 	s.account(login)
 }
 
+// UserID returns GitHub's id of a user, who is made where there is none.
+func (s *Server) UserID(login string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.account(login).id
+}
+
 // AddOrganization makes an organisation.
 func (s *Server) AddOrganization(login string) {
 	s.mu.Lock()

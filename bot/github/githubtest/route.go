@@ -215,6 +215,9 @@ func (c *call) authorize() *reply {
 // holdTo checks the permission on the repository found. What the credential
 // cannot see does not exist; what it sees but may not do is forbidden.
 func (c *call) holdTo(n need) *reply {
+	if u := c.cred.user; u != nil {
+		return c.holdUserTo(u, n)
+	}
 	t := c.cred.token
 	covered := t != nil && t.covers(c.repo)
 	switch {
@@ -230,6 +233,19 @@ func (c *call) holdTo(n need) *reply {
 		return refusal
 	}
 	return nil
+}
+
+// holdUserTo shows a user what both they and the App may read; nothing is written as one.
+func (c *call) holdUserTo(u *userToken, n need) *reply {
+	i := u.app.covering(c.repo)
+	reads := i != nil && i.suspended.IsZero() && atLeast("read", n.level) && c.repo.permission(u.user) != "none"
+	switch {
+	case reads || n.level == "read" && !c.repo.private:
+		return nil
+	case c.repo.private:
+		return notFound()
+	}
+	return notAllowed()
 }
 
 // findRepository resolves {owner}/{repo}; a former name redirects to the

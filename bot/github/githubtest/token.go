@@ -54,11 +54,12 @@ func atLeast(have, want string) bool {
 }
 
 // credential is who asks: an App by its JWT or, as the client that signs people in, by
-// its secret; an installation by its token; or nobody.
+// its secret; an installation by its token; a user who lets an App act for them; or nobody.
 type credential struct {
 	app    *App
 	client *App
 	token  *token
+	user   *userToken
 }
 
 // String is the name under which requests are logged and limits are counted.
@@ -68,6 +69,8 @@ func (c credential) String() string {
 		return "app:" + strconv.FormatInt(c.app.id, 10)
 	case c.client != nil:
 		return "client:" + c.client.ClientID()
+	case c.user != nil:
+		return "user:" + c.user.user.login
 	case c.token != nil:
 		return "installation:" + strconv.FormatInt(c.token.installation.id, 10)
 	}
@@ -117,6 +120,9 @@ func (s *Server) authenticate(header string) (credential, *reply) {
 }
 
 func (s *Server) findToken(value string) (credential, *reply) {
+	if u := s.userTokens[value]; u != nil && s.now().Sub(u.made) <= userTokenLife {
+		return credential{user: u}, nil
+	}
 	t := s.tokens[value]
 	if t == nil || !s.opts.Now().Before(t.expires) {
 		return credential{}, refuse(http.StatusUnauthorized, "Bad credentials")

@@ -153,6 +153,9 @@ type PreviewConfig struct {
 	// PreviewDiffs is where it is shown what changes in the manifests, in which the values of variables are:
 	// where the repository is private, always, or never.
 	PreviewDiffs platform.ShowMode `key:"preview_diffs" default:"private" oneof:"private,always,never"`
+	// PreviewAccess is who gets to see previews where access of platform/classes/preview.yaml says nothing of
+	// it: guarded, only what something stands in front of, so that others get no address; or public, everybody.
+	PreviewAccess string `key:"preview_access" default:"guarded" oneof:"guarded,public"`
 	// PreviewBots is what a bot's pull request needs for a preview: the label, or nothing more
 	// than a person's.
 	PreviewBots string `key:"preview_bots" default:"label" oneof:"label,auto"`
@@ -239,6 +242,10 @@ func (c *Config) Class() platform.Class {
 	if c.GatewayAddress != "" {
 		gateway = &platform.Gateway{Address: c.GatewayAddress, TLS: c.GatewayTLS == "on"}
 	}
+	var gate *platform.Gate
+	if c.PreviewAccess == "public" {
+		gate = &platform.Gate{Public: true}
+	}
 	return platform.Class{
 		Name:              "preview",
 		RepoURL:           c.GitOpsReadURL,
@@ -271,5 +278,6 @@ func (c *Config) Class() platform.Class {
 		Logs:        c.PreviewLogs,
 		Diffs:       c.PreviewDiffs,
 		Gateway:     gateway,
+		Gate:        gate,
 	}
 }

@@ -29,6 +29,8 @@ type validation struct {
 	// Denied and Warned are what policies say; there are some only with --policies.
 	Denied []finding `json:"denied,omitempty"`
 	Warned []finding `json:"warned,omitempty"`
+	// Notes are what follows from a platform folder that is no mistake, a sentence each.
+	Notes []string `json:"notes,omitempty"`
 }
 
 func newValidate(p *program) *cobra.Command {
@@ -96,6 +98,9 @@ func (p *program) validatePlatform(output format, checkout string) error {
 	base.RepoURL = exampleRepoURL
 	declared, errs := platform.Load(files, base)
 	v := validation{Path: filepath.Join(checkout, platform.Dir), Valid: len(errs) == 0, Errors: errs, Environments: declared.Names()}
+	if class := declared.OfPreviews(base); v.Valid && class.Closed() {
+		v.Notes = append(v.Notes, "previews get no address: "+platform.WhyClosed+"; "+class.HowToOpen())
+	}
 	return p.printValidation(output, v, errs.Count(), platformHint)
 }
 
@@ -128,6 +133,9 @@ func (p *program) printVerdict(v validation) error {
 	}
 	for _, f := range v.Warned {
 		fmt.Fprintln(&b, "warning: "+f.text(v.Path))
+	}
+	for _, note := range v.Notes {
+		fmt.Fprintln(&b, "warning: "+v.Path+": "+note)
 	}
 	if v.Valid && len(v.Denied) == 0 {
 		of := strings.Join(append(v.Services, v.Environments...), ", ")

@@ -67,8 +67,8 @@ func guarded(ctx context.Context, dir string, raw []byte, parsed *spec.Spec) (de
 		return nil, nil, brokenPolicies(err)
 	}
 	class := platform.Default()
-	class.RepoURL = exampleRepoURL
-	names := []string{""} // the preview
+	class.RepoURL, class.Gate = exampleRepoURL, &platform.Gate{Public: true} // so that routes are judged, too
+	names := []string{""}                                                    // the preview
 	for _, service := range parsed.Services {
 		names = slices.AppendSeq(names, maps.Keys(service.Environments))
 	}

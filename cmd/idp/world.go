@@ -191,6 +191,7 @@ func (w *world) configure(keyFile string) error {
 		"IDP_GITOPS_URL":              w.gitops.URL,
 		"IDP_PREVIEW_DOMAIN":          "preview.example.com",
 		"IDP_PREVIEW_IMAGE":           w.registryAddr + "/{owner}/{repo}:{sha}",
+		"IDP_PREVIEW_ACCESS":          "public", // nothing here can ask who somebody is
 	}
 	maps.Copy(env, w.env)
 	w.env = env

@@ -185,7 +185,7 @@ type RoutingConfig struct {
 	GatewaySection string `key:"gateway_section" check:"name"`
 	// GatewayAddress is HOST:PORT of the Gateway or ingress controller. Where it is set, a preview is
 	// called ready once each web service answers at its host there: 2xx on its health path, or
-	// 3xx, 401 or 403 where access guards previews; where it declares none, less than 500 on /.
+	// 3xx, 401 or 403 where access guards previews; where it declares none, less than 500 on /. One that has no address is not asked.
 	GatewayAddress string `key:"gateway_address" check:"address"`
 	// GatewayTLS is whether gateway_address speaks TLS, with a certificate for the hosts.
 	GatewayTLS string `key:"gateway_tls" default:"on" oneof:"on,off"`

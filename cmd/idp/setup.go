@@ -227,7 +227,8 @@ func (p *program) printApp(s appSetup, app register.App, site register.Site, key
 	}
 	fmt.Fprintf(p.stderr, "Registered %s, App %d. Its key is in %s, its webhook secret in %s.\n\nNext:\n"+
 		"  put what was printed to standard output into the configuration\n  export IDP_GITHUB_WEBHOOK_SECRET=\"$(cat %s)\"\n"+
-		"  install it on the repositories that shall have previews: %s\n  idp doctor --config idp.yaml\n",
+		"  install it on the repositories that shall have previews: %s\n"+
+		"  say who gets to see previews, which get no address until then: access in platform/classes/preview.yaml, or preview_access: public for everybody\n  idp doctor --config idp.yaml\n",
 		app.Slug, app.ID, keyFile, secretFile, secretFile, site.Install(app.Slug))
 	return nil
 }

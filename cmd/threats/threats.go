@@ -23,8 +23,8 @@ var threats = []threat{
 	{"forged webhook", "no start without a secret of 32 bytes; SHA-256 over the raw bytes, two secrets while one is rotated", []proof{
 		{"webhooks", "TestForgedAreRefused"}, {"webhooks", "FuzzSignature"}, {"webhooks", "FuzzEnvelope"}, {"webhooks", "TestNoStartWithoutSecret"}, {"webhooks", "TestRotation"},
 	}},
-	{"memory bomb before authentication", "bodies are capped, share a bounded memory, and are read before they are parsed", []proof{
-		{"webhooks", "TestBodiesShareMemory"}, {"webhooks", "TestOverTCP"}, {"cmd/idp", "TestManyEndlessBodies"},
+	{"memory bomb before authentication", "connections and bodies are capped, bodies share a bounded memory, and are read before they are parsed", []proof{
+		{"webhooks", "TestBodiesShareMemory"}, {"webhooks", "TestOverTCP"}, {"cmd/idp", "TestManyEndlessBodies"}, {"cmd/idp", "TestConnectionCap"},
 	}},
 	{"flood of requests", "an address that forges is refused unread, an installation has its limit, and GitHub's own bursts are taken", []proof{
 		{"webhooks", "TestForgedFlood"}, {"webhooks", "TestForgedThenSigned"}, {"webhooks", "TestInstallationFlood"}, {"webhooks", "TestSources"},

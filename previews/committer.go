@@ -109,8 +109,8 @@ func (c *Committer) Step(ctx context.Context) (more bool, err error) {
 type batch struct {
 	rows   map[string]Environment // by the change's key
 	commit repo.Commit
-	// notes are what was told of a row's files, by the row's key.
-	notes map[int64][]string
+	// rendered are what the rows were rendered to, by the row's key.
+	rendered map[int64]Rendered
 	// later is why rows that stay due could not be rendered now.
 	later []error
 }
@@ -161,13 +161,13 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 // plan renders the rows. One that cannot be rendered is given up with its reason
 // and left out; the others go on.
 func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error) {
-	b := &batch{rows: make(map[string]Environment, len(rows)), commit: repo.Commit{Whole: true}, notes: map[int64][]string{}}
+	b := &batch{rows: make(map[string]Environment, len(rows)), commit: repo.Commit{Whole: true}, rendered: map[int64]Rendered{}}
 	var judge Judge
 	if c.Policies != nil {
 		judge = c.Policies(ctx)
 	}
 	for _, row := range rows {
-		change, notes, err := c.change(ctx, row)
+		change, rendered, err := c.change(ctx, row)
 		if err == nil && row.Wanted == Present {
 			err = c.judge(ctx, judge, row, change.Files)
 		}
@@ -188,7 +188,7 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 			}
 			continue
 		}
-		b.rows[change.Key], b.notes[row.RowID] = row, notes
+		b.rows[change.Key], b.rendered[row.RowID] = row, rendered
 		b.commit.Changes = append(b.commit.Changes, change)
 	}
 	if err := c.listAll(ctx, b); err != nil {
@@ -210,8 +210,8 @@ func changeKey(row Environment) string {
 	return fmt.Sprintf("%d/%s@%d", row.Ref.RepositoryID, row.Ref.Key(), row.Generation)
 }
 
-// change renders a row, and returns what there is to say of it beside.
-func (c *Committer) change(ctx context.Context, row Environment) (repo.Change, []string, error) {
+// change renders a row, and returns what it is rendered to beside.
+func (c *Committer) change(ctx context.Context, row Environment) (repo.Change, Rendered, error) {
 	change := repo.Change{
 		Key:     changeKey(row),
 		Dir:     row.Ref.Dir(),
@@ -223,22 +223,22 @@ func (c *Committer) change(ctx context.Context, row Environment) (repo.Change, [
 		},
 	}
 	if row.Wanted == Absent {
-		return change, nil, nil
+		return change, Rendered{}, nil
 	}
 	if !row.Cleared(row.SHA) {
-		return repo.Change{}, nil, errUncleared
+		return repo.Change{}, Rendered{}, errUncleared
 	}
 	change.Trailers = append(change.Trailers, [2]string{"Idp-Revision", row.SHA})
 	rendered, err := c.Render(ctx, row)
 	if err != nil {
-		return repo.Change{}, nil, err
+		return repo.Change{}, Rendered{}, err
 	}
 	change.Files = rendered.Files
 	// One that cannot be listed must not keep its repository's list from being written.
 	if _, err := c.List(listOf(row), []Environment{row}); err != nil {
-		return repo.Change{}, nil, err
+		return repo.Change{}, Rendered{}, err
 	}
-	return change, rendered.Notes, nil
+	return change, rendered, nil
 }
 
 // accepted are the trees that the folder may have before we write it: what we
@@ -349,6 +349,7 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, Watched: c.Watched, At: now}
 		if row.Wanted == Present {
 			a.SHA, a.Base, a.Diff = row.SHA, row.Source.base(), c.diff(ctx, row, done)
+			a.Unrouted = b.rendered[row.RowID].Unrouted
 			if c.Latency != nil && row.AppliedSHA != row.SHA {
 				c.Latency.Observe(now.Sub(row.AskedAt).Seconds())
 			}
@@ -363,7 +364,7 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 		}
 		e.Commit(a)
 		if e.Generation == a.Generation {
-			e.noted(b.notes[e.RowID])
+			e.noted(b.rendered[e.RowID].Notes)
 		}
 		return nil
 	})

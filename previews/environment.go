@@ -129,8 +129,11 @@ type Environment struct {
 	// AppliedBase is the commit that the source of AppliedCommit was read at, "" for none.
 	AppliedBase string `json:",omitempty"`
 	AppliedAt   time.Time
-	Tree        string
-	Intents     []string
+	// Unrouted says that AppliedCommit has no route into the preview, and so no address: nobody
+	// had said then how previews are guarded.
+	Unrouted bool `json:",omitempty"`
+	Tree     string
+	Intents  []string
 	// Diff is the manifest diff of AppliedCommit, already cut to fit a check run.
 	Diff string
 

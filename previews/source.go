@@ -60,6 +60,8 @@ type Rendered struct {
 	Files []gitops.File
 	// Notes are what was dropped or changed of a source, as in Source.Notes.
 	Notes []string
+	// Unrouted says that no route leads into it, as Environment.Unrouted.
+	Unrouted bool
 }
 
 // LaterError says that something cannot be rendered now and may be later, through nobody's

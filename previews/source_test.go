@@ -1,6 +1,7 @@
 package previews_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -25,6 +26,35 @@ func TestSourceNotes(t *testing.T) {
 	}
 	if got := w.row(plain); got.Sourced() || got.Source != nil {
 		t.Errorf("one without has %+v", got.Source)
+	}
+}
+
+// TestUnrouted: a row says whether its last commit has a route, until the next one is pushed.
+func TestUnrouted(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	unrouted, render := true, w.committer.Render
+	w.committer.Render = func(ctx context.Context, e previews.Environment) (previews.Rendered, error) {
+		rendered, err := render(ctx, e)
+		rendered.Unrouted = unrouted
+		return rendered, err
+	}
+	id := w.add(1, 1)
+	w.step()
+	if row := w.row(id); !row.Unrouted {
+		t.Error("committed without a route, and nothing says so")
+	}
+	unrouted = false
+	w.change(id, func(e *previews.Environment) {
+		e.Want(previews.Revision{SHA: firstSHA(7), Spec: e.Spec}, w.clock.Now())
+	})
+	if row := w.row(id); !row.Unrouted {
+		t.Error("what stands in Git has a route before it has")
+	}
+	w.change(id, func(e *previews.Environment) { e.Resolve(nil, w.clock.Now()) })
+	w.step()
+	if row := w.row(id); row.Unrouted || row.AppliedSHA != firstSHA(7) {
+		t.Errorf("committed with a route: unrouted is %v, of %s", row.Unrouted, row.AppliedSHA)
 	}
 }
 

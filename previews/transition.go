@@ -227,6 +227,8 @@ type Applied struct {
 	Base string
 	// Tree is the folder's tree id in the commit, "" when it was removed.
 	Tree, Diff string
+	// Unrouted is as in Environment.
+	Unrouted bool
 	// Watched says that Argo CD will be asked what becomes of it.
 	Watched bool
 	At      time.Time
@@ -252,7 +254,7 @@ func (e *Environment) Commit(a Applied) {
 		e.Problem = nil // it went on by itself
 	}
 	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit, e.AppliedBase = a.Generation, a.SHA, a.Commit, a.Base
-	e.Tree, e.Intents, e.Overwrite = a.Tree, nil, false
+	e.Tree, e.Intents, e.Overwrite, e.Unrouted = a.Tree, nil, false, a.Unrouted
 	if e.State() == StateCommitted {
 		e.conclude(a.At) // nobody watches it further
 	}

@@ -115,7 +115,7 @@ func summary(in Input, v verdict) string {
 	if p := e.Problem; p != nil && len(p.Errors) > maxAnnotations {
 		more = "The first " + plural(maxAnnotations, "error") + " are annotated."
 	}
-	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, secretless(in), origin(e), sourced(e), dropped(e), notes(in), waiting(e), more, expires)
+	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), chain(in), v.next, secretless(in), origin(e), sourced(e), dropped(e), notes(in), waiting(e), more, expires)
 	if text == "" {
 		// GitHub refuses an output without a summary.
 		return Text(v.title) + "."

@@ -19,14 +19,14 @@ func Comment(in Input) string {
 	if in.Environment.Declared() {
 		head = MarkerOf(&in.Environment) + "-->\n" + heading(in, v)
 	}
-	return join(maxComment, head, v.cause, running(in, v), serviceTable(in, v), chain(in), v.next, secretless(in), details(in, v))
+	return join(maxComment, head, v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), chain(in), v.next, secretless(in), details(in, v))
 }
 
 // Status returns the same as Comment for a reply to somebody who asked: without
 // marker, details and times.
 func Status(in Input) string {
 	v := verdictOf(in)
-	return join(maxComment, heading(in, v), v.cause, running(in, v), serviceTable(in, v), v.next, secretless(in), waiting(&in.Environment))
+	return join(maxComment, heading(in, v), v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), v.next, secretless(in), waiting(&in.Environment))
 }
 
 // join makes paragraphs of the parts that are not empty. One that would go beyond

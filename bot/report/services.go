@@ -15,9 +15,11 @@ const maxServices = 60
 // service is one row of the table.
 type service struct {
 	name string
-	// host is set for what is reachable from outside.
-	host  string
-	image previews.Image
+	// host is set for what is reachable from outside; closed says that it would be, and no
+	// route leads to it.
+	host   string
+	closed bool
+	image  previews.Image
 }
 
 // services lists what the environment's revision consists of, in the spec's order.
@@ -31,13 +33,13 @@ func services(in Input) []service {
 	if parsed == nil {
 		return nil
 	}
-	out := make([]service, 0, len(parsed.Services))
+	out, closed := make([]service, 0, len(parsed.Services)), closed(in)
 	for _, s := range parsed.Services {
 		if e.Declared() && s.Name != e.Ref.Service {
 			continue
 		}
 		one := service{name: s.Name, image: images[s.Name]}
-		if s.Kind == spec.Web {
+		if one.closed = s.Kind == spec.Web && closed; s.Kind == spec.Web && !closed {
 			one.host = e.Ref.Host(in.Class.HostTemplate, s.Name, in.Class.Zone)
 		}
 		out = append(out, one)
@@ -82,6 +84,8 @@ func table(in Input, v verdict) string {
 // address links to the service once it is in Git; before, its name is only told.
 func address(in Input, s service) string {
 	switch {
+	case s.closed:
+		return "no address"
 	case s.host == "":
 		return "–"
 	case in.Environment.AppliedSHA == "":

@@ -40,8 +40,9 @@ func newState(name string, ago time.Duration, changes ...func(*Input)) state {
 	in := Input{
 		Now: now,
 		Class: platform.Class{
-			RepoURL: "https://github.com/acme/gitops.git", Zone: "preview.example.com", HostTemplate: "{service}-{env}-{hash}.{zone}",
+			Name: "preview", RepoURL: "https://github.com/acme/gitops.git", Zone: "preview.example.com", HostTemplate: "{service}-{env}-{hash}.{zone}",
 			TTL: 72 * time.Hour, MaxTTL: 14 * day, WarnBefore: time.Hour, Logs: platform.ShowPrivate, Diffs: platform.ShowAlways,
+			Gate: &platform.Gate{Public: true},
 		},
 		Environment: previews.Environment{
 			RowID: 1, Version: 3, PR: 42, Owner: "acme", Repo: "payments-api", Author: "ann",
@@ -117,6 +118,9 @@ func applied(in *Input) {
 		Tree: "77", Diff: sampleDiff, At: pushed.Add(91*time.Second + 400*time.Millisecond),
 	})
 }
+
+// closedClass has nobody say how previews are guarded.
+func closedClass(in *Input) { in.Class.Gate = nil }
 
 func observe(sync, health, message string) func(*Input) {
 	return func(in *Input) {
@@ -282,6 +286,9 @@ func states() []state {
 		newState("syncing", 100*time.Second, resolved, applied, observe("OutOfSync", "Progressing", "waiting for rollout to finish: 0 of 1 updated replicas are available")),
 		newState("ready", 10*time.Minute, ready),
 		newState("ready-public", 10*time.Minute, ready, func(in *Input) { in.Class.Diffs = platform.ShowPrivate }),
+		newState("unrouted-committing", 5*time.Second, resolved, closedClass),
+		newState("unrouted", 10*time.Minute, ready, func(in *Input) { in.Environment.Unrouted = true }),
+		newState("unrouted-guarded-since", 10*time.Minute, ready, closedClass),
 		newState("extended", 10*time.Minute, ready, extended),
 		newState("pinned", 10*time.Minute, ready, func(in *Input) { in.Environment.Pin(in.Now) },
 			func(in *Input) {

@@ -298,8 +298,12 @@ func observed(o *previews.Observation) string {
 }
 
 func readyVerdict(in Input) verdict {
+	without := ""
+	if unaddressed(in) {
+		without = ", without an address"
+	}
 	return verdict{
-		mark: markReady, title: "Preview is ready", check: "Ready · " + serviceNames(in),
+		mark: markReady, title: "Preview is ready" + without, check: "Ready" + without + " · " + serviceNames(in),
 		status: completed, conclusion: success, cell: markReady + " healthy", services: true,
 	}
 }

@@ -94,7 +94,7 @@ func up(ctx context.Context, o clustertest.Options, stdout io.Writer) (err error
   Argo CD %-4s %s
                admin's password %s
   Git          %s, with what "idp bootstrap --impersonate --logs" prints for it applied
-               export IDP_ARGOCD_URL=%s IDP_ARGOCD_TOKEN=%s IDP_GITOPS_URL=%s
+               export IDP_ARGOCD_URL=%s IDP_ARGOCD_TOKEN=%s IDP_GITOPS_URL=%s IDP_PREVIEW_ACCESS=public
   Prometheus   %s
   logs         %s
 

@@ -160,6 +160,9 @@ type PreviewConfig struct {
 	// PreviewDiffs is where it is shown what changes in the manifests, in which the values of variables are:
 	// where the repository is private, always, or never.
 	PreviewDiffs platform.ShowMode `key:"preview_diffs" default:"private" oneof:"private,always,never"`
+	// PreviewAccess is who gets to see previews where access of platform/classes/preview.yaml says nothing of
+	// it: guarded, only what something stands in front of, so that others get no address; or public, everybody.
+	PreviewAccess string `key:"preview_access" default:"guarded" oneof:"guarded,public"`
 	// PreviewBots is what a bot's pull request needs for a preview: the label, or nothing more
 	// than a person's.
 	PreviewBots string `key:"preview_bots" default:"label" oneof:"label,auto"`
@@ -189,7 +192,7 @@ type RoutingConfig struct {
 	GatewaySection string `key:"gateway_section" check:"name"`
 	// GatewayAddress is HOST:PORT of the Gateway or ingress controller. Where it is set, a preview is
 	// called ready once each web service answers at its host there: 2xx on its health path, or
-	// 3xx, 401 or 403 where access guards previews; where it declares none, less than 500 on /.
+	// 3xx, 401 or 403 where access guards previews; where it declares none, less than 500 on /. One that has no address is not asked.
 	GatewayAddress string `key:"gateway_address" check:"address"`
 	// GatewayTLS is whether gateway_address speaks TLS, with a certificate for the hosts.
 	GatewayTLS string `key:"gateway_tls" default:"on" oneof:"on,off"`
@@ -246,6 +249,10 @@ func (c *Config) Class() platform.Class {
 	if c.GatewayAddress != "" {
 		gateway = &platform.Gateway{Address: c.GatewayAddress, TLS: c.GatewayTLS == "on"}
 	}
+	var gate *platform.Gate
+	if c.PreviewAccess == "public" {
+		gate = &platform.Gate{Public: true}
+	}
 	return platform.Class{
 		Name:              "preview",
 		RepoURL:           c.GitOpsReadURL,
@@ -278,5 +285,6 @@ func (c *Config) Class() platform.Class {
 		Logs:        c.PreviewLogs,
 		Diffs:       c.PreviewDiffs,
 		Gateway:     gateway,
+		Gate:        gate,
 	}
 }

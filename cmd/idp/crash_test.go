@@ -44,7 +44,7 @@ func startProcess(t *testing.T, w *world) *process {
 		"IDP_GITHUB_API_URL="+w.cfg.GitHubAPIURL, "IDP_GITHUB_APP_ID="+strconv.FormatInt(w.cfg.GitHubAppID, 10),
 		"IDP_GITHUB_PRIVATE_KEY_FILE="+w.cfg.GitHubPrivateKeyFile, "IDP_GITHUB_WEBHOOK_SECRET="+w.cfg.GitHubWebhookSecret[0].Reveal(),
 		"IDP_GITOPS_URL="+w.cfg.GitOpsURL, "IDP_GITOPS_PUSHES_PER_MINUTE=0", "IDP_PREVIEW_DOMAIN="+w.cfg.PreviewDomain,
-		"IDP_PREVIEW_IMAGE="+w.registryAddr+"/{owner}/{repo}:{sha}",
+		"IDP_PREVIEW_IMAGE="+w.registryAddr+"/{owner}/{repo}:{sha}", "IDP_PREVIEW_ACCESS="+w.cfg.PreviewAccess,
 	)
 	for key, value := range map[string]string{
 		"IDP_GITOPS_TOKEN_FILE": w.cfg.GitOpsTokenFile, "IDP_IMAGES_DOCKER_CONFIG_FILE": w.cfg.ImagesDockerConfigFile,

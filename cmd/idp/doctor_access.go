@@ -61,18 +61,12 @@ func readFolder(ctx context.Context, o repo.Options) (files []gitops.File, err e
 
 // judgeAccess says what stands in front of previews of a class.
 func judgeAccess(class platform.Class) diagnosis {
-	file := platform.ClassesDir + "/" + class.Name + ".yaml"
-	out := diagnosis{Check: checkAccess, State: verdictOK, Seen: "previews are behind what " + file + " declares"}
+	out := diagnosis{Check: checkAccess, State: verdictOK, Seen: "previews are behind what " + class.File() + " declares"}
 	switch {
+	case class.Closed():
+		out.State, out.Seen, out.Fix = verdictWarning, "previews get no address: "+platform.WhyClosed, class.HowToOpen()
 	case class.Gate != nil && class.Gate.Public:
-		out.Seen = "previews are for everybody, as " + file + " says"
-	case class.Open():
-		out.State, out.Seen = verdictWarning, "previews are open to whoever knows their host"
-		key := "access.filters"
-		if class.Routing.Kind == platform.Ingress {
-			key = "access.annotations"
-		}
-		out.Fix = "name in " + key + " of " + file + " what has the gateway ask who somebody is, or write access: public where they are meant for everybody"
+		out.Seen = "previews are for everybody, as " + class.File() + " or preview_access says"
 	}
 	return out
 }

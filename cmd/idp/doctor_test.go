@@ -36,6 +36,7 @@ func newPatient(t *testing.T) *patient {
 	t.Helper()
 	w, err := newWorld(t.Context(), worldOptions{
 		dir: t.TempDir(), key: sharedKey, github: githubDescription(t), log: slog.New(slog.DiscardHandler), argocd: true,
+		env: map[string]string{"IDP_PREVIEW_ACCESS": "guarded"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -335,16 +336,22 @@ func TestDoctorOfWhatAils(t *testing.T) {
 	golden(t, "doctor/failures.txt", strings.Join(told, "\n"))
 }
 
-// TestAccessOnPurpose: previews that are said to be for everybody are no trouble.
+// TestAccessOnPurpose: previews that are said to be for everybody are no trouble, whoever
+// says it; where nobody does it is told that they get no address, and what mends it.
 func TestAccessOnPurpose(t *testing.T) {
 	t.Parallel()
 	class := platform.Default()
-	if got := judgeAccess(class); got.State != verdictWarning || got.Fix == "" {
+	got := judgeAccess(class)
+	if got.State != verdictWarning || !strings.HasPrefix(got.Seen, "previews get no address: ") || !strings.Contains(got.Fix, "access.filters of platform/classes/preview.yaml") || !strings.Contains(got.Fix, "preview_access: public") {
 		t.Errorf("with nothing said: %+v", got)
 	}
 	class.Gate = &platform.Gate{Public: true}
-	if got := judgeAccess(class); got.State != verdictOK || got.Seen != "previews are for everybody, as platform/classes/preview.yaml says" {
+	if got := judgeAccess(class); got.State != verdictOK || got.Seen != "previews are for everybody, as platform/classes/preview.yaml or preview_access says" {
 		t.Errorf("public: %+v", got)
+	}
+	class.Gate = &platform.Gate{Filters: []platform.Filter{{Group: "traefik.io", Kind: "Middleware", Name: "auth"}}}
+	if got := judgeAccess(class); got.State != verdictOK || got.Seen != "previews are behind what platform/classes/preview.yaml declares" {
+		t.Errorf("guarded: %+v", got)
 	}
 }
 

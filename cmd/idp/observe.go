@@ -86,7 +86,9 @@ func (m *Main) looking() previews.Looking {
 		Progress: m.progress, Fault: m.fault,
 		ShowsLogs: func(e previews.Environment) bool { return m.declared.reporting(e).ShowsLogs(e.Private) },
 		Serves:    visitor.serves,
-		Visits:    func(e previews.Environment) bool { return !e.Shared() && m.declared.reporting(e).Gateway != nil },
+		Visits: func(e previews.Environment) bool {
+			return !e.Shared() && !e.Unrouted && m.declared.reporting(e).Gateway != nil
+		},
 	}
 }
 

@@ -98,7 +98,7 @@ the generation, the time, and the images' digests, which the bot asks registries
 func renderKeys() []string {
 	return []string{
 		"github_api_url", "gitops_url", "gitops_read_url", "gitops_branch", "argocd_namespace", "argocd_project", "argocd_destination", "rollout_timeout",
-		"preview_domain", "preview_host", "preview_ttl", "preview_max_ttl", "preview_image", "image_check", "Routing", "Quota",
+		"preview_domain", "preview_host", "preview_ttl", "preview_max_ttl", "preview_image", "preview_access", "image_check", "Routing", "Quota",
 	}
 }
 
@@ -249,6 +249,9 @@ func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environmen
 	}
 	if f.env != "" {
 		return p.declaredTree(cfg, row, env, all)
+	}
+	if class.Closed() && slices.ContainsFunc(parsed.Services, func(s spec.Service) bool { return s.Kind == spec.Web }) {
+		p.note("the preview has no address: %s; %s", platform.WhyClosed, class.HowToOpen())
 	}
 	return renderTree{web: htmlURL(cfg.GitHubAPIURL), class: class, row: row}, nil
 }

@@ -231,6 +231,7 @@ func (p *program) printApp(s appSetup, app register.App, site register.Site, at 
 	fmt.Fprintf(p.stderr, "Registered %s, App %d. Its key is in %s, its webhook secret in %s, its client secret in %s.\n\nNext:\n"+
 		"  put what was printed to standard output into the configuration\n  export IDP_GITHUB_WEBHOOK_SECRET=\"$(cat %s)\"\n"+
 		"  install it on the repositories that shall have previews: %s\n"+
+		"  say who gets to see previews, which get no address until then: access in platform/classes/preview.yaml, or preview_access: public for everybody\n"+
 		"  tick \"Enable Device Flow\" in its settings, for people to sign in with idp login; or leave github_client_id out\n  idp doctor --config idp.yaml\n",
 		app.Slug, app.ID, at.key, at.webhook, at.client, at.webhook, site.Install(app.Slug))
 	return nil

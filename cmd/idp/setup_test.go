@@ -162,7 +162,7 @@ func TestSetupGitHub(t *testing.T) {
 			t.Errorf("a secret shows in\n%s", text)
 		}
 	}
-	if !strings.Contains(said, "webhook-secret)\"") || !strings.Contains(said, "/apps/idp-acme/installations/new") {
+	if !strings.Contains(said, "webhook-secret)\"") || !strings.Contains(said, "/apps/idp-acme/installations/new") || !strings.Contains(said, "preview_access: public") {
 		t.Errorf("told is\n%s", said)
 	}
 	// What it prints is a configuration with which GitHub knows the App.

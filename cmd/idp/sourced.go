@@ -85,7 +85,7 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 		in.Adopted = &adopted
 	}
 	files, err := render.Environment(in)
-	return previews.Rendered{Files: files, Notes: notes}, err
+	return previews.Rendered{Files: files, Notes: notes, Unrouted: !env.Declared() && in.Class.Closed()}, err
 }
 
 // adopted are the objects of an environment's source that are let through, and what there

@@ -29,6 +29,8 @@ type validation struct {
 	// Denied and Warned are what policies say; there are some only with --policies.
 	Denied []finding `json:"denied,omitempty"`
 	Warned []finding `json:"warned,omitempty"`
+	// Notes are what follows from a platform folder that is no mistake, a sentence each.
+	Notes []string `json:"notes,omitempty"`
 }
 
 func newValidate(p *program) *cobra.Command {
@@ -45,24 +47,22 @@ configuration, in whose place the defaults stand here.
 With --policies it is also put to the guardrails in a folder, and the starter set beside
 them: what a preview of it would ask for and be rendered to, and each environment that it
 names. The repository, the commit and who asks are made up, and the class is the default
-one.
+one; with --platform beside it, each environment has the class that the platform folder
+declares for it, and those that are declared are tried as well.
 
 Prints every mistake with its line and column, and ends with exit status 3 when there
 are any, 4 when policies refuse it.`,
-		Example: "  idp validate\n  idp validate path/to/repository -o json\n  idp validate --policies path/to/gitops/platform/policies\n  idp validate --platform path/to/gitops",
+		Example: "  idp validate\n  idp validate path/to/repository -o json\n  idp validate --policies path/to/gitops/platform/policies\n  idp validate --platform path/to/gitops\n  idp validate --platform path/to/gitops --policies path/to/gitops",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	output := addOutputFlag(cmd)
 	cmd.Flags().StringVar(&checkout, "platform", "", "checkout of the GitOps repository whose platform folder to check")
 	cmd.Flags().StringVar(&policies, "policies", "", "folder of policies, or a checkout that has platform/policies, to put it to")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if checkout != "" && policies != "" {
-			return misused(cmd, "--platform and --policies exclude each other")
-		}
-		if checkout != "" && len(args) > 0 {
-			return misused(cmd, "--platform and a deploy.yaml exclude each other")
-		}
-		if checkout != "" {
+		if checkout != "" && policies == "" {
+			if len(args) > 0 {
+				return misused(cmd, "--platform and a deploy.yaml exclude each other, but with --policies")
+			}
 			return p.validatePlatform(*output, checkout)
 		}
 		path, data, err := p.readSpec(args)
@@ -77,7 +77,11 @@ are any, 4 when policies refuse it.`,
 			}
 		}
 		if v.Valid && policies != "" {
-			if v.Denied, v.Warned, err = guarded(cmd.Context(), policies, data, parsed); err != nil {
+			declared, err := declaredIn(checkout)
+			if err != nil {
+				return err
+			}
+			if v.Denied, v.Warned, err = guarded(cmd.Context(), policies, declared, data, parsed); err != nil {
 				return err
 			}
 		}
@@ -96,6 +100,9 @@ func (p *program) validatePlatform(output format, checkout string) error {
 	base.RepoURL = exampleRepoURL
 	declared, errs := platform.Load(files, base)
 	v := validation{Path: filepath.Join(checkout, platform.Dir), Valid: len(errs) == 0, Errors: errs, Environments: declared.Names()}
+	if class := declared.OfPreviews(base); v.Valid && class.Closed() {
+		v.Notes = append(v.Notes, "previews get no address: "+platform.WhyClosed+"; "+class.HowToOpen())
+	}
 	return p.printValidation(output, v, errs.Count(), platformHint)
 }
 
@@ -128,6 +135,9 @@ func (p *program) printVerdict(v validation) error {
 	}
 	for _, f := range v.Warned {
 		fmt.Fprintln(&b, "warning: "+f.text(v.Path))
+	}
+	for _, note := range v.Notes {
+		fmt.Fprintln(&b, "warning: "+v.Path+": "+note)
 	}
 	if v.Valid && len(v.Denied) == 0 {
 		of := strings.Join(append(v.Services, v.Environments...), ", ")

@@ -54,10 +54,26 @@ func findings(environment string, of []policy.Finding) []finding {
 	return out
 }
 
+// exampleClass is the class of a server that nothing was configured of. Its previews have
+// routes, so that policies judge those, too.
+func exampleClass() platform.Class {
+	class := platform.Default()
+	class.RepoURL, class.Gate = exampleRepoURL, &platform.Gate{Public: true}
+	return class
+}
+
+// declaredIn is what a checkout declares; with none, nothing.
+func declaredIn(checkout string) (platform.Platform, error) {
+	if checkout == "" {
+		return platform.Platform{}, nil
+	}
+	return loadPlatform(checkout, exampleClass())
+}
+
 // guarded puts a valid spec to the policies of a folder: what a preview of it asks for and
-// is rendered to, and each environment that it names. Who asks, the repository and the
-// commit are made up.
-func guarded(ctx context.Context, dir string, raw []byte, parsed *spec.Spec) (denied, warned []finding, err error) {
+// is rendered to, and each environment that it names or that is declared. Who asks, the
+// repository and the commit are made up.
+func guarded(ctx context.Context, dir string, declared platform.Platform, raw []byte, parsed *spec.Spec) (denied, warned []finding, err error) {
 	files, err := readPolicies(dir)
 	if err != nil {
 		return nil, nil, err
@@ -66,15 +82,20 @@ func guarded(ctx context.Context, dir string, raw []byte, parsed *spec.Spec) (de
 	if err := set.Err(); err != nil {
 		return nil, nil, brokenPolicies(err)
 	}
-	class := platform.Default()
-	class.RepoURL = exampleRepoURL
-	names := []string{""} // the preview
+	names := append([]string{""}, declared.Names()...) // "" is the preview
 	for _, service := range parsed.Services {
 		names = slices.AppendSeq(names, maps.Keys(service.Environments))
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		j := judging{set: set, class: class, name: name, raw: raw, spec: parsed, now: time.Now()}
+		j := judging{set: set, name: name, raw: raw, spec: parsed, now: time.Now()}
+		var ok bool
+		if j.class, ok = declared.ClassOf(name); !ok {
+			j.class = declared.OfPreviews(exampleClass())
+		}
+		if j.declared, ok = declared.Environment(name); !ok {
+			j.declared = platform.Environment{Name: name, Class: j.class.Name}
+		}
 		verdicts, err := j.verdicts(ctx)
 		if err != nil {
 			return nil, nil, err
@@ -95,9 +116,11 @@ type judging struct {
 	set   *policy.Set
 	class platform.Class
 	name  string
-	raw   []byte
-	spec  *spec.Spec
-	now   time.Time
+	// declared is what there is to it where it is no preview.
+	declared platform.Environment
+	raw      []byte
+	spec     *spec.Spec
+	now      time.Time
 }
 
 // madeUp stands for a commit.
@@ -116,13 +139,17 @@ func (j judging) verdicts(ctx context.Context) ([]policy.Verdict, error) {
 	if j.spec.Preview.TTL > 0 {
 		ttl = min(j.spec.Preview.TTL, j.class.MaxTTL)
 	}
-	row.Want(previews.Revision{SHA: madeUp, Spec: j.raw, TTL: ttl}, j.now)
+	trust := platform.TrustMember
+	if j.name != "" {
+		trust = platform.TrustDefaultBranch
+	}
+	row.Want(previews.Revision{SHA: madeUp, Spec: j.raw, TTL: ttl, Trust: trust}, j.now)
 	var err error
 	if row.Images, err = (renderFlags{}).imagesOf(row, j.spec, j.class); err != nil {
 		return nil, err
 	}
 	about := policy.Environment{
-		Name: row.Ref.ID, Class: j.class.Name, Preview: j.name == "", TTL: ttl, CPU: j.class.Quota.DefaultCPU, Memory: j.class.Quota.DefaultMem,
+		Name: row.Ref.ID, Class: j.class.Name, Preview: j.name == "", Protected: j.declared.Protected, TTL: ttl, CPU: j.class.Quota.DefaultCPU, Memory: j.class.Quota.DefaultMem,
 	}
 	request := policy.Request{
 		Action: "preview", PullRequest: policy.PullRequest{Number: number}, Environment: about, Repository: policy.Repository{ID: 1, Owner: owner, Name: repo},
@@ -142,8 +169,7 @@ func (j judging) verdicts(ctx context.Context) ([]policy.Verdict, error) {
 	}
 	refs := []gitops.EnvironmentRef{row.Ref}
 	if j.name != "" {
-		env := platform.Environment{Name: j.name, Class: j.class.Name}
-		in.Environment, in.Namespace = j.name, env.NamespaceOf(row.Ref)
+		in.Environment, in.Namespace = j.name, j.declared.NamespaceOf(row.Ref)
 		for _, service := range j.spec.Services {
 			refs = append(refs, row.Ref.Of(service.Name))
 		}

@@ -191,10 +191,12 @@ func (w *world) configure(keyFile, clientFile string) error {
 		"IDP_GITHUB_APP_ID":           fmt.Sprint(w.app.ID()),
 		"IDP_GITHUB_PRIVATE_KEY_FILE": keyFile,
 		"IDP_GITHUB_WEBHOOK_SECRET":   randomHex(32),
-		"IDP_PUBLIC_URL":              "https://idp.example.com", "IDP_GITHUB_CLIENT_ID": w.app.ClientID(), "IDP_GITHUB_CLIENT_SECRET_FILE": clientFile,
+		"IDP_PUBLIC_URL":              "https://idp.example.com",
+		"IDP_GITHUB_CLIENT_ID":        w.app.ClientID(), "IDP_GITHUB_CLIENT_SECRET_FILE": clientFile,
 		"IDP_GITOPS_URL":     w.gitops.URL,
 		"IDP_PREVIEW_DOMAIN": "preview.example.com",
 		"IDP_PREVIEW_IMAGE":  w.registryAddr + "/{owner}/{repo}:{sha}",
+		"IDP_PREVIEW_ACCESS": "public", // nothing here can ask who somebody is
 	}
 	maps.Copy(env, w.env)
 	w.env = env

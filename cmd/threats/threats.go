@@ -23,8 +23,8 @@ var threats = []threat{
 	{"forged webhook", "no start without a secret of 32 bytes; SHA-256 over the raw bytes, two secrets while one is rotated", []proof{
 		{"webhooks", "TestForgedAreRefused"}, {"webhooks", "FuzzSignature"}, {"webhooks", "FuzzEnvelope"}, {"webhooks", "TestNoStartWithoutSecret"}, {"webhooks", "TestRotation"},
 	}},
-	{"memory bomb before authentication", "bodies are capped, share a bounded memory, and are read before they are parsed", []proof{
-		{"webhooks", "TestBodiesShareMemory"}, {"webhooks", "TestOverTCP"}, {"cmd/idp", "TestManyEndlessBodies"},
+	{"memory bomb before authentication", "connections and bodies are capped, bodies share a bounded memory, and are read before they are parsed", []proof{
+		{"webhooks", "TestBodiesShareMemory"}, {"webhooks", "TestOverTCP"}, {"cmd/idp", "TestManyEndlessBodies"}, {"cmd/idp", "TestConnectionCap"},
 	}},
 	{"flood of requests", "an address that forges is refused unread, an installation has its limit, and GitHub's own bursts are taken", []proof{
 		{"webhooks", "TestForgedFlood"}, {"webhooks", "TestForgedThenSigned"}, {"webhooks", "TestInstallationFlood"}, {"webhooks", "TestSources"},
@@ -99,14 +99,14 @@ var threats = []threat{
 	{"idp itself stolen", "what its credentials may do ends at its own namespaces: on the API server, in Argo CD and in the GitOps repository", []proof{
 		{"cmd/idp", "TestEndToEnd/fence"}, {"cmd/idp", "TestWritersAreSeparate"}, {"gitops/argocd", "TestEveryKindIsAllowed"}, scenario("platform-apart"),
 	}},
-	{"a preview's code as attacker", "egress to DNS, its own namespace and what is listed; private ranges and metadata denied", []proof{
-		{"gitops/render", "TestEgressAddresses"}, {"gitops/render", "TestMetadataIsNeverPublic"},
+	{"a preview's code as attacker", "egress to DNS, its own namespace and what is listed; private ranges and metadata denied; no route leads into a preview but behind what the platform team put there, or where somebody said the word public", []proof{
+		{"gitops/render", "TestEgressAddresses"}, {"gitops/render", "TestMetadataIsNeverPublic"}, {"cmd/idp", "TestNoRouteUnguarded"}, scenario("preview-unguarded"),
 	}},
 	{"previews found by search engines", "every route of a preview, a chart's too, has its answers say noindex; where a class routes by Ingress that is the controller's to add", []proof{
 		{"gitops/render", "TestNoIndex"}, {"gitops/render", "TestGolden/minimal"}, {"gitops/adopt", "TestHostile/httproute"}, scenario("source-helm"),
 	}},
-	{"a preview open to strangers", "every route of a preview, a chart's too and a fork's, is behind what the platform team's class puts there, and nothing a repository writes takes it away; idp doctor warns where there is nothing", []proof{
-		{"gitops/render", "TestGate"}, {"gitops/render", "TestGateIsTheClasss"}, {"gitops/adopt", "TestGate"}, {"gitops/platform", "TestOpen"}, {"gitops/platform", "TestLoad/gate-wrong.txtar"}, {"cmd/idp", "TestAccessOnPurpose"}, scenario("preview-guarded"),
+	{"a preview open to strangers", "every route of a preview, a chart's too and a fork's, is behind what the platform team's class puts there, and nothing a repository writes takes it away; where there is nothing, there is no route, and idp doctor says so", []proof{
+		{"gitops/render", "TestGate"}, {"gitops/render", "TestGateIsTheClasss"}, {"gitops/adopt", "TestGate"}, {"gitops/render", "TestClosed"}, {"gitops/adopt", "TestClosed"}, {"gitops/platform", "TestClosed"}, {"gitops/platform", "TestLoad/gate-wrong.txtar"}, {"cmd/idp", "TestAccessOnPurpose"}, scenario("preview-guarded"),
 	}},
 	{"tokens in logs, URLs, comments", "secrets have a type that prints as [redacted], and after every scenario all that idp wrote is searched for them; tokens are scoped and never in a URL", []proof{
 		{"cmd/idp", "TestNoSecretIsTold"}, {"cmd/idp", "TestLeaksAreFound"}, {"cmd/idp", "TestCrashTellsNoSecret"}, {"gitops/secret", "TestNothingPrintsTheValue"}, {"bot/github", "TestErrorsShowNoSecrets"}, {"bot/github", "TestTokensReachOnlyWhatTheyAreFor"}, {"gitops/repo", "TestAskpassAnswersOnlyTheRemote"},

@@ -91,7 +91,8 @@ type Result struct {
 	// Unplaced are the services whose image no container has: what would run is not what
 	// was built.
 	Unplaced []string
-	// Unrouted are the services with a host that nothing answers at.
+	// Unrouted are the services with a host that nothing answers at; none where the class is
+	// closed, since that says it all.
 	Unrouted []string
 }
 
@@ -252,7 +253,7 @@ func (a *adopting) result() (Result, error) {
 		if !a.placed[svc.Name] {
 			out.Unplaced = append(out.Unplaced, svc.Name)
 		}
-		if svc.Host != "" && !a.routed[svc.Name] {
+		if svc.Host != "" && !a.routed[svc.Name] && !a.in.Class.Closed() {
 			out.Unrouted = append(out.Unrouted, svc.Name)
 		}
 	}

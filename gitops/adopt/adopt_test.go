@@ -24,8 +24,10 @@ var update = flag.Bool("update", false, "rewrite what the tests compare with")
 const digest = "@sha256:0123456789012345678901234567890123456789012345678901234567890123"
 
 func input() Input {
+	class := platform.Default()
+	class.Gate = &platform.Gate{Public: true}
 	return Input{
-		Environment: "idp-shop-pr-7-0123456789", Namespace: "idp-shop-pr-7-0123456789", Class: platform.Default(),
+		Environment: "idp-shop-pr-7-0123456789", Namespace: "idp-shop-pr-7-0123456789", Class: class,
 		Services: []Service{{Name: "web", Image: "ghcr.io/acme/web" + digest, Host: "web-pr-7.preview.localhost", Replicas: 2}},
 	}
 }
@@ -117,6 +119,50 @@ func TestGate(t *testing.T) {
 		}
 	}
 	figure.Tell(t, "%d routes of charts, hostile ones among them: each behind what the class says", routes)
+}
+
+// TestClosed: where nobody said how previews are guarded, no route of a chart comes through
+// and none is made; each that it brings is told of, and nothing else changes.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	hostile, err := os.ReadFile("testdata/hostile.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, documents := range [][][]byte{split(hostile), {[]byte(service("web", "{port: 80}"))}} {
+		for _, kind := range []platform.RoutingKind{platform.HTTPRoute, platform.Ingress} {
+			in := input()
+			in.Class.Routing.Kind = kind
+			open, err := Objects(documents, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.Class.Gate = nil
+			closed, err := Objects(documents, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			route := func(o Object) bool { return o.Kind == "HTTPRoute" || o.Kind == "Ingress" }
+			want := slices.DeleteFunc(slices.Clone(open.Objects), route)
+			if diff := cmp.Diff(want, closed.Objects); diff != "" || len(want) == len(open.Objects) {
+				t.Errorf("by %s (-open without its %d routes +closed):\n%s", kind, len(open.Objects)-len(want), diff)
+			}
+			if len(closed.Unrouted) > 0 {
+				t.Errorf("by %s, unrouted: %v", kind, closed.Unrouted)
+			}
+			dropped := 0
+			for _, n := range closed.Notes {
+				if n.Text == "dropped: "+platform.WhyClosed {
+					dropped++
+				} else if strings.HasPrefix(n.Object, "HTTPRoute") || strings.HasPrefix(n.Object, "Ingress") || strings.Contains(n.Text, "leads to port") {
+					t.Errorf("by %s, of a route: %s", kind, n)
+				}
+			}
+			if brings := len(documents) > 1; brings != (dropped > 0) {
+				t.Errorf("by %s, %d routes are told of", kind, dropped)
+			}
+		}
+	}
 }
 
 func golden(t *testing.T, file, got string) {

@@ -13,6 +13,9 @@ import (
 // ingress gives each rule the host of the service that it leads to.
 func (a *adopting) ingress(title string, i *networkingv1.Ingress) string {
 	routing := a.in.Class.Routing
+	if a.in.Class.Closed() {
+		return platform.WhyClosed
+	}
 	if routing.Kind != platform.Ingress {
 		return "the class routes by HTTPRoute; idp makes the route to its Service"
 	}
@@ -112,6 +115,9 @@ func (a *adopting) hosted() []*Service {
 // httpRoute gives a route the class's Gateway and the host of the service that it leads to.
 func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
 	routing := a.in.Class.Routing
+	if a.in.Class.Closed() {
+		return platform.WhyClosed
+	}
 	if routing.Kind != platform.HTTPRoute {
 		return "the class routes by Ingress; idp makes the one of its Service"
 	}

@@ -235,7 +235,7 @@ type classFile struct {
 	Diffs string `json:"diffs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
 	// Kubernetes objects that environments get beside what idp makes, such as a disposable database. Of the class of previews, whose name is the server's, these are for previews as well.
 	Objects []*objectsBlock `json:"objects" jsonschema:"maxItems=20"`
-	// What asks who somebody is before a preview answers them, or the word public where previews are for everybody on purpose. Only of the class of previews, whose name is the server's.
+	// What asks who somebody is before a preview answers them, or the word public where previews are for everybody on purpose; previews of which nobody says either get no address. Only of the class of previews, whose name is the server's.
 	Access *accessBlock `json:"access" jsonschema:"enum=public"`
 	// What the images of long-lived environments have to prove of where they were built; nothing when left out.
 	Provenance *provenanceBlock `json:"provenance"`

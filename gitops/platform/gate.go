@@ -9,7 +9,7 @@ import (
 )
 
 // Gate is what asks who somebody is before a preview answers them. Both empty and not Public
-// is a Gate that lets everybody through.
+// is a Gate that nobody gets through.
 type Gate struct {
 	// Public says that previews are for everybody on purpose.
 	Public bool `json:",omitempty"`
@@ -22,9 +22,24 @@ type Gate struct {
 // Filter is an object of a preview's namespace that an HTTPRoute's filter refers to.
 type Filter struct{ Group, Kind, Name string }
 
-// Open says whether whoever knows the host of a preview of the class gets in, with nobody
-// having said that this is meant.
-func (c Class) Open() bool { return !c.Guarded() && (c.Gate == nil || !c.Gate.Public) }
+// Closed says whether previews of the class have no route into them from the gateway, and so
+// no address: nothing asks who somebody is, and nobody said that they are for everybody.
+func (c Class) Closed() bool { return !c.Guarded() && (c.Gate == nil || !c.Gate.Public) }
+
+// WhyClosed says why previews of a closed class have no address.
+const WhyClosed = "nobody has said how previews are guarded, so no route leads into them"
+
+// HowToOpen says how previews of a closed class come to have an address.
+func (c Class) HowToOpen() string {
+	key := "access.filters"
+	if c.Routing.Kind == Ingress {
+		key = "access.annotations"
+	}
+	return "name in " + key + " of " + c.File() + " what has the gateway ask who somebody is, or say that previews are for everybody: access: public there, or preview_access: public in idp's configuration"
+}
+
+// File is where the platform folder declares the class.
+func (c Class) File() string { return ClassesDir + "/" + c.Name + ".yaml" }
 
 // Guarded says whether something stands in front of previews of the class. What only guards
 // routes of another kind does not.
@@ -80,9 +95,10 @@ func (c Class) givesPreviews(is func(BaseObject) bool) bool {
 
 // OfPreviews is the class of previews: base, which is the server's, with the base objects and
 // the gate that the platform folder declares for the class of its name, and nothing else
-// of it.
+// of it. Where that says nothing of a gate, the server's counts.
 func (p Platform) OfPreviews(base Class) Class {
-	own := p.Classes[base.Name]
-	base.Objects, base.Gate = own.Objects, own.Gate
+	if own, ok := p.Classes[base.Name]; ok {
+		base.Objects, base.Gate = own.Objects, own.Gate
+	}
 	return base
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/idp-bot/idp/gitops/figure"
 )
 
-// TestOpen: a class is closed by what stands before the routes that it has, for whoever's
-// code, or by the word that it is open on purpose; by nothing else.
-func TestOpen(t *testing.T) {
+// TestClosed: previews of a class have an address where something stands before the routes
+// that it has, for whoever's code, or by the word that they are open on purpose; by nothing
+// else.
+func TestClosed(t *testing.T) {
 	t.Parallel()
 	filters, annotations := []Filter{{"traefik.io", "Middleware", "auth"}}, map[string]string{"a.example/auth": "x"}
 	of := func(kind, spec string, whom ...Trust) []BaseObjects {
@@ -23,8 +24,8 @@ func TestOpen(t *testing.T) {
 		return Class{Routing: Routing{Kind: HTTPRoute}, Objects: of(kind, spec, TrustMember, TrustBot, TrustFork)}
 	}
 	cases := map[string]struct {
-		class Class
-		open  bool
+		class  Class
+		closed bool
 	}{
 		"nothing":                         {Class{Routing: Routing{Kind: HTTPRoute}}, true},
 		"nothing, by Ingress":             {Class{Routing: Routing{Kind: Ingress}}, true},
@@ -48,11 +49,11 @@ func TestOpen(t *testing.T) {
 		"a Middleware without a filter":   {other("Middleware", selects), true},
 	}
 	for name, c := range cases {
-		if got := c.class.Open(); got != c.open {
-			t.Errorf("%s: open is %v", name, got)
+		if got := c.class.Closed(); got != c.closed {
+			t.Errorf("%s: closed is %v", name, got)
 		}
 	}
-	figure.Tell(t, "%d classes: closed by what guards the routes they have, for whoever's code, alone", len(cases))
+	figure.Tell(t, "%d classes: opened by what guards the routes they have, for whoever's code, or by the word public, alone", len(cases))
 }
 
 // TestGateBounds: as many annotations as there may be, and as long, and none more.

@@ -28,8 +28,11 @@ func loadClass(f gitops.File, base Class, files []gitops.File, objects map[strin
 	}
 	class := file.over(base, doc.Given)
 	class.Name, class.Objects = name, file.loadObjects(doc, objects)
-	if doc.Given("access") {
-		class.Gate = file.loadGate(doc, name == base.Name, class.Objects)
+	switch previews := name == base.Name; {
+	case doc.Given("access"):
+		class.Gate = file.loadGate(doc, previews, class.Objects)
+	case !previews:
+		class.Gate = nil // the server's is of previews
 	}
 	if file.Provenance != nil {
 		class.Provenance = file.Provenance.load(doc, files)

@@ -77,7 +77,8 @@ type Class struct {
 	// Objects are what its environments get beside what idp makes, by how far their code is
 	// trusted.
 	Objects []BaseObjects `json:",omitempty"`
-	// Gate is what stands in front of its previews; nil where nobody said anything of it.
+	// Gate is what stands in front of its previews; nil where nobody said anything of it, and
+	// then no route leads into them but where its objects guard every one.
 	Gate *Gate `json:",omitempty"`
 	// Provenance is what the images of declared environments have to prove of their build;
 	// nil where nothing is asked.

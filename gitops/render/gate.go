@@ -9,6 +9,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
+// routed says whether there are routes into the environment: those of a preview are there
+// once its class says what stands in front of them, or that they are for everybody.
+func (e *environment) routed() bool { return e.Environment != "" || !e.Class.Closed() }
+
 // GateRule puts the filters by which previews of the class are guarded before all others of
 // a preview's rule; no other refers to an object. Where the object that one refers to is
 // not there a gateway answers with an error, and lets nobody through.

@@ -50,6 +50,45 @@ func TestGate(t *testing.T) {
 	figure.Tell(t, "%d routes of previews, of %d trust classes by HTTPRoute and by Ingress: each behind what its class says", routes, len(platform.Trusts())+1)
 }
 
+// TestClosed: of a class that says nothing of who gets in, or guards routes of the other kind
+// alone, a preview has no route and names no host, whoever's code it runs, and everything else;
+// a declared environment has its routes.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	const deploy = "services: [{name: web, env: {SELF: \"{host}\"}}, {name: worker, kind: worker}]"
+	for _, kind := range []platform.RoutingKind{platform.HTTPRoute, platform.Ingress} {
+		other := platform.Gate{Filters: []platform.Filter{{Group: "traefik.io", Kind: "Middleware", Name: "auth"}}}
+		if kind == platform.HTTPRoute {
+			other = platform.Gate{Annotations: map[string]string{"nginx.ingress.kubernetes.io/auth-url": "https://auth.example.com"}}
+		}
+		for _, trust := range append(platform.Trusts(), platform.TrustUnknown) {
+			in := preview(t, []byte(deploy))
+			in.Class.Routing.Kind, in.Class.Routing.ControllerNamespace, in.Trust = kind, "gateway", trust
+			open := whole(t, in)
+			for _, gate := range []*platform.Gate{nil, {}, &other} {
+				in.Class.Gate = gate
+				closed := whole(t, in)
+				if guarded, routes := guards(t, closed); guarded+routes != 0 || len(closed) != len(open)-1 {
+					t.Errorf("by %s, code of %q, behind %+v: %d routes, %d files of %d", kind, trust, gate, guarded+routes, len(closed), len(open))
+				}
+				record, err := ParseRecord(closed[0].Content)
+				if err != nil || len(record.Hosts) > 0 {
+					t.Errorf("the record: %v, %v", record, err)
+				}
+				// Its name stays the environment's own, for when there is a route.
+				if !slices.ContainsFunc(closed, func(f gitops.File) bool { return strings.Contains(string(f.Content), "value: web-pr-42-") }) {
+					t.Error("no service is told its host")
+				}
+			}
+			declared(&in, "staging")
+			in.Class.Quota.CPU = "16"
+			if guarded, routes := guards(t, whole(t, in)); guarded+routes != 1 {
+				t.Errorf("declared, by %s: %d routes", kind, guarded+routes)
+			}
+		}
+	}
+}
+
 // guards counts the routes among the files whose rules all begin with the filters, or that
 // have the annotation, and the others.
 func guards(t *testing.T, files []gitops.File) (guarded, open int) {

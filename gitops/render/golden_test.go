@@ -133,7 +133,7 @@ func preview(t testing.TB, deploy []byte) Input {
 	}
 	class := platform.Default()
 	class.RepoURL = "https://git.example.com/acme/gitops.git"
-	class.Zone = "preview.example.com"
+	class.Zone, class.Gate = "preview.example.com", &platform.Gate{Public: true}
 	in := Input{
 		Ref:      gitops.EnvironmentRef{RepositoryID: 4242, Owner: "acme", Repo: "payments-api", ID: gitops.PreviewID(42)},
 		FullName: "Acme/Payments-API", PR: 42, SHA: testSHA, HeadRef: "feature/login", Author: "octocat", Generation: 3,

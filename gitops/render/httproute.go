@@ -16,7 +16,7 @@ import (
 // difference for ever.
 func httpRoutes(e *environment) ([]object, error) {
 	routing := e.Class.Routing
-	if routing.Kind != platform.HTTPRoute {
+	if routing.Kind != platform.HTTPRoute || !e.routed() {
 		return nil, nil
 	}
 	parent := Parent(routing)

@@ -12,7 +12,7 @@ import (
 // default certificate.
 func ingresses(e *environment) ([]object, error) {
 	routing := e.Class.Routing
-	if routing.Kind != platform.Ingress {
+	if routing.Kind != platform.Ingress || !e.routed() {
 		return nil, nil
 	}
 	var out []object

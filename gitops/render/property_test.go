@@ -123,6 +123,9 @@ func drawService(t *rapid.T, name string) spec.Service {
 func drawInput(t *rapid.T) Input {
 	class := platform.Default()
 	class.Zone = "preview.example.com"
+	if rapid.Bool().Draw(t, "public") {
+		class.Gate = &platform.Gate{Public: true}
+	}
 	class.Quota.CPU, class.Quota.Memory = "64", "64Gi"
 	if rapid.Bool().Draw(t, "ingress") {
 		class.Routing = platform.Routing{Kind: platform.Ingress, ControllerNamespace: "ingress"}

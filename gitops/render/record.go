@@ -51,7 +51,7 @@ type Record struct {
 	// team's pattern gave. Application is Ref().Name().
 	Namespace   string `json:"namespace"`
 	Application string `json:"application"`
-	// Images and Hosts are by service.
+	// Images and Hosts are by service. There are no hosts where no route leads to them.
 	Images map[string]string `json:"images"`
 	Hosts  map[string]string `json:"hosts,omitempty"`
 	// ExpiresAt is nil when the environment is pinned.
@@ -73,6 +73,9 @@ func (e *environment) record() ([]byte, error) {
 		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, Team: e.team, Class: e.Class.Name, Trust: string(e.Trust),
 		Namespace: e.namespace, Application: e.Ref.Name(),
 		Images: map[string]string{}, Hosts: e.hosts, Spec: string(e.SpecRaw),
+	}
+	if !e.routed() {
+		r.Hosts = nil
 	}
 	for _, svc := range e.services {
 		r.Images[svc.Name] = svc.image

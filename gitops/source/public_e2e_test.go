@@ -83,7 +83,9 @@ func letThrough(t *testing.T, documents []string) {
 	for i, d := range documents {
 		raw[i] = []byte(d)
 	}
-	adopted, err := adopt.Objects(raw, adopt.Input{Environment: environment, Namespace: environment, Class: platform.Default()})
+	class := platform.Default()
+	class.Gate = &platform.Gate{Public: true} // so that routes come through
+	adopted, err := adopt.Objects(raw, adopt.Input{Environment: environment, Namespace: environment, Class: class})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,7 +163,9 @@ func outcome(t *testing.T, r *Renderer, req Request) (said, objects string) {
 	for _, d := range got.Documents {
 		documents = append(documents, []byte(d))
 	}
-	adopted, err := adopt.Objects(documents, adopt.Input{Environment: environment, Namespace: environment, Class: platform.Default()})
+	class := platform.Default()
+	class.Gate = &platform.Gate{Public: true} // so that routes come through
+	adopted, err := adopt.Objects(documents, adopt.Input{Environment: environment, Namespace: environment, Class: class})
 	if err != nil {
 		return strings.Join(append(got.Notes, err.Error()), "\n"), ""
 	}

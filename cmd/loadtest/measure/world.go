@@ -229,7 +229,7 @@ func (w *world) bootstrap(ctx context.Context) (err error) {
 		"IDP_GITHUB_API_URL=" + w.github.URL(), "IDP_GITHUB_APP_ID=" + fmt.Sprint(w.app.ID()),
 		"IDP_GITHUB_PRIVATE_KEY_FILE=" + w.keyFile(), "IDP_GITHUB_WEBHOOK_SECRET=" + randomHex(32),
 		"IDP_GITOPS_URL=" + w.gitops.URL, "IDP_ARGOCD_ROOT=" + root,
-		"IDP_PREVIEW_DOMAIN=preview.example.com", "IDP_PREVIEW_IMAGE=" + w.registry + "/" + imageName + ":{sha}",
+		"IDP_PREVIEW_DOMAIN=preview.example.com", "IDP_PREVIEW_ACCESS=public", "IDP_PREVIEW_IMAGE=" + w.registry + "/" + imageName + ":{sha}",
 		"IDP_GITOPS_PUSHES_PER_MINUTE=0", "IDP_GITHUB_WRITES_PER_MINUTE=0",
 		"IDP_REAP_SCHEDULE=@every " + reapEvery.String(),
 	}

@@ -35,6 +35,7 @@ func commands() []func(*program) *cobra.Command {
 		newMeasures,
 		newDeliveries,
 		newDB,
+		newRebuild,
 		newHealthcheck,
 		newRenderSource,
 		newVersion,

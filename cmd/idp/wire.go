@@ -215,7 +215,7 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 		return render.Input{}, err
 	}
 	in := render.Input{
-		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author,
+		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author, AskedBy: env.AskedBy,
 		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
 	}
 	if len(class.Objects) > 0 {

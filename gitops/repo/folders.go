@@ -30,7 +30,7 @@ type Folder struct {
 
 // Folders returns the folders of environments in a commit, with their records, sorted by
 // path. What stands in the place of a folder, or of a record, and is none is a Folder with
-// an Err that wraps ErrIrregular.
+// an Err that wraps ErrIrregular. Files beside them are nobody's business.
 func (r *Repo) Folders(ctx context.Context, commit string) ([]Folder, error) {
 	if err := r.ensure(ctx, commit); err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func foldersOf(list string) ([]Folder, map[string]string) {
 		switch depth := strings.Count(file, "/"); {
 		case depth == 3 && e.kind == "tree":
 			at(file).Tree = e.id
-		case depth < 4 && e.kind != "tree":
+		case depth == 3 || depth < 3 && e.kind != "tree" && e.mode != modeFile:
 			at(file).Err = fmt.Errorf("%s: %w: %s, where an environment's folder is expected", file, ErrIrregular, describe(e))
 		case depth == 4 && path.Base(file) == recordName && e.mode == modeFile:
 			blobs[file] = e.id

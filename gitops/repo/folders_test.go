@@ -39,7 +39,7 @@ func TestFolders(t *testing.T) {
 		seen[strings.TrimPrefix(f.Dir, "environments/")] = what
 	}
 	want := map[string]string{
-		"README.md": "error", "acme/web/pr-3": "error", "acme/web/pr-4": "error", "acme/web/pr-5": "error", "acme/web/pr-6": "error",
+		"acme/web/pr-3": "error", "acme/web/pr-4": "error", "acme/web/pr-5": "error", "acme/web/pr-6": "error",
 		"acme/web/pr-1": treeOf(first) + " id: pr-1\n", "acme/web/pr-2": treeOf(second) + " id: pr-2\n",
 	}
 	equal(t, "folders", len(seen), len(want))

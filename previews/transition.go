@@ -302,6 +302,16 @@ func (e *Environment) Commits(generation int64, now time.Time) bool {
 	return true
 }
 
+// Rewrite has a generation that is applied written once more where its folder is gone from
+// Git, and says whether that is still what is wanted.
+func (e *Environment) Rewrite(generation int64, now time.Time) bool {
+	if e.Tree == "" || !e.Commits(generation, now) {
+		return false
+	}
+	e.Intend("")
+	return true
+}
+
 func (e *Environment) awaitImages(now time.Time) {
 	e.ImageAttempts, e.NextImageCheck = 0, now
 	e.Images = nil

@@ -31,7 +31,7 @@ const (
 	// there is time; rebuildWithin is how long it may take to have them back.
 	everyday, lostRows = 300, 1000
 	rebuildWithin      = 5 * time.Minute
-	lostSpec      = "service:\n  name: web\n"
+	lostSpec           = "service:\n  name: web\n"
 )
 
 // losing is a world whose database has many environments in Git.

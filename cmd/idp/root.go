@@ -19,6 +19,7 @@ func commands() []func(*program) *cobra.Command {
 		newServe,
 		newSetup,
 		newDoctor,
+		newDrift,
 		newDemo,
 		newInit,
 		newValidate,

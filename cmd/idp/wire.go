@@ -52,7 +52,7 @@ func newArgoCD(cfg *Config, registry prometheus.Registerer) (*argocd.Client, err
 func (m *Main) wire() {
 	m.errors = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "idp_errors_total",
-		Help: "What failed, by kind: one delivery, report, reply, image lookup, refresh or environment's commit, a run on schedule (reap, sweep, prune), or a loop's whole step (the plural).",
+		Help: "What failed, by kind: one delivery, report, reply, image lookup, refresh or environment's commit, a run on schedule (reap, sweep, drift, prune), or a loop's whole step (the plural).",
 	}, []string{"kind"})
 	m.registry.MustRegister(m.errors)
 	class := m.cfg.Class()
@@ -115,6 +115,7 @@ func (m *Main) wire() {
 		m.own = append(m.own, m.refreshes.loop())
 		m.loops = append(m.loops, m.refreshes.overdueLoop(m.store.Syncing, m.now))
 	}
+	m.drift = newWatchDrift(m)
 	m.commits, m.observations = committer.Loop(m.wake.commits), m.observer.Loop(m.wake.observations)
 	if m.cfg.AuditLog != "" {
 		m.loops = append(m.loops, auditCopier{store: m.store, sink: m.cfg.AuditLog, out: m.out}.loop(m))
@@ -166,6 +167,7 @@ func (m *Main) startJobs(ctx context.Context) error {
 		Periodic: []store.Periodic{
 			{Name: "reap", Schedule: reap, Run: m.onlyOne("reap", m.reap)},
 			{Name: "sweep", Schedule: sweep, Run: m.onlyOne("sweep", m.sweep)},
+			{Name: "drift", Schedule: cron.Every(driftEvery), Run: m.onlyOne("drift", m.drift.look)},
 		},
 	})
 }

@@ -49,6 +49,26 @@ func (r *Repo) Folders(ctx context.Context, commit string) ([]Folder, error) {
 	return folders, nil
 }
 
+// FolderTrees returns the trees of the folders of environments in a commit, by path. It
+// reads no content, and costs a fraction of Folders.
+func (r *Repo) FolderTrees(ctx context.Context, commit string) (map[string]string, error) {
+	if err := r.ensure(ctx, commit); err != nil {
+		return nil, err
+	}
+	out, err := r.local(ctx, gitexec.Command{Args: []string{"ls-tree", "-r", "-d", "-z", "--full-tree", commit, "--", gitops.EnvironmentsDir + "/"}})
+	if err != nil {
+		return nil, fmt.Errorf("list the environments in %s: %w", commit, err)
+	}
+	trees := map[string]string{}
+	for record := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		facts, dir, _ := strings.Cut(record, "\t")
+		if fields := strings.Fields(facts); len(fields) == 3 && fields[1] == "tree" && strings.Count(dir, "/") == 3 {
+			trees[dir] = fields[2]
+		}
+	}
+	return trees, nil
+}
+
 // foldersOf reads ls-tree's records "<mode> <kind> <id> TAB <path>", and returns the
 // folders with the blobs of their records by path.
 func foldersOf(list string) ([]Folder, map[string]string) {

@@ -46,6 +46,10 @@ func TestFolders(t *testing.T) {
 	for dir, what := range want {
 		equal(t, dir, seen[dir], what)
 	}
+	trees, err := r.FolderTrees(t.Context(), tip)
+	equal(t, "trees: error", err, nil)
+	equal(t, "trees", len(trees), 4)
+	equal(t, "tree of pr-1", trees[first.Dir], treeOf(first))
 	empty := mustEdit(t, remote, gittest.Edit{Remove: []string{"environments"}})
 	folders, err = r.Folders(t.Context(), empty)
 	equal(t, "no environments", len(folders), 0)

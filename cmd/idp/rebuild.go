@@ -15,6 +15,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/holdings"
+	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/images"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -154,9 +155,9 @@ func openToRebuild(ctx context.Context, cfg *Config, o rebuildOptions) (*store.S
 	return s, err
 }
 
-// knownEnvironments are the keys of the environments that the database has.
-func knownEnvironments(ctx context.Context, s *store.Store, o rebuildOptions) (map[string]bool, error) {
-	have := map[string]bool{}
+// knownEnvironments are the environments that the database has, by key.
+func knownEnvironments(ctx context.Context, s *store.Store, o rebuildOptions) (map[string]previews.Environment, error) {
+	have := map[string]previews.Environment{}
 	if s == nil {
 		return have, nil
 	}
@@ -168,7 +169,7 @@ func knownEnvironments(ctx context.Context, s *store.Store, o rebuildOptions) (m
 		return nil, fmt.Errorf("%w: it has %s", store.ErrNotEmpty, plural(len(rows), "environment"))
 	}
 	for _, row := range rows {
-		have[rowKey(row.Ref)] = true
+		have[rowKey(row.Ref)] = row
 	}
 	return have, nil
 }
@@ -178,7 +179,7 @@ func rowKey(ref gitops.EnvironmentRef) string {
 }
 
 // found makes rows of what the GitOps repositories hold.
-func found(ctx context.Context, cfg *Config, o rebuildOptions, have map[string]bool) (rebuildFacts, error) {
+func found(ctx context.Context, cfg *Config, o rebuildOptions, have map[string]previews.Environment) (rebuildFacts, error) {
 	facts := rebuildFacts{DryRun: o.dryRun, Environments: []folderFacts{}, Lost: bot.Lost}
 	m, err := newSurveyor(ctx, cfg, o.log, o.now)
 	if err != nil {
@@ -210,7 +211,7 @@ func found(ctx context.Context, cfg *Config, o rebuildOptions, have map[string]b
 }
 
 // add decides what becomes of one folder.
-func (f *rebuildFacts) add(r *bot.Restorer, h holdings.Holding, target gitops.Lane, have map[string]bool) {
+func (f *rebuildFacts) add(r *bot.Restorer, h holdings.Holding, target gitops.Lane, have map[string]previews.Environment) {
 	one := folderFacts{Folder: h.Dir, Action: leftAlone}
 	defer func() { f.Environments = append(f.Environments, one) }()
 	if h.Problem != nil {
@@ -227,8 +228,9 @@ func (f *rebuildFacts) add(r *bot.Restorer, h holdings.Holding, target gitops.La
 		return
 	}
 	one.Repository, one.Expires, one.Pinned, one.Note = row.Environment.Owner+"/"+row.Environment.Repo, record.ExpiresAt, row.Environment.Pinned, note
+	mine, there := have[rowKey(record.Ref())]
 	switch {
-	case have[rowKey(record.Ref())]:
+	case there && !mine.Adopt(row.Environment):
 		one.Action = known
 		f.Known++
 		return

@@ -81,7 +81,7 @@ func (m *Main) wire() {
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
 		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: m.sourced().render, Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
-		Paused: m.paused, Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
+		Paused: m.mayCommit, Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{
 		Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) },

@@ -21,7 +21,7 @@ type Restored struct {
 // Restore writes rows of environments anew, all of them or none, with an entry of the
 // audit log by actor for each, and returns those that it wrote. It is ErrNotEmpty where the
 // database has environments, unless merge says to leave those as they are and to add what is
-// missing. ErrNameTaken says that another environment has a name or a folder of one.
+// missing: rows, and of a row that knows of nothing in Git what stands there. ErrNameTaken says that another environment has a name or a folder of one.
 func (s *Store) Restore(ctx context.Context, rows []Restored, actor string, merge bool) (added []previews.Environment, err error) {
 	err = s.change(ctx, "restore", func(tx *transaction) error {
 		added = nil
@@ -34,15 +34,11 @@ func (s *Store) Restore(ctx context.Context, rows []Restored, actor string, merg
 		}
 		var entries []previews.Audit
 		for _, row := range rows {
-			e := row.Environment
-			_, err := oneEnvironment(tx.QueryRowContext, ctx, `repository_id = ? AND env_id = ?`, e.Ref.RepositoryID, e.Ref.Key())
-			if err == nil {
+			e, err := s.restore(ctx, tx, row)
+			if errors.Is(err, previews.ErrUnchanged) {
 				continue // it is known, and knows better
 			}
-			if !errors.Is(err, previews.ErrNotFound) {
-				return err
-			}
-			if err := s.restore(ctx, tx, &e, row.Report); err != nil {
+			if err != nil {
 				return fmt.Errorf("%s: %w", e.Ref, err)
 			}
 			added = append(added, e)
@@ -56,14 +52,37 @@ func (s *Store) Restore(ctx context.Context, rows []Restored, actor string, merg
 	return added, nil
 }
 
-func (s *Store) restore(ctx context.Context, tx *transaction, e *previews.Environment, r Report) error {
-	if err := s.create(ctx, tx, e); err != nil {
-		return err
+// restore writes one row. One that is there, and of which nothing was ever written to Git, is
+// told what stands there; any other is previews.ErrUnchanged.
+func (s *Store) restore(ctx context.Context, tx *transaction, row Restored) (previews.Environment, error) {
+	e := row.Environment
+	before, err := oneEnvironment(tx.QueryRowContext, ctx, `repository_id = ? AND env_id = ?`, e.Ref.RepositoryID, e.Ref.Key())
+	if err == nil {
+		after := before
+		if !after.Adopt(e) {
+			return e, previews.ErrUnchanged
+		}
+		return after, s.replace(ctx, tx, before, &after)
 	}
-	doc, err := json.Marshal(r)
+	if !errors.Is(err, previews.ErrNotFound) {
+		return e, err
+	}
+	if err := s.create(ctx, tx, &e); err != nil {
+		return e, err
+	}
+	doc, err := json.Marshal(row.Report)
 	if err != nil {
-		return fmt.Errorf("encode report: %w", err)
+		return e, fmt.Errorf("encode report: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO reports (environment_id, doc) VALUES (?, ?)`, e.RowID, string(doc))
-	return err
+	return e, err
+}
+
+// AnyCommitted says whether any environment is known to have files in a GitOps repository.
+func (s *Store) AnyCommitted(ctx context.Context) (any bool, err error) {
+	defer s.metrics.time("any_committed")()
+	if err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM environments WHERE committed = 1)`).Scan(&any); err != nil {
+		return false, fmt.Errorf("look for an environment in Git: %w", err)
+	}
+	return any, nil
 }

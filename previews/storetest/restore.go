@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
 
@@ -38,6 +39,25 @@ func testRestore(t *testing.T, open Open) {
 	}
 	if one, err := s.Environment(t.Context(), 1, "pr-1"); err != nil || one.Author != "ada" || one.Version != 1 {
 		t.Errorf("what was there is now %+v: %v", one, err)
+	}
+	// One of which nothing was ever written learns what stands in Git, and still wants what
+	// it wanted, by a generation that Git has not seen.
+	held := row(2)
+	held.Environment.Resolve(nil, clock.Now())
+	held.Environment.Generation, held.Environment.ResolvedGeneration = 7, 7
+	held.Environment.Commit(previews.Applied{Generation: 7, SHA: "01d", Commit: "c0ffee", Tree: "7ree", At: clock.Now()})
+	if any, err := s.AnyCommitted(t.Context()); err != nil || any {
+		t.Errorf("something is in Git: %t, %v", any, err)
+	}
+	added, err = s.Restore(t.Context(), []store.Restored{held}, "ops", true)
+	if err != nil || len(added) != 1 || added[0].Tree != "7ree" || added[0].Generation != 8 || added[0].AppliedGeneration != 7 || !added[0].NeedsImages() {
+		t.Errorf("adopted: %+v, %v", added, err)
+	}
+	if any, err := s.AnyCommitted(t.Context()); err != nil || !any {
+		t.Errorf("something is in Git: %t, %v", any, err)
+	}
+	if added, err = s.Restore(t.Context(), []store.Restored{held}, "ops", true); err != nil || len(added) != 0 {
+		t.Errorf("adopted twice: %+v, %v", added, err)
 	}
 	// All of them or none.
 	twice := row(4)

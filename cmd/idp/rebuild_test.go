@@ -153,9 +153,9 @@ func (l *losing) environment(made *githubtest.Repository, repository, i int) pre
 	return e
 }
 
-// comparable is a row without what a GitOps repository does not hold: what
+// asHeld is a row without what a GitOps repository does not hold: what
 // the sweep finds out (Looks), the ids of people, who asked for what, and the diff.
-func comparable(e previews.Environment) previews.Environment {
+func asHeld(e previews.Environment) previews.Environment {
 	e.RowID, e.Version, e.CreatedAt, e.UpdatedAt = 0, 0, time.Time{}, time.Time{}
 	e.Looks, e.AuthorID, e.Actor, e.Diff, e.Intents, e.Concluded = "", 0, "", "", nil, ""
 	// The time of a commit is to the second.
@@ -242,7 +242,7 @@ func (l *losing) compare(t *testing.T, lost []previews.Environment) {
 			t.Fatal(err)
 		}
 		is.Diff = ""
-		if diff := cmp.Diff(comparable(was), comparable(is)); diff != "" {
+		if diff := cmp.Diff(asHeld(was), asHeld(is)); diff != "" {
 			if different++; different <= 3 {
 				t.Errorf("%s (-lost +rebuilt):\n%s", was.Ref, diff)
 			}

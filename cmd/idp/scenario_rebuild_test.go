@@ -23,11 +23,7 @@ func (p *play) lose(ts *testscript.TestScript, _ []string) {
 	if isPostgres(p.world.cfg.DatabaseURL.Reveal()) {
 		url, drop, err := postgrestest.New(fmt.Sprintf("new_%d", n))
 		ts.Check(err)
-		ts.Defer(func() {
-			if err := drop(); err != nil {
-				p.t.Fatal(err)
-			}
-		})
+		p.drops = append(p.drops, drop)
 		database = url
 	}
 	ts.Check(p.world.reconfigure(map[string]string{"IDP_DATABASE_URL": database}))

@@ -48,14 +48,20 @@ func (d *deciding) part(env platform.Environment, service string) *previews.Envi
 
 // laneOf is the way that the changes of an environment take into Git.
 func (d *deciding) laneOf(env platform.Environment) gitops.Lane {
-	class, ok := d.Platform.Class(env.Class)
+	return LaneOf(d.Platform, d.Class, env)
+}
+
+// LaneOf is the way that the changes of a declared environment take into Git, where the
+// server's own class is own.
+func LaneOf(declared platform.Platform, own platform.Class, env platform.Environment) gitops.Lane {
+	class, ok := declared.Class(env.Class)
 	if !ok {
 		return gitops.Lane{}
 	}
 	lane := gitops.Lane{Proposed: class.Mode == platform.ModePullRequest}
-	if class.PushURL != d.Class.PushURL {
+	if class.PushURL != own.PushURL {
 		lane.URL, lane.Branch = class.PushURL, class.Branch
-	} else if class.Branch != d.Class.Branch {
+	} else if class.Branch != own.Branch {
 		lane.Branch = class.Branch
 	}
 	return lane

@@ -111,6 +111,9 @@ const accessGrace = time.Minute
 // when it has waited: nothing can be done about it, and the sweep looks at every
 // repository that access is given to later.
 func (h *Handler) Handle(ctx context.Context, event Event) error {
+	if event.Swept {
+		ctx = WithImportance(ctx, ForUpkeep)
+	}
 	err := h.handle(ctx, event)
 	if !errors.Is(err, ErrNoAccess) {
 		return err

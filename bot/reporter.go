@@ -115,10 +115,10 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 	p := &publication{
 		gh: r.GitHub(one.Environment.InstallationID), env: one.Environment, saved: one.Report, appID: r.AppID,
 		repo:     RepositoryRef{ID: one.Environment.Ref.RepositoryID, Owner: one.Environment.Owner, Name: one.Environment.Repo},
-		in:       report.Input{Environment: one.Environment, Class: r.classOf(one.Environment), Notes: r.notesOf(one.Environment), Web: r.Web, Now: r.Now()},
+		in:       report.Input{Environment: one.Environment, Class: r.classOf(one.Environment), Notes: r.notesOf(one.Environment), Web: r.Web, Held: one.Report.HeldUntil, Now: r.Now()},
 		remember: func(so store.Report) error { return r.save(ctx, one, so) },
 	}
-	failures := p.all(ctx)
+	failures := p.all(WithImportance(ctx, importanceOf(one.Environment.State())))
 	if ctx.Err() != nil {
 		failures = []error{ctx.Err()}
 	}
@@ -142,10 +142,13 @@ func (r *Reporter) report(ctx context.Context, one store.Reportable) error {
 func settle(saved *store.Report, failures []error, version int64, now time.Time) {
 	saved.Parked, saved.GivenUp, saved.Paced, saved.NotBefore, saved.LastError = false, false, false, time.Time{}, ""
 	if len(failures) == 0 {
-		saved.ReportedVersion, saved.Attempts = version, 0
+		saved.ReportedVersion, saved.Attempts, saved.HeldUntil = version, 0, time.Time{}
 		return
 	}
 	err := errors.Join(failures...)
+	if limited(err) {
+		saved.HeldUntil = nextTry(err, 0, now)
+	}
 	saved.LastError = err.Error()
 	saved.Attempts++
 	final := saved.Attempts >= finalTries && !slices.ContainsFunc(failures, func(err error) bool { return !denied(err) })
@@ -156,6 +159,16 @@ func settle(saved *store.Report, failures []error, version int64, now time.Time)
 	default:
 		saved.NotBefore = nextTry(err, saved.Attempts-1, now)
 	}
+}
+
+// importanceOf is how much it matters to say of an environment in a state how it is: people
+// wait for how it ends.
+func importanceOf(state previews.State) Importance {
+	switch state {
+	case previews.StateWaiting, previews.StateCommitting, previews.StateProposed, previews.StateSyncing, previews.StateRemoving:
+		return ForProgress
+	}
+	return ForPeople
 }
 
 // pace has what is said next of a rollout under way wait a little.

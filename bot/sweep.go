@@ -81,6 +81,7 @@ type Sweeper struct {
 // read is left as it is and named in the error, and the rest goes on; a repository
 // that idp may not read is no failure.
 func (s *Sweeper) Sweep(ctx context.Context) error {
+	ctx = WithImportance(ctx, ForUpkeep)
 	return errors.Join(s.redeliver(ctx), s.repositories(ctx))
 }
 
@@ -109,8 +110,13 @@ func (s *Sweeper) repositories(ctx context.Context) error {
 	s.room = newcomers
 	places, err := s.places(ctx)
 	failed := []error{err}
+	full := map[int64]bool{} // installations that have to wait for their limits
 	for _, stop := range s.itinerary.plan(rows, places, s.Now()) {
+		if full[stop.installationID] {
+			continue
+		}
 		if err := s.visit(ctx, stop); err != nil {
+			full[stop.installationID] = limited(err)
 			failed = append(failed, fmt.Errorf("sweep %s/%s: %w", stop.repo.Owner, stop.repo.Name, err))
 		}
 	}

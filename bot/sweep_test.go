@@ -292,3 +292,37 @@ func TestSweepRedelivers(t *testing.T) {
 	sweep(sent)
 	sweep(sent)
 }
+
+// atLimit is an installation whose limits are used up by the time that a repository of
+// its is looked at.
+type atLimit struct {
+	asked      []string
+	importance []bot.Importance
+}
+
+type limitError struct{ error }
+
+func (limitError) RetryAt() time.Time { return time.Now() }
+
+func (l *atLimit) Repositories(context.Context) ([]bot.RepositoryRef, error) {
+	return []bot.RepositoryRef{{ID: 901, Owner: "acme", Name: "a"}, {ID: 902, Owner: "acme", Name: "b"}}, nil
+}
+
+func (l *atLimit) OpenPullRequests(ctx context.Context, repo bot.RepositoryRef) ([]bot.PullRequest, error) {
+	l.asked, l.importance = append(l.asked, repo.Name), append(l.importance, bot.ImportanceOf(ctx))
+	return nil, limitError{errors.New("rate limited")}
+}
+
+// An installation at its limits is left alone for the rest of the sweep, which matters
+// least of all.
+func TestSweepStopsAtLimits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := &atLimit{}
+	w.sweeper.GitHub = func(int64) bot.Lister { return l }
+	if err := w.sweeper.Sweep(t.Context()); err == nil || strings.Count(err.Error(), "rate limited") != 1 {
+		t.Errorf("the sweep says %v", err)
+	}
+	w.equal("asked", fmt.Sprint(l.asked), "[a]")
+	w.equal("importance", fmt.Sprint(l.importance), fmt.Sprint([]bot.Importance{bot.ForUpkeep}))
+}

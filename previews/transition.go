@@ -304,6 +304,43 @@ func (e *Environment) Commits(generation int64, now time.Time) bool {
 	return true
 }
 
+// Adopt takes up what a restored row says that Git holds, where nothing is known of that, and
+// says whether it did. What is wanted stays wanted, by a generation that Git has not seen.
+func (e *Environment) Adopt(held Environment) bool {
+	if e.written() || e.AppliedCommit != "" || held.Tree == "" {
+		return false
+	}
+	if e.Generation == 0 {
+		// Nothing was ever wanted, for its head was refused: what runs goes on.
+		head := *e
+		*e = held
+		e.HeadSHA, e.HeadRef, e.Looks, e.Problem, e.Fork, e.Source = head.HeadSHA, head.HeadRef, head.Looks, head.Problem, head.Fork, head.Source
+		e.Author, e.AuthorID = head.Author, head.AuthorID
+		return true
+	}
+	resolved, blocked := e.ResolvedGeneration == e.Generation, e.Blocked == e.Generation && e.Generation > 0
+	e.Generation = max(e.Generation, held.AppliedGeneration+1)
+	if resolved {
+		e.ResolvedGeneration = e.Generation
+	}
+	if blocked {
+		e.Blocked = e.Generation
+	}
+	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit, e.AppliedAt = held.AppliedGeneration, held.AppliedSHA, held.AppliedCommit, held.AppliedAt
+	e.Tree, e.Observed = held.Tree, held.Observed
+	return true
+}
+
+// Rewrite has a generation that is applied written once more where its folder is gone from
+// Git, and says whether that is still what is wanted.
+func (e *Environment) Rewrite(generation int64, now time.Time) bool {
+	if e.Tree == "" || !e.Commits(generation, now) {
+		return false
+	}
+	e.Intend("")
+	return true
+}
+
 func (e *Environment) awaitImages(now time.Time) {
 	e.ImageAttempts, e.NextImageCheck = 0, now
 	e.Images = nil

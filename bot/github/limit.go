@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/idp-bot/idp/bot"
 )
 
 const (
@@ -36,9 +38,35 @@ type budget struct {
 	reason  string
 	strikes int
 	// remaining of the primary limit until reset; known once GitHub said so.
-	known     bool
-	remaining int
-	reset     time.Time
+	known            bool
+	limit, remaining int
+	reset            time.Time
+}
+
+// kept is the share of a limit that what matters less leaves to what matters more: of the
+// primary limit, and of the writes of a minute and of an hour.
+var kept = map[bot.Importance]struct{ primary, writes float64 }{
+	bot.ForPeople:   {},
+	bot.ForProgress: {primary: 0.05, writes: 0.25},
+	bot.ForUpkeep:   {primary: 0.2, writes: 0.5},
+}
+
+// keptFor is after what time what was refused for what matters more may ask again: it may
+// have come to matter more itself by then.
+const keptFor = time.Minute
+
+// keeps says that what is left of the primary limit is kept for what matters more.
+func (b *budget) keeps(i bot.Importance, now time.Time) (*RateLimited, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.known || !now.Before(b.reset) || float64(b.remaining) >= kept[i].primary*float64(b.limit) {
+		return nil, false
+	}
+	until := now.Add(keptFor)
+	if b.reset.Before(until) {
+		until = b.reset
+	}
+	return &RateLimited{Until: until, Reason: "primary"}, true
 }
 
 // banned returns until when nothing may leave, false when it may.
@@ -104,7 +132,9 @@ func (b *budget) count(resp *http.Response) {
 	if err != nil {
 		return
 	}
-	b.known, b.remaining, b.reset = true, remaining, time.Unix(reset, 0)
+	// Without it nothing is kept.
+	limit, _ := strconv.Atoi(resp.Header.Get("X-RateLimit-Limit"))
+	b.known, b.limit, b.remaining, b.reset = true, limit, remaining, time.Unix(reset, 0)
 }
 
 // left returns what remains of the primary limit, false when that is not known.
@@ -202,6 +232,9 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 func (l limited) admit(req *http.Request) error {
 	for {
 		now := l.clock.now()
+		if limit, keeps := l.budget.keeps(bot.ImportanceOf(req.Context()), now); keeps {
+			return limit
+		}
 		limit, banned := l.budget.banned(now)
 		if !banned {
 			return nil

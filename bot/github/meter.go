@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
 // routes are the templates that requests are counted by; what is none of them is
@@ -65,7 +66,7 @@ type meter struct {
 	seconds  *prometheus.HistogramVec
 }
 
-func newMeter(base *url.URL, now func() time.Time, left func() (int, bool), registerer prometheus.Registerer) (*meter, error) {
+func newMeter(base *url.URL, now func() time.Time, left func() map[string]float64, registerer prometheus.Registerer) (*meter, error) {
 	m := &meter{
 		base: base, now: now, patterns: http.NewServeMux(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -124,12 +125,12 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip calls the function.
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// remaining is the metric of the installation that has least left. One of each
-// installation would be without bound.
-type remaining struct{ left func() (int, bool) }
+// remaining is the metric of the installation that has least left, of each resource. One of
+// each installation would be without bound.
+type remaining struct{ left func() map[string]float64 }
 
 var remainingDesc = prometheus.NewDesc("idp_github_rate_remaining",
-	"Requests left in the current hour, of the installation that has fewest.", []string{"resource"}, nil)
+	"What is left of GitHub's limits, of the installation that has least: core are requests in the current hour, as GitHub says, writes_minute and writes_hour what idp lets itself write now.", []string{"resource"}, nil)
 
 // Describe and Collect make it a prometheus.Collector; it is absent while
 // nothing is known.
@@ -137,21 +138,30 @@ func (r remaining) Describe(out chan<- *prometheus.Desc) { out <- remainingDesc 
 
 // Collect sends the metric.
 func (r remaining) Collect(out chan<- prometheus.Metric) {
-	if left, ok := r.left(); ok {
-		out <- prometheus.MustNewConstMetric(remainingDesc, prometheus.GaugeValue, float64(left), "core")
+	for resource, left := range r.left() {
+		out <- prometheus.MustNewConstMetric(remainingDesc, prometheus.GaugeValue, left, resource)
 	}
 }
 
-// lowestBudget returns the smallest number of requests that an installation has
-// left, false when none is known.
-func (a *App) lowestBudget() (least int, known bool) {
+// lowestBudget returns the least that an installation has left of each resource, as far as
+// that is known.
+func (a *App) lowestBudget() map[string]float64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.clock.now()
-	for _, client := range a.clients {
-		if left, ok := client.budget.left(now); ok && (!known || left < least) {
-			least, known = left, true
+	now, least := a.clock.now(), map[string]float64{}
+	note := func(resource string, left float64) {
+		if known, ok := least[resource]; !ok || left < known {
+			least[resource] = left
 		}
 	}
-	return least, known
+	for _, client := range a.clients {
+		if left, ok := client.budget.left(now); ok {
+			note("core", float64(left))
+		}
+		if client.budget.perMinute.Limit() != rate.Inf {
+			note("writes_minute", max(client.budget.perMinute.TokensAt(now), 0))
+			note("writes_hour", max(client.budget.perHour.TokensAt(now), 0))
+		}
+	}
+	return least
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/idp-bot/idp/bot"
 )
 
 const (
@@ -31,8 +33,15 @@ func newBudget(writesPerMinute int) *budget {
 }
 
 // reserve takes one write out of both buckets and returns how long to wait for
-// it; when that is longer than most, it takes nothing and returns false.
-func (b *budget) reserve(now time.Time, most time.Duration) (time.Duration, bool) {
+// it; when that is longer than most, or would leave less in a bucket than is kept for what
+// matters more, it takes nothing and returns false.
+func (b *budget) reserve(i bot.Importance, now time.Time, most time.Duration) (time.Duration, bool) {
+	for _, bucket := range []*rate.Limiter{b.perMinute, b.perHour} {
+		least := float64(int(kept[i].writes*float64(bucket.Burst()))) + 1
+		if missing := least - bucket.TokensAt(now); least > 1 && missing > 0 {
+			return max(time.Duration(missing/float64(bucket.Limit())*float64(time.Second)), time.Second), false
+		}
+	}
 	minute, hour := b.perMinute.ReserveN(now, 1), b.perHour.ReserveN(now, 1)
 	delay := max(minute.DelayFrom(now), hour.DelayFrom(now))
 	if delay > most {
@@ -58,7 +67,7 @@ func (p paced) RoundTrip(req *http.Request) (*http.Response, error) {
 		return p.next.RoundTrip(req)
 	}
 	now := p.clock.now()
-	delay, ok := p.budget.reserve(now, shortWait)
+	delay, ok := p.budget.reserve(bot.ImportanceOf(req.Context()), now, shortWait)
 	if !ok {
 		closeBody(req)
 		return nil, &RateLimited{Until: now.Add(delay), Reason: "pace"}

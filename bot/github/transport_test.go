@@ -333,7 +333,7 @@ func TestPace(t *testing.T) {
 	var sent []time.Time
 	for now := start; now.Before(start.Add(3 * time.Hour)); now = now.Add(time.Second) {
 		for range 100 {
-			if delay, ok := b.reserve(now, 0); !ok {
+			if delay, ok := b.reserve(bot.ForPeople, now, 0); !ok {
 				if delay <= 0 {
 					t.Fatal("refused without saying for how long")
 				}
@@ -424,6 +424,8 @@ func TestMetrics(t *testing.T) {
 		`idp_github_requests_total{route="POST /repos/{owner}/{repo}/pulls",status="201"} 1`,
 		`idp_github_requests_total{route="PATCH /repos/{owner}/{repo}/pulls/{number}",status="200"} 1`,
 		`idp_github_rate_remaining{resource="core"} 4991`,
+		`idp_github_rate_remaining{resource="writes_minute"} 38`,
+		`idp_github_rate_remaining{resource="writes_hour"} 248`,
 	} {
 		if !strings.Contains(rec.Body.String(), line+"\n") {
 			t.Errorf("no %s in\n%s", line, rec.Body)

@@ -105,6 +105,14 @@ func Superseded(in Input, sha string) Check {
 	}
 }
 
+// held says that GitHub's limits held this up: what it says is older than it looks.
+func held(in Input) string {
+	if in.Held.IsZero() {
+		return ""
+	}
+	return "This waited for GitHub's limits, until " + in.Held.UTC().Format("15:04 UTC") + "."
+}
+
 func summary(in Input, v verdict) string {
 	e := &in.Environment
 	expires := expiry(in)
@@ -115,7 +123,7 @@ func summary(in Input, v verdict) string {
 	if p := e.Problem; p != nil && len(p.Errors) > maxAnnotations {
 		more = "The first " + plural(maxAnnotations, "error") + " are annotated."
 	}
-	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), chain(in), v.next, secretless(in), origin(e), sourced(e), dropped(e), notes(in), waiting(e), more, expires)
+	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), chain(in), v.next, secretless(in), origin(e), sourced(e), dropped(e), notes(in), waiting(e), more, expires, held(in))
 	if text == "" {
 		// GitHub refuses an output without a summary.
 		return Text(v.title) + "."

@@ -36,6 +36,8 @@ type Input struct {
 	// Web is the root of GitHub's pages, without a slash at its end; "" makes no links to
 	// them.
 	Web string
+	// Held is until when GitHub's limits held this up, zero where they did not.
+	Held time.Time
 	// Now is what relative times count from.
 	Now time.Time
 }

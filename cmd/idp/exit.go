@@ -24,7 +24,7 @@ const (
 const exitHelp = `0  it worked
 1  it failed
 2  the command was called the wrong way
-3  the input is invalid: a deploy.yaml, a configuration, an event
+3  the input is invalid: a deploy.yaml, a configuration, an event; or what was looked at is not as it should be: an audit log, a record of an environment, drift
 4  it is not allowed
 5  it took too long`
 

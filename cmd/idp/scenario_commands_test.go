@@ -65,6 +65,9 @@ func playTable() []playCommand {
 		{"operator", "operator pause REASON | resume", "pause the bot, or let it go on", 1, (*play).operator},
 		{"halt", "halt", "stop the bot", 0, func(p *play, ts *testscript.TestScript, _ []string) { ts.Check(p.world.stopBot()) }},
 		{"resume", "resume [IDP_KEY=VALUE…]", "start the bot again, configured anew, with $GITOPS as in a file that is put; \"IDP_KEY=\" takes a setting away", 0, (*play).resume},
+		{"lose", "lose", "stop the bot, and lose its database", 0, (*play).lose},
+		{"rebuild", "rebuild [--dry-run] [--merge]", "run \"idp rebuild\" and print what it prints", 0, (*play).rebuild},
+		{"drift", "drift [mend]", "print what \"idp drift\" prints, but for what is to be done; or let the bot look, and mend what it can", 0, (*play).drift},
 		{"times", "times N COMMAND…", "do it N times, with % in its words for 1, 2, 3…", 2, nil},
 		{"show", "show check|checks|buttons|comment|comments|deployments|env ALIAS | checks|deployments|pulls OWNER/NAME | envs | tree [OWNER/NAME] | file PATH [OWNER/NAME] | commits [OWNER/NAME] | requests | held | audit | log", "print it, to be looked at with stdout and cmp; of a repository, the checks of every App, the deployments that are not transient, and the pull requests; tree, file and commits are of the GitOps repository, or of another one of that name", 1, (*play).show},
 	}

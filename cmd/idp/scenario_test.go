@@ -102,6 +102,8 @@ type play struct {
 	holding bool
 	// awaited is how far into the log "await" has read.
 	awaited int
+	// drops give back the databases that a scenario made, once it was looked into them.
+	drops []func() error
 	// known are the commits of pull requests, by SHA, as the script calls them.
 	known map[string]string
 }
@@ -188,6 +190,11 @@ func setUpPlay(env *testscript.Env, settings map[string]string) error {
 		defer cancel()
 		gateway.Close()
 		p.end()
+		for _, drop := range p.drops {
+			if err := drop(); err != nil {
+				env.T().Fatal(err)
+			}
+		}
 	})
 	return nil
 }

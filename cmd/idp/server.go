@@ -55,6 +55,8 @@ type Main struct {
 	handler *bot.Handler
 	reaper  *previews.Reaper
 	sweeper *bot.Sweeper
+	drift   watchDrift
+	rooted  rooted
 	// observer follows commits in Argo CD, which watch listens to and refreshes tells of
 	// them; both are nil where Argo CD is not configured.
 	observer  *previews.Observer

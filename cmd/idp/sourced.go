@@ -70,11 +70,18 @@ type startedRenderer struct {
 	of *source.Renderer
 }
 
+// errUnsourced is for a row that was rebuilt (see bot.Restorer): rendered by idp itself it
+// would lose what its chart gives it.
+var errUnsourced = &previews.LaterError{Err: errors.New("it is not known yet which commit its source is read at; the next sweep asks")}
+
 // render renders an environment.
 func (s sourced) render(ctx context.Context, env previews.Environment) (previews.Rendered, error) {
 	in, err := renderInput(env, s.classOf)
 	if err != nil {
 		return previews.Rendered{}, err
+	}
+	if env.Source == nil && !env.Declared() && in.Spec.Preview.Source != nil {
+		return previews.Rendered{}, errUnsourced
 	}
 	var notes []string
 	if env.Sourced() && !env.Declared() {

@@ -52,7 +52,7 @@ func newArgoCD(cfg *Config, registry prometheus.Registerer) (*argocd.Client, err
 func (m *Main) wire() {
 	m.errors = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "idp_errors_total",
-		Help: "What failed, by kind: one delivery, report, reply, image lookup, refresh or environment's commit, a run on schedule (reap, sweep, prune), or a loop's whole step (the plural).",
+		Help: "What failed, by kind: one delivery, report, reply, image lookup, refresh or environment's commit, a run on schedule (reap, sweep, drift, prune), or a loop's whole step (the plural).",
 	}, []string{"kind"})
 	m.registry.MustRegister(m.errors)
 	class := m.cfg.Class()
@@ -82,7 +82,7 @@ func (m *Main) wire() {
 	m.registry.MustRegister(latency)
 	committer := &previews.Committer{
 		Store: m.store, Git: m.gitops, Batch: previews.DefaultBatch, Render: m.sourced().render, Policies: m.judging, Prove: watcher.Prove, List: lister(m.declared.class, htmlURL(m.cfg.GitHubAPIURL)),
-		Paused: m.paused, Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
+		Paused: m.mayCommit, Latency: latency, Pushed: m.pushed, Failed: m.failed("commit"), Now: m.now, Log: m.log,
 	}
 	reporter := &bot.Reporter{
 		Store: m.store, GitHub: func(id int64) bot.Publisher { return m.github.Installation(id) },
@@ -116,6 +116,7 @@ func (m *Main) wire() {
 		m.own = append(m.own, m.refreshes.loop())
 		m.loops = append(m.loops, m.refreshes.overdueLoop(m.store.Syncing, m.now))
 	}
+	m.drift = newWatchDrift(m)
 	m.commits, m.observations = committer.Loop(m.wake.commits), m.observer.Loop(m.wake.observations)
 	if m.cfg.AuditLog != "" {
 		m.loops = append(m.loops, auditCopier{store: m.store, sink: m.cfg.AuditLog, out: m.out}.loop(m))
@@ -167,6 +168,7 @@ func (m *Main) startJobs(ctx context.Context) error {
 		Periodic: []store.Periodic{
 			{Name: "reap", Schedule: reap, Run: m.onlyOne("reap", m.reap)},
 			{Name: "sweep", Schedule: sweep, Run: m.onlyOne("sweep", m.sweep)},
+			{Name: "drift", Schedule: cron.Every(driftEvery), Run: m.onlyOne("drift", m.drift.look)},
 		},
 	})
 }
@@ -216,7 +218,7 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 		return render.Input{}, err
 	}
 	in := render.Input{
-		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author,
+		Ref: env.Ref, FullName: env.Owner + "/" + env.Repo, PR: env.PR, SHA: env.SHA, HeadRef: env.HeadRef, Author: env.Author, AskedBy: env.AskedBy,
 		Generation: env.Generation, Spec: parsed, SpecRaw: env.Spec, Class: class, Images: map[string]string{}, ExpiresAt: env.ExpiresAt,
 	}
 	if len(class.Objects) > 0 {

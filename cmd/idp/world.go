@@ -291,7 +291,7 @@ func (w *world) busy(ctx context.Context) (string, error) {
 // is paused, until it says so.
 func (w *world) committing(ctx context.Context) (bool, error) {
 	s := w.main.store
-	paused, err := w.main.paused(ctx)
+	paused, err := w.main.mayCommit(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -33,7 +33,9 @@ type Input struct {
 	// SHA is the full 40-digit commit that is deployed, HeadRef the branch it came
 	// from, Author the login of whoever opened the pull request.
 	SHA, HeadRef, Author string
-	Generation           int64
+	// AskedBy is the login of whoever asked for a preview with a command, "" where nobody did.
+	AskedBy    string
+	Generation int64
 	// Attempt counts how often the revision was asked to roll out again; 0 for the first.
 	Attempt int
 	Spec    *spec.Spec
@@ -108,7 +110,7 @@ func (in Input) check() error {
 		return fmt.Errorf("repository %q is not owner/name", in.FullName)
 	case in.PR < 0 || in.Generation < 0:
 		return fmt.Errorf("pull request %d or generation %d is negative", in.PR, in.Generation)
-	case !utf8.Valid(in.SpecRaw) || !utf8.ValidString(in.HeadRef+in.Author):
+	case !utf8.Valid(in.SpecRaw) || !utf8.ValidString(in.HeadRef+in.Author+in.AskedBy):
 		return errors.New("spec, branch or author is not UTF-8")
 	}
 	if err := checkRef(in.Ref); err != nil {

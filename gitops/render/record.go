@@ -38,11 +38,15 @@ type Record struct {
 	Environment string `json:"environment,omitempty"`
 	PullRequest int    `json:"pullRequest,omitempty"`
 	Generation  int64  `json:"generation"`
+	// Attempt counts how often a declared environment's revision was rolled out again.
+	Attempt int `json:"attempt,omitempty"`
 	// SHA is "" where the shared part of a declared environment was made for no
 	// commit in particular.
 	SHA     string `json:"sha,omitempty"`
 	HeadRef string `json:"headRef,omitempty"`
 	Author  string `json:"author,omitempty"`
+	// AskedBy is who asked for a preview with a command, which needs no trigger to stay.
+	AskedBy string `json:"askedBy,omitempty"`
 	Team    string `json:"team,omitempty"`
 	Class   string `json:"class"`
 	// Trust is how far the code of SHA is trusted, "" where the class gives nothing by it.
@@ -69,8 +73,8 @@ func (e *environment) record() ([]byte, error) {
 	r := Record{
 		APIVersion: recordVersion, Kind: recordKind,
 		RepositoryID: e.Ref.RepositoryID, Owner: e.Ref.Owner, Repo: e.Ref.Repo, ID: e.Ref.ID, Service: e.Ref.Service,
-		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation,
-		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, Team: e.team, Class: e.Class.Name, Trust: string(e.Trust),
+		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation, Attempt: e.Attempt,
+		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, AskedBy: e.AskedBy, Team: e.team, Class: e.Class.Name, Trust: string(e.Trust),
 		Namespace: e.namespace, Application: e.Ref.Name(),
 		Images: map[string]string{}, Hosts: e.hosts, Spec: string(e.SpecRaw),
 	}
@@ -109,8 +113,8 @@ func (r *Record) check() error {
 	switch {
 	case r.APIVersion != recordVersion || r.Kind != recordKind:
 		return fmt.Errorf("it is a %q %q, expected %s %s", r.APIVersion, r.Kind, recordVersion, recordKind)
-	case r.RepositoryID <= 0 || r.Generation < 0 || r.PullRequest < 0:
-		return errors.New("repositoryID, generation or pullRequest is out of range")
+	case r.RepositoryID <= 0 || r.Generation < 0 || r.PullRequest < 0 || r.Attempt < 0:
+		return errors.New("repositoryID, generation, pullRequest or attempt is out of range")
 	case !shaPattern.MatchString(r.SHA) && (r.SHA != "" || r.Environment == "" || r.Service != ""):
 		return fmt.Errorf("sha %q is not 40 hexadecimal digits", r.SHA)
 	case r.Trust != "" && !slices.Contains(platform.Trusts(), platform.Trust(r.Trust)):

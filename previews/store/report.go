@@ -43,6 +43,8 @@ type Report struct {
 
 	Attempts  int
 	LastError string
+	// HeldUntil is until when GitHub's limits last held it back; zero once it was said.
+	HeldUntil time.Time `json:",omitzero"`
 	UpdatedAt time.Time
 }
 

@@ -130,7 +130,7 @@ func checkDatabase(ctx context.Context, db *sql.DB, existing bool) error {
 		return corrupt(err)
 	}
 	if verdict != "ok" {
-		return fmt.Errorf("%w: %s; restore it, or move it away and let idp begin anew", ErrCorrupt, strings.TrimSpace(verdict))
+		return fmt.Errorf("%w: %s; put a backup in its place; or move it, its -wal and its -shm away, and run: idp rebuild", ErrCorrupt, strings.TrimSpace(verdict))
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func checkDatabase(ctx context.Context, db *sql.DB, existing bool) error {
 // corrupt says plainly what SQLite says with a code.
 func corrupt(err error) error {
 	if sqliteCode(err) == sqlite3.SQLITE_CORRUPT || sqliteCode(err) == sqlite3.SQLITE_NOTADB {
-		return fmt.Errorf("%w: %w; restore it, or move it away and let idp begin anew", ErrCorrupt, err)
+		return fmt.Errorf("%w: %w; put a backup in its place; or move it, its -wal and its -shm away, and run: idp rebuild", ErrCorrupt, err)
 	}
 	return err
 }

@@ -51,6 +51,7 @@ func Run(t *testing.T, open Open) {
 		{"Room", testRoom},
 		{"RoomAtOnce", testRoomAtOnce},
 		{"Leases", testLeases},
+		{"Restore", testRestore},
 		{"Breaker", testBreaker},
 		{"Pause", testPause},
 		{"Observe", testObserve},

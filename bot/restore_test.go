@@ -1,0 +1,131 @@
+package bot
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/holdings"
+	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/render"
+	"github.com/idp-bot/idp/gitops/spec"
+	"github.com/idp-bot/idp/previews"
+)
+
+// restorer reaches repository 1 alone.
+func restorer() *Restorer {
+	return &Restorer{
+		Class:     platform.Class{TTL: 72 * time.Hour, MaxTTL: 96 * time.Hour},
+		Reach:     Reach{1: {installationID: 5, repo: RepositoryRef{ID: 1, Owner: "Acme", Name: "Renamed"}}},
+		Reference: func(previews.Environment, spec.Service) (string, error) { return "ghcr.io/acme/web:v1", nil },
+		Pinned: func(reference, digest string) (string, error) {
+			repository, _, _ := strings.Cut(reference, ":")
+			return repository + "@" + digest, nil
+		},
+		Now: time.Unix(2000, 0).UTC(),
+	}
+}
+
+func holding(repositoryID int64, pr int, host string) holdings.Holding {
+	ref := gitops.EnvironmentRef{RepositoryID: repositoryID, Owner: "acme", Repo: "web", ID: gitops.PreviewID(pr)}
+	expires := time.Unix(9000, 0).UTC()
+	return holdings.Holding{
+		Dir: ref.Dir(), Found: "7ree", Tree: "7ree", Commit: "c0ffee00", Tip: "deadbeef", CommittedAt: time.Unix(1000, 0).UTC(), DeployedAt: time.Unix(900, 0).UTC(),
+		Record: &render.Record{
+			RepositoryID: repositoryID, Owner: "acme", Repo: "web", ID: ref.ID, FullName: "acme/web", PullRequest: pr, Generation: 3, SHA: "5a", Author: "ada",
+			Namespace: ref.Namespace(), Application: ref.Name(), Images: map[string]string{"web": "ghcr.io/acme/web@sha256:1"}, Hosts: map[string]string{"web": host},
+			ExpiresAt: &expires, Spec: "service:\n  name: web\npreview:\n  ttl: 120h\n",
+		},
+	}
+}
+
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	row, note, err := restorer().Restore(holding(1, 42, "a.example.com"), gitops.Lane{})
+	if err != nil || note != "" {
+		t.Fatalf("note %q, error %v", note, err)
+	}
+	e := row.Environment
+	if e.NeedsCommit() || e.NeedsImages() || e.State() != previews.StateCommitted || e.Generation != 3 || e.AppliedGeneration != 3 || e.Tree != "7ree" || e.AppliedCommit != "c0ffee00" {
+		t.Errorf("it is %s at generation %d, applied %d", e.State(), e.Generation, e.AppliedGeneration)
+	}
+	if e.InstallationID != 5 || e.Owner != "Acme" || e.Repo != "Renamed" || e.Ref.Owner != "acme" {
+		t.Errorf("its repository is %s/%s of installation %d", e.Owner, e.Repo, e.InstallationID)
+	}
+	// The spec asks for more than the class gives.
+	if e.TTL != 96*time.Hour || e.Pinned || e.ExpiresAt.Unix() != 9000 || e.AppliedAt.Unix() != 900 {
+		t.Errorf("it lives %s until %s, and is there since %s", e.TTL, e.ExpiresAt, e.AppliedAt)
+	}
+	if len(e.Images) != 1 || e.Images[0] != (previews.Image{Service: "web", Reference: "ghcr.io/acme/web:v1", Digest: "sha256:1"}) {
+		t.Errorf("its images are %+v", e.Images)
+	}
+	if row.Report.CheckSHA != "5a" || row.Report.CommentPR != 42 || row.Report.DeploymentSHA != "5a" {
+		t.Errorf("what is looked for is %+v", row.Report)
+	}
+	if e.Unrouted {
+		t.Error("it has a host, and no route leads into it")
+	}
+	closed := holding(1, 42, "a.example.com")
+	closed.Record.Hosts = nil
+	if row, _, err := restorer().Restore(closed, gitops.Lane{}); err != nil || !row.Environment.Unrouted {
+		t.Errorf("without a host it has a route (%v)", err)
+	}
+	pinned := holding(1, 42, "a.example.com")
+	pinned.Record.ExpiresAt = nil
+	if row, _, err := restorer().Restore(pinned, gitops.Lane{}); err != nil || !row.Environment.Pinned {
+		t.Errorf("without an expiry it is pinned: %t, %v", row.Environment.Pinned, err)
+	}
+}
+
+func TestRestoreTells(t *testing.T) {
+	t.Parallel()
+	elsewhere, changed, unknown, sourced := holding(2, 1, ""), holding(1, 1, ""), holding(1, 1, ""), holding(1, 1, "")
+	changed.Found = "0ther"
+	unknown.Commit = ""
+	sourced.Record.Spec = "service:\n  name: web\npreview:\n  source:\n    manifests: {path: deploy}\n"
+	for _, c := range []struct {
+		holding holdings.Holding
+		want    string
+	}{
+		{elsewhere, "GitHub's App does not reach its repository"},
+		{changed, "somebody changed its folder since commit c0ffee0"},
+		{unknown, "no commit of idp's is known for it"},
+		{sourced, "its chart is asked for again"},
+	} {
+		row, note, err := restorer().Restore(c.holding, gitops.Lane{})
+		if err != nil || !strings.Contains(note, c.want) {
+			t.Errorf("note %q, error %v; want %q", note, err, c.want)
+		}
+		if row.Environment.AppliedCommit == "" || row.Environment.Tree != "7ree" {
+			t.Errorf("%s: commit %q, tree %q", c.want, row.Environment.AppliedCommit, row.Environment.Tree)
+		}
+	}
+}
+
+// Of two records that claim one host, one name or one namespace the second is refused.
+func TestRestoreHeldUnique(t *testing.T) {
+	t.Parallel()
+	r := restorer()
+	if _, _, err := r.Restore(holding(1, 1, "a.example.com"), gitops.Lane{}); err != nil {
+		t.Fatal(err)
+	}
+	namespace := holding(1, 3, "c.example.com")
+	namespace.Record.Namespace = holding(1, 1, "").Record.Namespace
+	name := holding(1, 4, "d.example.com")
+	name.Record.Application = holding(1, 1, "").Record.Application
+	for want, h := range map[string]holdings.Holding{
+		"its host a.example.com is that of acme/web/pr-1": holding(1, 2, "a.example.com"),
+		"its namespace is that of acme/web/pr-1":          namespace,
+		"its Application is that of acme/web/pr-1":        name,
+	} {
+		if _, _, err := r.Restore(h, gitops.Lane{}); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+	broken := holding(1, 5, "e.example.com")
+	broken.Record.Spec = "service: {"
+	if _, _, err := r.Restore(broken, gitops.Lane{}); err == nil || !strings.Contains(err.Error(), "its spec is not valid") {
+		t.Errorf("a spec that does not parse: %v", err)
+	}
+}

@@ -154,7 +154,7 @@ func (c *campaign) round(ctx context.Context, n int) Round {
 		err = r.play(ctx)
 		played.Figures, played.Violations = r.figures.all(), r.violations
 		played.Events = r.history.events()
-		if err != nil || len(r.violations) > 0 {
+		if ctx.Err() == nil && (err != nil || len(r.violations) > 0) {
 			played.Left, played.Says = r.dir, r.tails()
 			r.leave()
 		}

@@ -344,6 +344,31 @@ func TestSuspectsOneByOne(t *testing.T) {
 	}
 }
 
+// A lease that could not be given back, since the disk was full, is not lost to who had it:
+// what is done by it goes on. While it is held nobody gets it a second time.
+func TestLeaseNotGivenBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil)
+	readOnly := func(on int) {
+		if _, err := s.write.Exec(fmt.Sprint("PRAGMA query_only = ", on)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		held, err := s.Hold(t.Context(), "sweep", func(ctx context.Context, lease Lease) error {
+			if again, err := s.Hold(ctx, "sweep", func(context.Context, Lease) error { return nil }); again || err != nil || lease.TakenOver {
+				t.Errorf("held twice: %t, %v; taken over: %t", again, err, lease.TakenOver)
+			}
+			readOnly(1)
+			return nil
+		})
+		readOnly(0)
+		if !held || err == nil {
+			t.Errorf("held %t, given back with %v", held, err)
+		}
+	}
+}
+
 // TestPrivateFile: payloads of private repositories are nobody else's to read.
 func TestPrivateFile(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,12 @@ type Judge func(ctx context.Context, row Environment, files []gitops.File) polic
 
 // PolicyProblem is why policies keep a revision from being deployed.
 func PolicyProblem(v policy.Verdict) Problem {
+	if isLater(v.Broken) {
+		return Problem{
+			Kind: ProblemPlatform, Message: "the platform team's policies cannot be read now",
+			Hint: "It goes on by itself once they can be; what runs is left alone.",
+		}
+	}
 	if v.Broken != nil {
 		return Problem{
 			Kind: ProblemPolicy, Message: "the platform team's policies cannot be asked: " + v.Broken.Error(),
@@ -56,6 +62,9 @@ func (c *Committer) judge(ctx context.Context, judge Judge, row Environment, fil
 	v := judge(ctx, row, files)
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if isLater(v.Broken) {
+		return v.Broken // nothing is known against it
 	}
 	if !v.Allowed() {
 		return &refusedError{PolicyProblem(v)}

@@ -152,3 +152,30 @@ func TestCommitterJudgesToTheEnd(t *testing.T) {
 		t.Errorf("it is given up: %+v", e.Problem)
 	}
 }
+
+// Policies that cannot be read now refuse nothing: what waits for them stays due, and is
+// committed once they can be.
+func TestCommitterWaitsForPolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	row := w.add(7, 42)
+	away := policy.Verdict{Broken: &previews.LaterError{Err: errors.New("the GitOps repository cannot be read")}}
+	w.committer.Policies = func(context.Context) previews.Judge {
+		return func(context.Context, previews.Environment, []gitops.File) policy.Verdict { return away }
+	}
+	if _, err := w.committer.Step(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("the step ends with %v", err)
+	}
+	if e := w.row(row); e.Problem != nil || !e.NeedsCommit() || e.Blocked == e.Generation {
+		t.Errorf("it is given up: %+v", e.Problem)
+	}
+	w.judges(allowAll)
+	w.settle()
+	if e := w.row(row); e.Problem != nil || e.AppliedSHA != e.SHA {
+		t.Errorf("with the policies back, it is %s: %+v", e.State(), e.Problem)
+	}
+	// What is refused before there is a row to commit is looked at again by the sweep.
+	if p := previews.PolicyProblem(away); p.Kind != previews.ProblemPlatform {
+		t.Errorf("the problem is %+v", p)
+	}
+}

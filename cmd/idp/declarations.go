@@ -46,6 +46,18 @@ type declarations struct {
 	at time.Time
 }
 
+// unreadError says that something could not be read: nothing is wrong with it that anybody
+// knows of.
+type unreadError struct {
+	what string
+	err  error
+}
+
+func (e *unreadError) Error() string { return e.what + " cannot be read: " + e.err.Error() }
+
+// Unwrap returns what was in the way.
+func (e *unreadError) Unwrap() error { return e.err }
+
 // recently is how old what was read may be for a preview: reading waits for a push that is
 // under way, and there are as many events as people push.
 const recently = time.Minute
@@ -72,7 +84,7 @@ func (d *declarations) current(ctx context.Context) (platform.Platform, error) {
 	defer d.mu.Unlock()
 	tip, err := d.repo.Tip(ctx)
 	if err != nil {
-		return platform.Platform{}, fmt.Errorf("the GitOps repository cannot be read: %w", err)
+		return platform.Platform{}, &unreadError{"the GitOps repository", err}
 	}
 	if d.read && tip == d.tip {
 		d.at = d.now()
@@ -81,7 +93,7 @@ func (d *declarations) current(ctx context.Context) (platform.Platform, error) {
 	var files []gitops.File
 	if tip != "" {
 		if files, err = d.repo.Files(ctx, tip, platform.Dir); err != nil {
-			return platform.Platform{}, fmt.Errorf("the platform folder of the GitOps repository cannot be read: %w", err)
+			return platform.Platform{}, &unreadError{"the platform folder of the GitOps repository", err}
 		}
 	}
 	loaded, wrong := platform.Load(files, d.base)
@@ -154,6 +166,9 @@ func (d *declarations) rendering(env previews.Environment) (platform.Class, erro
 		return class, err
 	}
 	declared, err := d.latest()
+	if _, unread := errors.AsType[*unreadError](err); unread {
+		return class, &previews.LaterError{Err: err}
+	}
 	if err != nil {
 		return class, fault.Wrap(err, fault.Failure, "the platform's declarations cannot be read, so it is not known what belongs to this preview",
 			"The platform team has to mend that; then comment /idp preview.")

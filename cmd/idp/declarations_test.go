@@ -9,6 +9,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/previews"
 )
 
 // platformFiles is a GitOps repository's platform folder.
@@ -98,5 +99,27 @@ func TestDeclarationsRecent(t *testing.T) {
 	}
 	if p, err := d.current(t.Context()); err == nil || p.Classes != nil {
 		t.Errorf("as it is now: %+v, %v", p, err)
+	}
+}
+
+// Where the folder cannot be read nothing is rendered, and nothing given up for it; a
+// mistake in it is for the platform team.
+func TestDeclarationsOutOfReach(t *testing.T) {
+	t.Parallel()
+	base := platform.Default()
+	base.RepoURL, base.PushURL, base.Branch = "https://github.com/acme/gitops.git", "https://github.com/acme/gitops.git", "main"
+	folder := &lostFolder{tip: "one", err: errors.New("out of reach"), platformFiles: platformFiles{"platform/teams.yaml": "teems: {}\n"}}
+	d := &declarations{base: base, repo: folder, now: time.Now}
+	later := func(err error) bool { _, ok := errors.AsType[*previews.LaterError](err); return ok }
+	if _, err := d.rendering(previews.Environment{}); !later(err) {
+		t.Errorf("out of reach: %v", err)
+	}
+	folder.err = nil
+	if _, err := d.rendering(previews.Environment{}); err == nil || later(err) {
+		t.Errorf("with a mistake in it: %v", err)
+	}
+	folder.platformFiles = nil
+	if _, err := d.rendering(previews.Environment{}); err != nil {
+		t.Errorf("mended: %v", err)
 	}
 }

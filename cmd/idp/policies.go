@@ -11,7 +11,6 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/gitops"
-	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -52,7 +51,7 @@ func (p *policies) current(ctx context.Context) *policy.Set {
 			p.log.Error("the policies cannot be read", "error", err)
 		}
 		if p.set == nil {
-			return policy.Broken(fault.Wrap(err, fault.Failure, "the GitOps repository cannot be read", ""))
+			return policy.Broken(&previews.LaterError{Err: err})
 		}
 	}
 	p.began = began

@@ -121,6 +121,10 @@ var (
 	// ErrUnauthorized is for credentials that the remote does not accept, or that
 	// it lets see or do less than is needed.
 	ErrUnauthorized = errors.New("the remote repository does not accept the credentials")
+	// ErrReplaced is for a branch that does not hold any more what was read of it: its
+	// history was replaced, or it was removed. Nothing is written until that is mended, or
+	// the state directory removed, which takes the branch for what it is then.
+	ErrReplaced = errors.New("the branch was replaced by another history, so idp writes nothing there; if that is meant, remove idp's state_dir and start it again")
 	// ErrSuperseded is for a writer after which another called Takeover.
 	ErrSuperseded = errors.New("another writer has taken over")
 )

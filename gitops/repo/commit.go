@@ -229,7 +229,8 @@ func (r *Repo) afterFailure(ctx context.Context, l *landing, outcome pushOutcome
 	}
 	tip := r.tip.sha
 	if err := r.catchUp(ctx, l); err != nil {
-		return false, errors.Join(err, outcome.failure(r.opts.Branch))
+		// That it is refused for good is known only of a tip that was read again.
+		return false, fmt.Errorf("%w, after a push that failed: %v", err, outcome.failure(r.opts.Branch))
 	}
 	if l.result.Commit != "" {
 		return true, nil

@@ -12,6 +12,8 @@
 //     and applying the change to it again, never by force.
 //   - The caller hears of the commit (its SHA and the folders' tree ids) before
 //     it is pushed, and can stop it.
+//   - A branch that does not hold any more what was read of it is not written to: that
+//     is for people to look at (ErrReplaced).
 //   - A push that timed out and landed is recognised: by the commit itself, or by
 //     the changes' trailers and trees. The change is not committed twice.
 //   - A folder is replaced only if its tree is one that the caller accepts, so

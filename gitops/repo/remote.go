@@ -1,7 +1,9 @@
 package repo
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -77,6 +79,9 @@ func (r *Repo) refresh(ctx context.Context) (moved bool, arrived []arrival, err 
 	if r.tip.known && old.sha == sha {
 		return false, nil, nil
 	}
+	if err := r.follows(ctx, old.sha, sha); err != nil {
+		return false, nil, err
+	}
 	if old.known && sha != "" {
 		since := old.sha
 		if !r.tip.known { // the clone was made anew and may not hold the old tip
@@ -96,15 +101,43 @@ func (r *Repo) refresh(ctx context.Context) (moved bool, arrived []arrival, err 
 // before, which matters to a writer that others are ahead of.
 func (r *Repo) readTip(ctx context.Context) (string, error) {
 	if r.tip.sha != "" {
-		if sha, err := r.tryFetch(ctx); err == nil || ctx.Err() != nil {
+		if sha, err := r.tryFetch(ctx); err == nil || errors.Is(err, ErrReplaced) || ctx.Err() != nil {
 			return sha, err
 		}
 	}
 	sha, err := r.lsRemote(ctx)
+	if err == nil && sha == "" {
+		err = r.follows(ctx, cmp.Or(r.tip.sha, r.fetched()), "")
+	}
 	if err != nil || sha == "" {
 		return "", err
 	}
 	return r.fetch(ctx)
+}
+
+// follows is an error where a tip does not hold the one that was there before: somebody
+// has replaced the branch, or removed it. What is only read is followed wherever it goes.
+func (r *Repo) follows(ctx context.Context, before, tip string) error {
+	if before == "" || r.opts.ReadOnly {
+		return nil
+	}
+	if tip != "" {
+		_, err := r.local(ctx, gitexec.Command{Args: []string{"merge-base", "--is-ancestor", before, tip}})
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s of the GitOps repository: %w: commit %.7s was there", r.opts.Branch, ErrReplaced, before)
+}
+
+// fetched is the tip as it was last fetched, "" where it never was.
+func (r *Repo) fetched() string {
+	// The clone keeps its refs as files: nothing ever packs them.
+	sha, err := os.ReadFile(filepath.Join(r.git.Dir, filepath.FromSlash(tipRef)))
+	if err != nil || !isSHA(strings.TrimSpace(string(sha))) {
+		return ""
+	}
+	return strings.TrimSpace(string(sha))
 }
 
 // fetch brings the branch's commits and trees, no blobs, into the clone and
@@ -112,8 +145,8 @@ func (r *Repo) readTip(ctx context.Context) (string, error) {
 // the clone's.
 func (r *Repo) fetch(ctx context.Context) (string, error) {
 	sha, err := r.tryFetch(ctx)
-	if err == nil {
-		return sha, nil
+	if err == nil || errors.Is(err, ErrReplaced) {
+		return sha, err
 	}
 	again, repairErr := r.repair(ctx, err)
 	if repairErr != nil {
@@ -126,25 +159,25 @@ func (r *Repo) fetch(ctx context.Context) (string, error) {
 }
 
 func (r *Repo) tryFetch(ctx context.Context) (string, error) {
+	refs := r.branchRef() + ":" + tipRef
+	if r.opts.ReadOnly {
+		refs = "+" + refs
+	}
 	_, err := r.network(ctx, "fetch the GitOps repository", gitexec.Command{
 		Args: []string{
-			"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
-			"--no-auto-maintenance", "--filter=blob:none", "--", "origin", "+" + r.branchRef() + ":" + tipRef,
+			"fetch", "--no-tags", // not quiet, which would hide why it is refused "--no-write-fetch-head", "--no-recurse-submodules",
+			"--no-auto-maintenance", "--filter=blob:none", "--", "origin", refs,
 		},
 		Timeout: 5 * r.opts.Timeout,
 	})
 	if err != nil {
 		return "", err
 	}
-	// The clone keeps its refs as files: nothing ever packs them.
-	sha, err := os.ReadFile(filepath.Join(r.git.Dir, filepath.FromSlash(tipRef)))
-	if err == nil {
-		err = validSHA(strings.TrimSpace(string(sha)))
+	sha := r.fetched()
+	if sha == "" {
+		return "", errors.New("read fetched tip: there is none")
 	}
-	if err != nil {
-		return "", fmt.Errorf("read fetched tip: %w", err)
-	}
-	return strings.TrimSpace(string(sha)), nil
+	return sha, nil
 }
 
 // arrival is a commit that came to the branch, with idp's trailers.

@@ -139,21 +139,82 @@ func TestRemoteWithoutFilters(t *testing.T) {
 	equal(t, "files", len(paths(t, remote)), 3)
 }
 
-func TestHistoryRewrittenOrRemoved(t *testing.T) {
+// A branch that somebody removes, or replaces by another history, is not written to, not
+// after a restart either, until it holds again what it did, or the clone is removed.
+func TestHistoryReplacedOrRemoved(t *testing.T) {
 	t.Parallel()
-	r, remote := setup(t)
-	mustCommit(t, r, deploy("pr-1", "v1"))
-	if err := remote.Delete(t.Context(), "main"); err != nil {
-		t.Fatal(err)
-	}
-	mustCommit(t, r, deploy("pr-2", "v1"))
-	equal(t, "files on the new branch", len(paths(t, remote)), 2)
-	if err := remote.Delete(t.Context(), "main"); err != nil {
-		t.Fatal(err)
-	}
+	_, remote := serve(t)
+	dir := t.TempDir()
+	in := func(o *Options) { o.Dir = dir }
 	mustEdit(t, remote, gittest.Edit{Put: []gitops.File{{Path: "README.md", Content: []byte("x")}}})
+	r := open(t, remote, in)
+	mustCommit(t, r, deploy("pr-1", "v1"))
+	whole, err := remote.Tip(t.Context(), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := remote.Commit(t.Context(), "other", gittest.Edit{Put: []gitops.File{{Path: "README.md", Content: []byte("another")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(when string) {
+		t.Helper()
+		for range 2 {
+			if _, err := r.Commit(t.Context(), Commit{Changes: []Change{deploy("pr-2", "v1")}}, nil); !errors.Is(err, ErrReplaced) || errors.Is(err, ErrRefused) {
+				t.Errorf("%s it went on: %v", when, err)
+			}
+		}
+	}
+	point := func(sha string) {
+		t.Helper()
+		if err := remote.Point(t.Context(), "main", sha); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remote.BeforePush(func() { point(other) })
+	refused("after another history came while it pushed")
+	remote.BeforePush(nil)
+	if err := remote.Delete(t.Context(), "main"); err != nil {
+		t.Fatal(err)
+	}
+	refused("after the branch went")
+	for when, happens := range map[string]func(){"after a restart": func() { point(other) }, "after a restart without the branch": func() {}} {
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		happens()
+		r = open(t, remote, in)
+		refused(when)
+		if err := remote.Delete(t.Context(), "main"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	point(whole)
+	mustCommit(t, r, deploy("pr-2", "v1"))
+	equal(t, "files where the branch is back", len(paths(t, remote)), 5)
+
+	point(other)
+	r = open(t, remote) // with another clone
 	mustCommit(t, r, deploy("pr-3", "v1"))
-	equal(t, "files on the rewritten branch", len(paths(t, remote)), 3)
+	equal(t, "files on the other history", len(paths(t, remote)), 3)
+}
+
+// TestRefusedAndOutOfReach: a push that was refused once, on a tip that cannot be read
+// again, is not refused for good.
+func TestRefusedAndOutOfReach(t *testing.T) {
+	t.Parallel()
+	server, remote := serve(t)
+	r := open(t, remote)
+	mustCommit(t, r, deploy("pr-1", "v1"))
+	remote.RefusePushes(1, "busy")
+	remote.BeforePush(func() { server.RequireAuth(func(string, string, string, bool) bool { return false }) })
+	_, err := r.Commit(t.Context(), Commit{Changes: []Change{deploy("pr-2", "v1")}}, nil)
+	if !errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "busy") {
+		t.Errorf("it ended with %v", err)
+	}
+	remote.BeforePush(nil)
+	server.RequireAuth(func(string, string, string, bool) bool { return true })
+	mustCommit(t, r, deploy("pr-2", "v1"))
 }
 
 func TestStateDirectory(t *testing.T) {

@@ -256,6 +256,10 @@ func gitFailure(op string, err error, secrets []string) error {
 			return fmt.Errorf("%s: %w: %s", op, ErrUnauthorized, said)
 		}
 	}
+	if strings.Contains(e.Stderr, "(non-fast-forward)") {
+		// What git says of a fetch that would have to go back.
+		return fmt.Errorf("%s: %w", op, ErrReplaced)
+	}
 	if said == "" {
 		said = e.Error()
 	}

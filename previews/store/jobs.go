@@ -35,9 +35,13 @@ const (
 	// delivery whose replica died is handled by another after this time.
 	rescueAlone       = time.Hour
 	rescueAmongOthers = deliveryTimeout + time.Minute
-	// maxAttempts only has to exceed every Options.Retry: how often a delivery is
-	// tried is decided in work.
+	// maxAttempts only has to exceed every Options.Retry and maxLost: how often a delivery
+	// is tried is decided in work.
 	maxAttempts = 1000
+	// maxLost is how often the server may end while a delivery is being handled before that
+	// is what is given up. A server may be killed for any reason, so it takes far more than
+	// failures that are the delivery's own.
+	maxLost = 20
 )
 
 // Jobs is the work that the store's queue does.
@@ -247,6 +251,9 @@ type deliveryWorker struct {
 	store  *Store
 	handle func(context.Context, Delivery) error
 	jobs   *jobs
+	// suspect is held by the one delivery that is handled although the server ended while it
+	// was handled before: should it be what ends the server, it takes no other with it.
+	suspect sync.Mutex
 }
 
 func (w *deliveryWorker) Timeout(*river.Job[deliveryJob]) time.Duration { return deliveryTimeout }
@@ -260,11 +267,18 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 		return nil
 	}
 	if err != nil {
-		return err
+		w.store.log.Warn("a delivery cannot be read; it will be tried again", "delivery", guid, "error", err)
+		return river.JobSnooze(time.Second)
 	}
-	if job.Attempt > len(w.store.retry)+1 {
-		// It was given its last attempt and never came back from it.
-		return w.fail(ctx, d, job.Attempt, errors.New("the server ended while it was being handled"))
+	// What neither ended well nor was written down as a failure never came back.
+	if lost := job.Attempt - 1 - d.Attempts; lost > 0 {
+		if !w.suspect.TryLock() {
+			return river.JobSnooze(100 * time.Millisecond)
+		}
+		defer w.suspect.Unlock()
+		if lost > maxLost {
+			return w.giveUp(ctx, d, fmt.Errorf("the server ended %d times while it was being handled", lost))
+		}
 	}
 	if err = call(ctx, func(ctx context.Context) error { return w.handle(ctx, d) }); err == nil {
 		return w.done(ctx, guid)
@@ -276,7 +290,7 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 		// It has not failed: it is not its turn yet.
 		return river.JobSnooze(wait)
 	}
-	return w.fail(ctx, d, job.Attempt, err)
+	return w.fail(ctx, d, err)
 }
 
 // maxOutage is how long a delivery outlives a peer that is away.
@@ -315,24 +329,32 @@ func (w *deliveryWorker) done(ctx context.Context, guid string) error {
 	})
 }
 
-func (w *deliveryWorker) fail(ctx context.Context, d Delivery, attempt int, cause error) error {
-	w.jobs.count("delivery")
-	dead := attempt > len(w.store.retry)
-	level, message := slog.LevelInfo, "delivery failed and will be tried again"
-	if dead {
-		level, message = slog.LevelError, "delivery failed too often and was given up"
+// fail records a failure of a delivery's own, and gives it up with the last.
+func (w *deliveryWorker) fail(ctx context.Context, d Delivery, cause error) error {
+	failures := d.Attempts + 1
+	if failures > len(w.store.retry) {
+		return w.giveUp(ctx, d, cause)
 	}
-	w.store.log.Log(ctx, level, message, "delivery", d.GUID, "event", d.Event, "attempt", attempt, "error", cause)
-	// The job's own time may be what ran out.
-	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
-	defer cancel()
-	if err := w.store.failDelivery(record, d.GUID, attempt, dead, cause); err != nil {
+	w.jobs.count("delivery")
+	w.store.log.Info("delivery failed and will be tried again", "delivery", d.GUID, "event", d.Event, "attempt", failures, "error", cause)
+	return errors.Join(cause, w.record(ctx, d, false, cause))
+}
+
+// giveUp ends a delivery, until somebody replays it.
+func (w *deliveryWorker) giveUp(ctx context.Context, d Delivery, cause error) error {
+	w.jobs.count("delivery")
+	w.store.log.Error("delivery failed too often and was given up", "delivery", d.GUID, "event", d.Event, "attempt", d.Attempts+1, "error", cause)
+	if err := w.record(ctx, d, true, cause); err != nil {
 		return errors.Join(cause, err)
 	}
-	if dead {
-		return river.JobCancel(cause)
-	}
-	return cause
+	return river.JobCancel(cause)
+}
+
+func (w *deliveryWorker) record(ctx context.Context, d Delivery, dead bool, cause error) error {
+	// The job's own time may be what ran out.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	return w.store.failDelivery(ctx, d.GUID, d.Attempts+1, dead, cause)
 }
 
 // task is one schedule's work; mu keeps it from running beside itself.

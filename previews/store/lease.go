@@ -54,6 +54,10 @@ type fenceKey struct{}
 // it fails with ErrLeaseLost and has changed nothing, however long this process was
 // held up. fn's context ends when the lease is lost.
 func (s *Store) Hold(ctx context.Context, name string, fn func(context.Context, Lease) error) (held bool, err error) {
+	if !s.claim(name) {
+		return false, nil
+	}
+	defer s.unclaim(name)
 	lease, held, err := s.acquire(ctx, name)
 	if err != nil || !held {
 		return false, err
@@ -75,7 +79,25 @@ func (s *Store) Hold(ctx context.Context, name string, fn func(context.Context, 
 	return true, errors.Join(err, s.release(releasing, lease))
 }
 
-// acquire takes a lease that is free, was given back or has run out.
+// claim says that a lease is being held here, unless it is already.
+func (s *Store) claim(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[name] {
+		return false
+	}
+	s.held[name] = true
+	return true
+}
+
+func (s *Store) unclaim(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, name)
+}
+
+// acquire takes a lease that is free, was given back or has run out; and one that this
+// process could not give back when it was done, as on a full disk: nobody holds that.
 func (s *Store) acquire(ctx context.Context, name string) (lease Lease, held bool, err error) {
 	err = s.inTx(ctx, "acquire_lease", func(tx *transaction) error {
 		lease, held = Lease{Name: name}, false
@@ -91,10 +113,11 @@ func (s *Store) acquire(ctx context.Context, name string) (lease Lease, held boo
 			return err
 		}
 		now := s.now()
-		if holder != "" && (expires == 0 || stamp(now) < expires) {
+		others := holder != "" && holder != s.holder
+		if others && (expires == 0 || stamp(now) < expires) {
 			return nil
 		}
-		held, lease.TakenOver = true, holder != ""
+		held, lease.TakenOver = true, others
 		lease.Token++
 		_, err = tx.ExecContext(ctx, `UPDATE leases SET holder = ?, token = ?, expires_at = ? WHERE name = ?`, s.holder, lease.Token, s.leaseEnd(now), name)
 		return err

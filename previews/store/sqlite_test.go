@@ -243,47 +243,129 @@ func TestNameTaken(t *testing.T) {
 	}
 }
 
-// A process that ended in the middle of its jobs leaves them "running"; the next
-// one takes them over at once, with their attempts, so that a delivery that brings
-// the process down dies in the end.
+// A process that ended in the middle of its jobs leaves them "running"; the next one
+// takes them over at once. That is no failure of theirs: a server that is killed again and
+// again gives none up. One that has been at it far too often dies in the end.
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	s := open(t, func(o *Options) { o.Retry = []time.Duration{time.Millisecond} })
-	for _, guid := range []string{"held", "deadly"} {
+	interrupted(t, s, map[string]int{"held": 1, "killed": maxLost, "deadly": maxLost + 1})
+	if _, err := s.write.Exec(`INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (datetime('now'), datetime('now', '+1 hour'), 'gone', 'default')`); err != nil {
+		t.Fatal(err)
+	}
+	handled, gaveUp := make(chan string, 10), make(chan string, 10)
+	err := s.StartJobs(t.Context(), Jobs{
+		Failed: func(kind string) { gaveUp <- kind },
+		Handle: func(_ context.Context, d Delivery) error {
+			handled <- d.GUID
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if guid := within(t, handled); guid == "deadly" {
+			t.Errorf("%s was handled", guid)
+		}
+	}
+	within(t, gaveUp)
+	if err := s.StopJobs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := s.Delivery(t.Context(), "deadly"); err != nil || d.State != DeliveryDead || !strings.Contains(d.Error, "the server ended 21 times") {
+		t.Errorf("deadly: %+v, %v", d, err)
+	}
+	for _, guid := range []string{"held", "killed"} {
+		if d, err := s.Delivery(t.Context(), guid); err != nil || d.State != DeliveryDone {
+			t.Errorf("%s: %+v, %v", guid, d, err)
+		}
+	}
+}
+
+// interrupted stores deliveries as a server leaves them that ended so often while it
+// handled them.
+func interrupted(t *testing.T, s *Store, times map[string]int) {
+	t.Helper()
+	for guid, n := range times {
 		if _, err := s.AddDelivery(t.Context(), Delivery{GUID: guid}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, statement := range []string{
-		`UPDATE river_job SET state = 'running', attempt = 1, attempted_at = datetime('now'), attempted_by = '["gone"]'`,
-		`UPDATE river_job SET attempt = 2 WHERE json_extract(args, '$.guid') = 'deadly'`,
-		`INSERT INTO river_leader (elected_at, expires_at, leader_id, name) VALUES (datetime('now'), datetime('now', '+1 hour'), 'gone', 'default')`,
-	} {
-		if _, err := s.write.Exec(statement); err != nil {
+		_, err := s.write.Exec(`UPDATE river_job SET state = 'running', attempt = ?, attempted_at = datetime('now'), attempted_by = '["gone"]' WHERE json_extract(args, '$.guid') = ?`, n, guid)
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	handled := make(chan string, 10)
+}
+
+func within[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("timed out")
+		panic("unreachable")
+	}
+}
+
+// Of what the server ended with, one at a time is handled, so that it shows which it was;
+// what is new does not wait for that.
+func TestSuspectsOneByOne(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil)
+	interrupted(t, s, map[string]int{"suspect 1": 3, "suspect 2": 3, "suspect 3": 3})
+	begun, more := make(chan string, 10), make(chan struct{})
 	err := s.StartJobs(t.Context(), Jobs{Handle: func(_ context.Context, d Delivery) error {
-		handled <- d.GUID
+		begun <- d.GUID
+		if strings.HasPrefix(d.GUID, "suspect") {
+			<-more
+		}
 		return nil
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case guid := <-handled:
-		if guid != "held" {
-			t.Errorf("%s was handled", guid)
+	first := within(t, begun)
+	for _, guid := range []string{"new 1", "new 2", "new 3"} {
+		if _, err := s.AddDelivery(t.Context(), Delivery{GUID: guid}); err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("timed out waiting for the job of the process that ended")
+		if next := within(t, begun); next != guid {
+			t.Fatalf("%s was begun beside %s, expected %s", next, first, guid)
+		}
+	}
+	close(more)
+	if second, third := within(t, begun), within(t, begun); second == third || second == first || third == first {
+		t.Errorf("%q, %q, %q were handled", first, second, third)
 	}
 	if err := s.StopJobs(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := s.Delivery(t.Context(), "deadly"); err != nil || d.State != DeliveryDead || !strings.Contains(d.Error, "the server ended") {
-		t.Errorf("deadly: %+v, %v", d, err)
+}
+
+// A lease that could not be given back, since the disk was full, is not lost to who had it:
+// what is done by it goes on. While it is held nobody gets it a second time.
+func TestLeaseNotGivenBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil)
+	readOnly := func(on int) {
+		if _, err := s.write.Exec(fmt.Sprint("PRAGMA query_only = ", on)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		held, err := s.Hold(t.Context(), "sweep", func(ctx context.Context, lease Lease) error {
+			if again, err := s.Hold(ctx, "sweep", func(context.Context, Lease) error { return nil }); again || err != nil || lease.TakenOver {
+				t.Errorf("held twice: %t, %v; taken over: %t", again, err, lease.TakenOver)
+			}
+			readOnly(1)
+			return nil
+		})
+		readOnly(0)
+		if !held || err == nil {
+			t.Errorf("held %t, given back with %v", held, err)
+		}
 	}
 }
 

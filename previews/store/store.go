@@ -96,6 +96,7 @@ type Store struct {
 
 	mu          sync.Mutex
 	jobs        *jobs
+	held        map[string]bool // the leases that are held here
 	subscribers map[chan struct{}]struct{}
 }
 
@@ -104,7 +105,7 @@ type Store struct {
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		now: o.Now, log: o.Log, retry: o.Retry, bell: newBell(), holder: newHolder(),
-		subscribers: map[chan struct{}]struct{}{},
+		subscribers: map[chan struct{}]struct{}{}, held: map[string]bool{},
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -82,14 +82,22 @@ func New(name string) (address string, drop func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := s.run("createdb", "--owner", owner, "--encoding", "UTF8", "--template", "template0", name); err != nil {
+	if address, err = s.create(name); err != nil {
 		return "", nil, err
+	}
+	return address, func() error { return s.run("dropdb", "--force", name) }, nil
+}
+
+// create makes an empty database of a name and returns its URL.
+func (s *running) create(name string) (address string, err error) {
+	if err := s.run("createdb", "--owner", owner, "--encoding", "UTF8", "--template", "template0", name); err != nil {
+		return "", err
 	}
 	u := url.URL{
 		Scheme: "postgres", User: url.UserPassword(owner, Password), Path: "/" + name,
 		RawQuery: url.Values{"host": {s.dir}}.Encode(),
 	}
-	return u.String(), func() error { return s.run("dropdb", "--force", name) }, nil
+	return u.String(), nil
 }
 
 // Execute has the server's superuser execute a statement in a database.
@@ -168,7 +176,7 @@ func start() (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &running{bin: bin, dir: dir, ended: make(chan struct{})}
+	s := &running{bin: bin, dir: dir}
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -185,12 +193,19 @@ func (s *running) start() error {
 		"--encoding", "UTF8", "--locale", "C.UTF-8", "--auth", "scram-sha-256", "--pwfile", s.passwordFile()); err != nil {
 		return err
 	}
-	begun := make(chan error)
-	go s.serve(begun)
-	if err := <-begun; err != nil {
+	if err := s.launch(); err != nil {
 		return err
 	}
-	return s.ready()
+	// The owner of the databases is no superuser: idp needs none.
+	return s.answering("CREATE ROLE " + owner + " LOGIN PASSWORD '" + Password + "'")
+}
+
+// launch starts the server's process.
+func (s *running) launch() error {
+	s.ended = make(chan struct{})
+	begun := make(chan error)
+	go s.serve(begun)
+	return <-begun
 }
 
 // passwordFile is made for initdb, by whoever runs the server.
@@ -225,13 +240,11 @@ func (s *running) serve(begun chan<- error) {
 	_ = cmd.Wait()
 }
 
-// ready waits until the server answers, and makes the owner of the databases, who is
-// no superuser: idp needs none.
-func (s *running) ready() error {
+// answering waits until the server answers, to a statement that it has to do once.
+func (s *running) answering(statement string) error {
 	deadline := time.Now().Add(patience)
 	for {
-		err := s.run("psql", "--quiet", "--no-psqlrc", "--dbname", "postgres", "--command",
-			"CREATE ROLE "+owner+" LOGIN PASSWORD '"+Password+"'")
+		err := s.run("psql", "--quiet", "--no-psqlrc", "--dbname", "postgres", "--command", statement)
 		if err == nil {
 			return nil
 		}

@@ -130,11 +130,8 @@ func testImageReports(t *testing.T, open Open) {
 		}
 	}
 	holds("new")
-	log, err := s.AuditLog(t.Context(), store.AuditFilter{Action: "report image"})
-	if err != nil || len(log) != 0 { // the first word is "report"
-		t.Errorf("audited %v (%v)", log, err)
-	}
-	if log, err = s.AuditLog(t.Context(), store.AuditFilter{Action: "report"}); err != nil || len(log) != 5 || log[0].Rule != "a rule" || log[0].Hash != log[0].Sum() {
+	log, err := s.AuditLog(t.Context(), store.AuditFilter{Action: "report"})
+	if err != nil || len(log) != 5 || log[0].Rule != "a rule" || log[0].Hash != log[0].Sum() {
 		t.Errorf("audited %+v (%v)", log, err)
 	}
 	clock.Advance(181 * 24 * time.Hour)

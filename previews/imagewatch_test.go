@@ -129,7 +129,7 @@ func TestImagesComeOneByOne(t *testing.T) {
 	if e.State() != previews.StateWaiting || e.ImageAttempts != 1 || !e.NextImageCheck.Equal(w.clock.Now().Add(time.Minute)) {
 		t.Errorf("%s after %d attempts, next at %s", e.State(), e.ImageAttempts, e.NextImageCheck)
 	}
-	if got := fmt.Sprint(e.Images); got != "[{api api:a  not in the registry} {web web:a  not in the registry}]" {
+	if got := fmt.Sprint(e.Images); got != "[{api api:a  false not in the registry} {web web:a  false not in the registry}]" {
 		t.Errorf("images %s", got)
 	}
 	w.shelf.put("web:a", "sha256:web")
@@ -138,13 +138,13 @@ func TestImagesComeOneByOne(t *testing.T) {
 	}
 	w.clock.Advance(time.Minute)
 	e = w.step()
-	if got := fmt.Sprint(e.Images); got != "[{api api:a  not in the registry} {web web:a sha256:web }]" || !e.NextImageCheck.Equal(w.clock.Now().Add(2*time.Minute)) {
+	if got := fmt.Sprint(e.Images); got != "[{api api:a  false not in the registry} {web web:a sha256:web false }]" || !e.NextImageCheck.Equal(w.clock.Now().Add(2*time.Minute)) {
 		t.Errorf("images %s, next at %s", got, e.NextImageCheck)
 	}
 	w.shelf.put("api:a", "sha256:api")
 	w.clock.Advance(2 * time.Minute)
 	e = w.step()
-	if got := fmt.Sprint(e.Images); e.State() != previews.StateCommitting || got != "[{api api:a sha256:api } {web web:a sha256:web }]" {
+	if got := fmt.Sprint(e.Images); e.State() != previews.StateCommitting || got != "[{api api:a sha256:api false } {web web:a sha256:web false }]" {
 		t.Errorf("%s with %s", e.State(), got)
 	}
 	if next, waits, err := w.store.NextImageCheck(t.Context()); waits || err != nil {

@@ -36,6 +36,9 @@ func (m *Main) mayCommit(ctx context.Context) (previews.Pause, error) {
 	if r.sure {
 		return previews.Pause{}, nil
 	}
+	if waits, err := m.awaitsCommit(ctx); !waits || err != nil {
+		return previews.Pause{}, err
+	}
 	stranger, err := m.stranger(ctx)
 	if err != nil {
 		return previews.Pause{}, err
@@ -52,6 +55,20 @@ func (m *Main) mayCommit(ctx context.Context) (previews.Pause, error) {
 		Paused: true, By: "idp", At: r.since,
 		Reason: "the GitOps repository lists previews that idp's database does not know; it has to be rebuilt: idp rebuild --merge",
 	}, nil
+}
+
+// awaitsCommit says whether anything is to be committed at all.
+func (m *Main) awaitsCommit(ctx context.Context) (bool, error) {
+	lanes, err := m.store.Lanes(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, lane := range append(lanes, gitops.Lane{}) {
+		if rows, err := m.store.Uncommitted(ctx, lane, 1); err != nil || len(rows) > 0 {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // stranger returns the name of a preview that Git lists and the database does not know to

@@ -3,7 +3,6 @@ package campaign
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
@@ -142,19 +141,6 @@ func (h *history) reopen(r *repository) {
 	h.counts["reopen"]++
 	p.reopened = true
 	p.pr.Reopen(developer)
-}
-
-// said counts what was done.
-func (h *history) said() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var parts []string
-	for _, what := range []string{"open", "push", "push back", "comment", "merge", "close", "reopen"} {
-		if n := h.counts[what]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d × %s", n, what))
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 // events is how many things were done.

@@ -152,7 +152,9 @@ func (r *round) lookAtTip(ctx context.Context, tip string, f *Facts) error {
 		list := strings.HasPrefix(p, gitops.ApplicationSetsDir+"/")
 		if strings.HasPrefix(p, gitops.EnvironmentsDir+"/") && !record {
 			folder := strings.Join(strings.Split(p, "/")[:min(4, strings.Count(p, "/"))], "/")
-			f.Environments[folder] = f.Environments[folder] // the folder is there, with its record or without it
+			if _, known := f.Environments[folder]; !known {
+				f.Environments[folder] = Environment{} // the folder is there, and perhaps no record
+			}
 			continue
 		}
 		if !foreign && !record && !list {

@@ -41,7 +41,6 @@ type round struct {
 
 	breaking   sync.Mutex
 	violations []Violation
-	left       bool
 }
 
 func newRound(ctx context.Context, program string, p plan, tell func(string)) (*round, error) {

@@ -28,6 +28,7 @@ func playTable() []playCommand {
 		{"team", "team OWNER/SLUG [-]LOGIN…", "put people into a team of the organisation, made where there is none, or with \"-\" take them out", 1, (*play).team},
 		{"rename", "rename OWNER/NAME NAME", "rename the repository; scenarios go on using its first name", 2, (*play).rename},
 		{"transfer", "transfer OWNER/NAME OWNER", "give the repository to another owner", 2, (*play).transfer},
+		{"archive", "archive OWNER/NAME [back]", "archive the repository, or bring it back", 1, (*play).archive},
 		{"delete", "delete OWNER/NAME", "delete the repository", 1, (*play).deleteRepository},
 		{"installation", "installation OWNER create|suspend|unsuspend|delete", "give the App access to an owner's repositories, or take it away; on acme it is installed already", 2, (*play).installation},
 		{"commit", "commit OWNER/NAME BRANCH FOLDER [built[=IMAGE]]…", "push the folder's files on top of a branch, without a pull request; shown as BRANCH@N", 3, (*play).commit},

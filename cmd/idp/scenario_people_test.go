@@ -290,6 +290,10 @@ func (p *play) transfer(ts *testscript.TestScript, args []string) {
 }
 
 // deleteRepository is what an owner cannot undo.
+func (p *play) archive(ts *testscript.TestScript, args []string) {
+	p.repository(ts, args[0]).Archive("alice", len(args) < 2)
+}
+
 func (p *play) deleteRepository(ts *testscript.TestScript, args []string) {
 	p.repository(ts, args[0]).Delete("alice")
 }

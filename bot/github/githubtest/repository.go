@@ -20,6 +20,7 @@ type Repository struct {
 	created       time.Time
 	pushed        time.Time
 	deleted       bool
+	archived      bool
 
 	git           *mirror           // of a repository that a git server serves
 	branches      map[string]string // name → SHA
@@ -167,6 +168,14 @@ func (r *Repository) Transfer(by, owner string) error {
 	r.move(r.s.owner(owner), r.name)
 	r.s.emitRepository(r, r.s.account(by), "transferred", object{"owner": object{"from": object{"user": r.s.userShape(from)}}})
 	return nil
+}
+
+// Archive makes the repository read-only, or with on = false brings it back.
+func (r *Repository) Archive(by string, on bool) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.archived = on
+	r.s.emitRepository(r, r.s.account(by), map[bool]string{true: "archived", false: "unarchived"}[on], nil)
 }
 
 func (r *Repository) move(owner *account, name string) {

@@ -67,7 +67,7 @@ func (s *Server) repositoryShape(r *Repository) object {
 		"size": 1, "stargazers_count": 0, "watchers_count": 0, "watchers": 0, "forks_count": 0, "forks": 0,
 		"open_issues_count": open, "open_issues": open,
 		"has_issues": true, "has_projects": false, "has_downloads": true, "has_wiki": false, "has_pages": false,
-		"has_discussions": false, "archived": false, "disabled": false, "license": nil, "allow_forking": true,
+		"has_discussions": false, "archived": r.archived, "disabled": false, "license": nil, "allow_forking": true,
 		"is_template": false, "web_commit_signoff_required": false, "topics": []string{}, "visibility": visibility,
 		"default_branch": r.defaultBranch, "custom_properties": object{},
 	})

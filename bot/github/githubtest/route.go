@@ -227,6 +227,8 @@ func (c *call) holdTo(n need) *reply {
 		return notFound()
 	case t == nil:
 		return refuse(http.StatusUnauthorized, "Requires authentication")
+	case c.repo.archived && n.level != "read":
+		return refuse(http.StatusForbidden, "Repository was archived so is read-only.")
 	case !covered || !t.allows(n.anyOf, n.level):
 		refusal := notAllowed()
 		refusal.header = http.Header{"X-Accepted-Github-Permissions": {strings.Join(n.anyOf, "="+n.level+"; ") + "=" + n.level}}

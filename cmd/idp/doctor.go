@@ -98,6 +98,7 @@ func (x *examination) run(ctx context.Context) {
 	for _, check := range []func(context.Context){
 		x.database,
 		func(ctx context.Context) { x.github(ctx, app) },
+		x.signIn,
 		func(ctx context.Context) { x.gitops(ctx, app) },
 		func(ctx context.Context) { x.platformFolder(ctx, app) },
 		func(ctx context.Context) { x.previewAccess(ctx, app) },

@@ -182,6 +182,8 @@ var ailments = map[string]func(*patient){
 	"github-away":        func(p *patient) { p.env["IDP_GITHUB_API_URL"] = "http://127.0.0.1:1/" },
 	"github-wrong-root":  func(p *patient) { p.env["IDP_GITHUB_API_URL"] = "http://" + p.registryAddr + "/" },
 	"github-wrong-id":    func(p *patient) { p.env["IDP_GITHUB_APP_ID"] = "1" },
+	"sign-in-off":        func(p *patient) { p.app.SetDeviceFlow(false) },
+	"sign-in-elsewhere":  func(p *patient) { p.env["IDP_GITHUB_CLIENT_ID"] = "Iv1.of-another" },
 	"github-installed":   func(p *patient) { p.installation.Uninstall() },
 	"github-suspended":   func(p *patient) { p.installation.Suspend() },
 	"github-permissions": func(p *patient) { p.reregister(without("checks", "members", "actions"), nil) },

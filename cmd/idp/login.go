@@ -46,7 +46,7 @@ func (p *program) login(ctx context.Context, server string) error {
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, r.client)
 	config := at.signIn()
-	code, err := config.DeviceAuth(ctx)
+	code, err := at.code(ctx)
 	if err != nil {
 		return fault.Wrap(err, fault.Failure, "GitHub gives no code to sign in with",
 			`whoever runs idp ticks "Enable Device Flow" in the settings of its GitHub App`)

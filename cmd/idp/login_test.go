@@ -80,6 +80,11 @@ func TestLogin(t *testing.T) {
 	if status, _, said := s.run("run", "acme/web#1", "help"); status != exitDenied || !strings.Contains(said, "hint: idp login --server http://") {
 		t.Errorf("before: %d %s", status, said)
 	}
+	s.world.app.SetDeviceFlow(false)
+	if status, _, said := s.run("login"); status != exitFailure || !strings.Contains(said, "Enable Device Flow") {
+		t.Errorf("without the device flow: %d %s", status, said)
+	}
+	s.world.app.SetDeviceFlow(true)
 	if status, said := s.login("alice", false); status != exitDenied || !strings.Contains(said, "did not let idp know") {
 		t.Errorf("refused: %d %s", status, said)
 	}

@@ -25,6 +25,7 @@ type App struct {
 	created     time.Time
 
 	clientSecret              string
+	deviceFlowOff             bool // as SetDeviceFlow has it
 	webhookURL, webhookSecret string
 	webhookForm, webhookLax   bool // as SetWebhookConfig has it
 	installs                  []*Installation

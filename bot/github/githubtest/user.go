@@ -58,6 +58,14 @@ func (a *App) RevokeUserTokens(login string) {
 	}
 }
 
+// SetDeviceFlow has the App let programs without a browser sign people in, or not: it
+// starts with letting them.
+func (a *App) SetDeviceFlow(on bool) {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	a.deviceFlowOff = !on
+}
+
 func (s *Server) newUserToken(app *App, user *account) (string, *userToken) {
 	value := "ghu_" + randomText(36)
 	s.userTokens[value] = &userToken{app: app, user: user, made: s.now(), refresh: "ghr_" + randomText(76)}
@@ -126,6 +134,10 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	for _, a := range s.apps {
 		if a.ClientID() == r.PostFormValue("client_id") {
+			if a.deviceFlowOff {
+				writeForm(w, object{"error": "device_flow_disabled"}) // with status 200, as all of them
+				return
+			}
 			code := randomText(40)
 			s.devices[code] = &device{app: a, userCode: randomText(4) + "-" + randomText(4), made: s.now()}
 			writeForm(w, object{

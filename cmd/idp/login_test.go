@@ -211,13 +211,11 @@ func TestRunMistakes(t *testing.T) {
 		"a broken file":      {[]string{"run", "acme/web#1", "status", "--server", elsewhere.URL}, []string{"XDG_CONFIG_HOME=" + brokenTokens(t, elsewhere.URL)}, exitFailure, "cannot be read"},
 		"signed out already": {[]string{"logout", "--server", elsewhere.URL}, nil, exitFailure, "you are not signed in"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var out, errs strings.Builder
-			status := run(t.Context(), c.args, strings.NewReader(""), &out, &errs, append([]string{"HOME=" + t.TempDir()}, c.env...))
-			if status != c.status || !strings.Contains(errs.String(), c.said) || strings.Contains(errs.String()+out.String(), token) {
-				t.Errorf("%d, want %d %q:\n%s%s", status, c.status, c.said, out.String(), errs.String())
-			}
-		})
+		var out, errs strings.Builder
+		status := run(t.Context(), c.args, strings.NewReader(""), &out, &errs, append([]string{"HOME=" + t.TempDir()}, c.env...))
+		if status != c.status || !strings.Contains(errs.String(), c.said) || strings.Contains(errs.String()+out.String(), token) {
+			t.Errorf("%s: %d, want %d %q:\n%s%s", name, status, c.status, c.said, out.String(), errs.String())
+		}
 	}
 	if len(told) != 3 {
 		t.Errorf("%d requests were made, want one of each that has a token or signs in: a redirect is not followed", len(told))

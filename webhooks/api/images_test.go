@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/idp-bot/idp/bot"
+	"github.com/idp-bot/idp/gitops/figure"
 )
 
 const images = Root + "/repos/acme/web/images"
@@ -20,7 +21,7 @@ var (
 // merge, and whatever waits for it is told.
 func TestReported(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		token, body, sha string
 		status           int
 		message          string
@@ -40,7 +41,9 @@ func TestReported(t *testing.T) {
 		"of a tag":                 {"push", `{"service":"web","digest":"latest"}`, "", 400, "digest is not"},
 		"of half a commit":         {"push", `{"service":"web","digest":"` + digest + `","sha":"abc"}`, "", 400, "sha is not"},
 		"of something else":        {"push", `{"service":"web","digest":"` + digest + `","repository":"acme/api"}`, "", 400, "not the JSON"},
-	} {
+	}
+	figure.Tell(t, "%d reports: 4 of a run's own commit, or of the head that this would merge, taken; the others refused", len(cases))
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)

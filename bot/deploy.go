@@ -30,14 +30,14 @@ func (d *deciding) part(env platform.Environment, service string) *previews.Envi
 	if e, ok := d.existing(ref); ok {
 		e.RolloutTimeout = env.RolloutTimeout
 		if lane := d.laneOf(env); !e.Live() || lane.Target() == e.Lane.Target() {
-			e.Lane = lane
+			e.Lane, e.ArgoCD = lane, d.argoCDOf(env)
 		}
 		return e
 	}
 	repo := d.PR.Repository
 	e := &previews.Environment{
 		Ref: ref, Owner: repo.Owner, Repo: repo.Name, Private: repo.Private, InstallationID: d.PR.InstallationID,
-		Wanted: previews.Absent, Class: env.Class, Lane: d.laneOf(env), Namespace: env.NamespaceOf(ref), RolloutTimeout: env.RolloutTimeout, Deployed: &previews.Deployed{},
+		Wanted: previews.Absent, Class: env.Class, Lane: d.laneOf(env), ArgoCD: d.argoCDOf(env), Namespace: env.NamespaceOf(ref), RolloutTimeout: env.RolloutTimeout, Deployed: &previews.Deployed{},
 	}
 	if shared, ok := d.existing(ref.Shared()); ok {
 		e.Deployed.Lock = shared.Deployed.Lock
@@ -65,6 +65,21 @@ func LaneOf(declared platform.Platform, own platform.Class, env platform.Environ
 		lane.Branch = class.Branch
 	}
 	return lane
+}
+
+// argoCDOf is the Argo CD that follows the branch of an environment.
+func (d *deciding) argoCDOf(env platform.Environment) string {
+	return ArgoCDOf(d.Platform, d.Class, env)
+}
+
+// ArgoCDOf is the root of the API of the Argo CD that follows the branch of a declared
+// environment, where the server's own class is own; "" for that of the server.
+func ArgoCDOf(declared platform.Platform, own platform.Class, env platform.Environment) string {
+	class, ok := declared.Class(env.Class)
+	if !ok || class.ArgoCDURL == own.ArgoCDURL {
+		return ""
+	}
+	return class.ArgoCDURL
 }
 
 // moved says that an environment's files are in another repository than its class

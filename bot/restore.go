@@ -208,6 +208,9 @@ func (r *Restorer) declared(e *previews.Environment, h holdings.Holding, target 
 	case known && class.Mode == platform.ModePullRequest:
 		e.Lane.Proposed = true
 	}
+	if ok {
+		e.ArgoCD = ArgoCDOf(r.Platform, r.Class, named)
+	}
 	e.RolloutTimeout = named.RolloutTimeout
 	e.Deployed = &previews.Deployed{Current: previews.Release{
 		Kind: previews.ReleaseDeploy, SHA: record.SHA, Ref: record.HeadRef, Spec: e.Spec, Team: e.Team, Trust: e.Trust, Author: record.Author,

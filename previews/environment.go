@@ -72,6 +72,9 @@ type Environment struct {
 	// they are proposed; nil where there is none.
 	Lane     gitops.Lane `json:",omitzero"`
 	Proposal *Proposal   `json:",omitempty"`
+	// ArgoCD is the root of the API of the Argo CD that follows that branch, "" for the
+	// server's own.
+	ArgoCD string `json:",omitempty"`
 	// RolloutTimeout is how long a release may take to become healthy, 0 for the server's.
 	RolloutTimeout time.Duration `json:",omitempty"`
 	// Fork is what the preview of a fork's pull request has beside; nil for one whose head

@@ -69,6 +69,8 @@ type ObserveStore interface {
 // what was synced has to contain the environment's own commit, and to be what runs.
 type Observer struct {
 	Store ObserveStore
+	// Of says which environments are in the Argo CD that is asked; all where it is nil.
+	Of func(Environment) bool
 	// See asks Argo CD about an Application; ErrNotFound when it is not there yet.
 	// Where it is nil there is no Argo CD (any more): what was followed until now is
 	// let go of, and stands as committed.
@@ -134,7 +136,7 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	if o.See == nil {
 		act = o.letGo
 	}
-	rows = slices.DeleteFunc(rows, func(row Environment) bool { return !o.due(row) })
+	rows = slices.DeleteFunc(rows, func(row Environment) bool { return !o.of(row) || !o.due(row) })
 	settled, err := o.settled(ctx, rows)
 	if err != nil {
 		return false, err
@@ -166,6 +168,8 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	return false, err
 }
 
+func (o *Observer) of(row Environment) bool { return o.Of == nil || o.Of(row) }
+
 // note takes down what moved.
 func (o *Observer) note() {
 	if o.moved == nil {
@@ -195,7 +199,7 @@ func (o *Observer) settled(ctx context.Context, rows []Environment) ([]Environme
 		switch {
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return nil, fmt.Errorf("find the environment of Application %s: %w", name, err)
-		case err == nil && row.State() == StateReady:
+		case err == nil && row.State() == StateReady && o.of(row):
 			out = append(out, row)
 		default:
 			delete(o.moved, name)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 
 func newBootstrap(p *program) *cobra.Command {
 	var impersonate, logs bool
-	var checkout string
+	var checkout, of string
 	cmd := &cobra.Command{
 		Use:   "bootstrap",
 		Short: "Print what the platform team applies to a cluster once",
@@ -29,16 +30,19 @@ With --logs the account may read the logs of pods as well: idp shows the last li
 container that fails, where preview_logs says so. Everything else does without.
 
 With --platform the classes that the platform folder declares are fenced as well, each
-GitOps repository with a root and each project of its own.
+GitOps repository with a root and each project of its own. Those whose argocd_url names
+another Argo CD are left out, and printed with --argocd and that URL, for that one.
 
 Sync impersonation is a switch of all of Argo CD: with it on, every project has to name
 service accounts. --impersonate turns it on; without it the account and the policy wait.`,
 		Example: `  idp bootstrap --config idp.yaml | kubectl apply --server-side --field-manager idp-bootstrap -f -
-  idp bootstrap --gitops-url https://github.com/acme/gitops.git --impersonate > bootstrap.yaml`,
+  idp bootstrap --gitops-url https://github.com/acme/gitops.git --impersonate > bootstrap.yaml
+  idp bootstrap --config idp.yaml --platform gitops --argocd https://argocd.prod.acme.dev`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().StringVar(&checkout, "platform", "", platformUsage)
+	cmd.Flags().StringVar(&of, "argocd", "", "the Argo CD to print for, by the argocd_url of classes (default the server's own)")
 	cmd.Flags().BoolVar(&impersonate, "impersonate", false, "turn sync impersonation on, for all of Argo CD")
 	cmd.Flags().BoolVar(&logs, "logs", false, "let idp's account of Argo CD read the logs of pods")
 	config := addConfigFlags(cmd, "gitops_url", "gitops_read_url", "gitops_branch", "argocd_namespace", "argocd_root", "argocd_project", "argocd_destination")
@@ -52,12 +56,17 @@ service accounts. --impersonate turns it on; without it the account and the poli
 			return fault.New(fault.Usage, "gitops_url is not set", "name the repository with --gitops-url, or the configuration with --config")
 		}
 		options := argocd.BootstrapOptions{Class: class, Root: cfg.ArgoCDRoot, Kinds: adopt.Committed(), Impersonate: impersonate, Logs: logs}
-		if checkout != "" {
+		switch {
+		case checkout != "":
 			declared, err := loadPlatform(checkout, class)
 			if err != nil {
 				return err
 			}
-			options.Class, options.Classes = declared.Classes[class.Name], inUse(declared)
+			if err := fencedIn(&options, declared, cmp.Or(strings.TrimRight(of, "/"), class.ArgoCDURL)); err != nil {
+				return err
+			}
+		case of != "":
+			return fault.New(fault.Usage, "--argocd needs --platform", "classes name Argo CDs: give the checkout that declares them with --platform")
 		}
 		out, err := argocd.Bootstrap(options)
 		if err != nil {
@@ -67,6 +76,28 @@ service accounts. --impersonate turns it on; without it the account and the poli
 		return wrapOutput(err)
 	}
 	return cmd
+}
+
+// fencedIn has the classes of one Argo CD fenced.
+func fencedIn(o *argocd.BootstrapOptions, declared platform.Platform, of string) error {
+	own := o.Class
+	o.Class = declared.Classes[own.Name]
+	var others []string
+	for _, class := range inUse(declared) {
+		if class.ArgoCDURL == of {
+			o.Classes = append(o.Classes, class)
+		} else if !slices.Contains(others, class.ArgoCDURL) {
+			others = append(others, class.ArgoCDURL)
+		}
+	}
+	if of == own.ArgoCDURL {
+		return nil
+	}
+	if len(o.Classes) == 0 {
+		return fault.Newf(fault.NotFound, "no class of an environment names the Argo CD %s", of).WithHint("they name %s", cmp.Or(strings.Join(others, ", "), "none"))
+	}
+	o.Class, o.Classes = o.Classes[0], o.Classes[1:]
+	return nil
 }
 
 // inUse are the classes that environments have, by name.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/idp-bot/idp/gitops/platform"
@@ -124,6 +125,9 @@ type ArgoCDConfig struct {
 	// ArgoCDToken is an API token whose account may get applications, and nothing more; where
 	// log lines shall be shown, logs as well (idp bootstrap --logs).
 	ArgoCDToken secret.String `key:"argocd_token"`
+	// ArgoCDTokenFiles are the files with the tokens for the Argo CDs that classes name
+	// (argocd_url), as URL=FILE, separated by commas; idp asks no other.
+	ArgoCDTokenFiles []string `key:"argocd_token_files"`
 	// ArgoCDNamespace is the namespace that ApplicationSets live in.
 	ArgoCDNamespace string `key:"argocd_namespace" default:"argocd" check:"name"`
 	// ArgoCDRoot is the Application that syncs the applicationsets folder; it is refreshed when an
@@ -258,6 +262,7 @@ func (c *Config) Class() platform.Class {
 		RepoURL:           c.GitOpsReadURL,
 		PushURL:           c.GitOpsURL,
 		Branch:            c.GitOpsBranch,
+		ArgoCDURL:         strings.TrimRight(c.ArgoCDURL, "/"),
 		ArgoCDNamespace:   c.ArgoCDNamespace,
 		Project:           c.ArgoCDProject,
 		DestinationServer: c.ArgoCDDestination,

@@ -267,6 +267,7 @@ func (l *loading) checkTokenFiles() {
 	}
 	check("gitops_token_file", "it", l.config.GitOpsTokenFile)
 	check("platform_token_file", "it", l.config.PlatformTokenFile)
+	l.checkArgoCDTokens(check)
 	const key = "gitops_token_files"
 	for _, pair := range l.config.GitOpsTokenFiles {
 		address, file, ok := cutTokenFile(pair)
@@ -275,6 +276,28 @@ func (l *loading) checkTokenFiles() {
 			l.refuse(key, "an item is not of the form URL=FILE", "write it like https://github.com/acme/gitops-production.git=/etc/idp/production-token")
 		case hasPassword(u):
 			l.refuse(key, "the URL holds credentials", "leave them out: the token is in the file")
+		default:
+			check(key, file, file)
+		}
+	}
+}
+
+// checkArgoCDTokens puts the Argo CDs that classes may name to the rules of the server's own.
+func (l *loading) checkArgoCDTokens(check func(key, called, file string)) {
+	const key = "argocd_token_files"
+	own := strings.TrimRight(l.config.ArgoCDURL, "/")
+	for _, pair := range l.config.ArgoCDTokenFiles {
+		address, file, ok := cutTokenFile(pair)
+		u, err := url.Parse(address)
+		switch {
+		case !ok || err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+			l.refuse(key, "an item is not of the form URL=FILE", "write it like https://argocd.production.example.com=/etc/idp/argocd-production-token")
+		case u.User != nil:
+			l.refuse(key, "the URL holds credentials", "leave them out: the token is in the file")
+		case own == "":
+			l.refuse("argocd_url", key+" is set and this is not", "name the Argo CD of previews, or remove "+key)
+		case strings.TrimRight(address, "/") == own:
+			l.refuse(key, address+" is argocd_url, whose token argocd_token is", "remove that item")
 		default:
 			check(key, file, file)
 		}

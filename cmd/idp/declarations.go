@@ -30,8 +30,10 @@ const declarationsTimeout = 30 * time.Second
 type declarations struct {
 	base platform.Class
 	// api is the GitHub that pull requests may be opened on.
-	api  string
-	repo interface {
+	api string
+	// argocds are the Argo CDs that classes may name, beside the server's own.
+	argocds []string
+	repo    interface {
 		Tip(ctx context.Context) (string, error)
 		Files(ctx context.Context, commit, dir string) ([]gitops.File, error)
 	}
@@ -111,6 +113,9 @@ func (d *declarations) servable(p platform.Platform) error {
 		if err := errors.Join(repo.CheckURL(class.PushURL), repo.CheckBranch(class.Branch)); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
+		if why := d.unasked(class); why != "" {
+			return fmt.Errorf("%s: %s", file, why)
+		}
 		if class.Mode != platform.ModePullRequest {
 			continue
 		}
@@ -123,6 +128,15 @@ func (d *declarations) servable(p platform.Platform) error {
 		}
 	}
 	return nil
+}
+
+// unasked says that this server has no token of a class's Argo CD: it would neither tell it
+// of a commit nor see what becomes of one.
+func (d *declarations) unasked(class platform.Class) string {
+	if class.ArgoCDURL == d.base.ArgoCDURL || slices.Contains(d.argocds, class.ArgoCDURL) {
+		return ""
+	}
+	return "argocd_url " + class.ArgoCDURL + " is no Argo CD that idp has a token of: add " + class.ArgoCDURL + "=FILE to argocd_token_files of the server's configuration"
 }
 
 // latest returns what was read last, reading it where nothing was yet.

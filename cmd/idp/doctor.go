@@ -103,6 +103,7 @@ func (x *examination) run(ctx context.Context) {
 		func(ctx context.Context) { x.platformFolder(ctx, app) },
 		func(ctx context.Context) { x.previewAccess(ctx, app) },
 		x.argocd,
+		x.argocdsBeside,
 		x.cluster,
 	} {
 		bounded, cancel := context.WithTimeout(ctx, checkTimeout)

@@ -19,6 +19,7 @@ const (
 	checkRights  = "Argo CD rights"
 	checkProject = "AppProject"
 	checkRoot    = "root Application"
+	checkBeside  = "Argo CD of classes"
 )
 
 func (x *examination) argocd(ctx context.Context) {
@@ -63,6 +64,51 @@ func (x *examination) argocd(ctx context.Context) {
 	x.rights(ctx, client)
 	x.project(ctx, client)
 	x.root(ctx, client)
+}
+
+// argocdsBeside asks each Argo CD that classes may name.
+func (x *examination) argocdsBeside(ctx context.Context) {
+	if len(x.cfg.ArgoCDTokenFiles) == 0 || x.lacks([]string{"argocd_url", "argocd_token_files"}, checkBeside) {
+		return
+	}
+	for i, address := range x.cfg.argoCDsBeside() {
+		_, file, _ := cutTokenFile(x.cfg.ArgoCDTokenFiles[i])
+		seen, fix := x.besideIs(ctx, address, file)
+		if fix != "" {
+			x.fail(checkBeside, address+": "+seen, fix)
+			continue
+		}
+		x.ok(checkBeside, "%s: %s", address, seen)
+	}
+}
+
+// besideIs says how an Argo CD answers to the token in a file, and what to do where it is
+// not as it should.
+func (x *examination) besideIs(ctx context.Context, address, file string) (seen, fix string) {
+	token, err := tokenIn(file)
+	if err != nil {
+		return err.Error(), "let this user read the file"
+	}
+	client, err := argocd.New(argocd.Options{URL: address, Token: token})
+	if err != nil {
+		return err.Error(), "write the item like https://argocd.example.com=FILE"
+	}
+	version, err := client.Ping(ctx)
+	if err != nil {
+		return err.Error(), "check the URL in argocd_token_files and this machine's way there: its DNS, HTTPS_PROXY, and SSL_CERT_FILE for an authority of your own"
+	}
+	account, err := client.Who(ctx)
+	if err != nil || account == "" {
+		return cmp.Or(errorText(err), "it does not know the token"), "make a new one there with argocd account generate-token --account " + argocd.Account + ", and write it into " + file
+	}
+	may, err := client.May(ctx, argocd.Needed, x.cfg.ArgoCDProject+"/"+x.cfg.ArgoCDRoot)
+	switch {
+	case err != nil:
+		return err.Error(), "see there what the account's policies are: kubectl -n argocd get configmap argocd-rbac-cm -o yaml"
+	case !may:
+		return "account " + account + " may not get applications", "apply there what idp bootstrap --platform DIR --argocd " + address + " prints"
+	}
+	return version + " answers to account " + account, ""
 }
 
 // rights asks what the token's account may do with what is idp's.

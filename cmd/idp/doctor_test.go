@@ -103,6 +103,7 @@ func (p *patient) examine(output format) (string, error) {
 // settled replaces what differs from run to run.
 func (p *patient) settled(text string) string {
 	text = strings.ReplaceAll(text, p.options.dir, "DIR")
+	text = strings.ReplaceAll(text, strings.Replace(p.argocd.URL(), "127.0.0.1", "localhost", 1), "http://localhost:PORT")
 	for _, r := range [][2]string{
 		{`127\.0\.0\.1:\d+`, "127.0.0.1:PORT"}, {`App \d+`, "App ID"}, {`at [0-9a-f]{7}\b`, "at SHA"}, {`installations/\d+`, "installations/ID"},
 		{`\d{4}-\d\d-\d\d \d\d:\d\d UTC`, "TIME"}, {`\(request [0-9A-F:]+\)`, "(request ID)"}, {`\b[\dhms]+ (ahead|behind)`, "TIME $1"},
@@ -163,6 +164,16 @@ func (p *patient) platform(allow func(push bool) bool) {
 	}
 	p.git.RequireAuth(func(of, _, _ string, push bool) bool { return of != name || allow(push) })
 	p.env["IDP_PLATFORM_URL"], p.env["IDP_PLATFORM_TOKEN_FILE"], p.env["IDP_GITOPS_TOKEN_FILE"] = served.URL, path, path
+}
+
+// beside has classes name an Argo CD, whose token the server has in a file.
+func (p *patient) beside(address, token string) {
+	path := filepath.Join(p.options.dir, "argocd-token")
+	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	// The same one by another name: the server's own is not taken twice.
+	p.env["IDP_ARGOCD_TOKEN_FILES"] = strings.Replace(address, "127.0.0.1", "localhost", 1) + "=" + path
 }
 
 // ailments are what can be wrong with an installation, by the name of the golden that
@@ -239,7 +250,9 @@ var ailments = map[string]func(*patient){
 		}
 		p.env["IDP_PREVIEW_LOGS"] = "never"
 	},
-	"argocd-no-root": func(p *patient) { p.env["IDP_ARGOCD_ROOT"] = "other" },
+	"argocd-beside-token": func(p *patient) { p.beside(p.argocd.URL(), "another") },
+	"argocd-beside-away":  func(p *patient) { p.beside("http://127.0.0.1:1", "any") },
+	"argocd-no-root":      func(p *patient) { p.env["IDP_ARGOCD_ROOT"] = "other" },
 	"argocd-failing": func(p *patient) {
 		if err := p.argocd.Fail(p.t.Context(), "idp-root", "application repo https://github.com/acme/gitops.git is not permitted in project 'idp-root'"); err != nil {
 			p.t.Fatal(err)

@@ -138,7 +138,7 @@ func (m *Main) compareAll(ctx context.Context, s *store.Store, declared platform
 	if err != nil {
 		return nil, err
 	}
-	state := drift.State{Moving: map[int64]bool{}, Now: m.now()}
+	state := drift.State{Moving: map[int64]bool{}, Applications: map[string][]string{}, Now: m.now()}
 	for _, target := range targets(declared, m.declared.base) {
 		place, err := m.placeAt(ctx, target)
 		if err != nil {
@@ -146,9 +146,13 @@ func (m *Main) compareAll(ctx context.Context, s *store.Store, declared platform
 		}
 		state.Places = append(state.Places, place)
 	}
-	if m.argocd != nil {
-		state.Applications, away = m.argocd.Applications(ctx, readURLs(declared, m.declared.base))
-		state.Asked = away == nil
+	for _, a := range m.argocds {
+		names, err := a.client.Applications(ctx, readURLs(declared, m.declared.base))
+		if err != nil {
+			away = errors.Join(away, err)
+			continue
+		}
+		state.Applications[a.name] = names
 	}
 	if state.Rows, err = s.Environments(ctx, store.Filter{}); err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -44,28 +43,28 @@ func (t *tidings) take() []string {
 
 // see says what Argo CD sees of one Application, in the words of the observer: what
 // the watch has heard or, while it hears nothing, what Argo CD answers.
-func (m *Main) see(ctx context.Context, application string) (previews.Seen, error) {
-	a, live, err := m.watch.Application(application)
+func (a *argoCD) see(ctx context.Context, application string) (previews.Seen, error) {
+	app, live, err := a.watch.Application(application)
 	if !live {
-		a, err = m.argocd.Application(ctx, application)
+		app, err = a.client.Application(ctx, application)
 	}
 	if errors.Is(err, argocd.ErrNotFound) {
 		return previews.Seen{}, previews.ErrNotFound
 	}
 	seen := previews.Seen{
-		Revision: a.SyncedRevision, Sync: a.Sync, Health: a.Health, Message: a.Message, Error: a.Error, Deleting: a.Deleting,
-		Steps: a.Rollouts, Compared: a.Revision, Differs: a.OutOfSync, Skipped: a.Skipped, Healed: a.Healed, HealedAt: a.HealedAt,
+		Revision: app.SyncedRevision, Sync: app.Sync, Health: app.Health, Message: app.Message, Error: app.Error, Deleting: app.Deleting,
+		Steps: app.Rollouts, Compared: app.Revision, Differs: app.OutOfSync, Skipped: app.Skipped, Healed: app.Healed, HealedAt: app.HealedAt,
 	}
-	if a.SyncFailed() {
-		seen.Failed = a.OperationRevision
+	if app.SyncFailed() {
+		seen.Failed = app.OperationRevision
 	}
 	return seen, err
 }
 
 // blockers says what keeps an Application that is being deleted, "" where nothing
 // shows.
-func (m *Main) blockers(ctx context.Context, application string) (string, error) {
-	found, err := m.argocd.Blockers(ctx, application)
+func (a *argoCD) blockers(ctx context.Context, application string) (string, error) {
+	found, err := a.client.Blockers(ctx, application)
 	if errors.Is(err, argocd.ErrNotFound) || len(found) == 0 {
 		return "", nil // it has gone meanwhile, or is about to
 	}
@@ -79,11 +78,11 @@ func (m *Main) blockers(ctx context.Context, application string) (string, error)
 	return text, nil
 }
 
-// looking is what the observer can learn beyond Argo CD's verdict.
-func (m *Main) looking() previews.Looking {
+// looking is what the observer of an Argo CD can learn beyond its verdict.
+func (m *Main) looking(a *argoCD) previews.Looking {
 	visitor := &visitor{classOf: m.declared.reporting}
 	return previews.Looking{
-		Progress: m.progress, Fault: m.fault,
+		Progress: a.progress, Fault: a.fault,
 		ShowsLogs: func(e previews.Environment) bool { return m.declared.reporting(e).ShowsLogs(e.Private) },
 		Serves:    visitor.serves,
 		Visits: func(e previews.Environment) bool {
@@ -93,8 +92,8 @@ func (m *Main) looking() previews.Looking {
 }
 
 // progress tells of the Rollout that is furthest behind.
-func (m *Main) progress(ctx context.Context, application string) (*previews.Progress, error) {
-	rollouts, err := m.argocd.Rollouts(ctx, application, m.now())
+func (a *argoCD) progress(ctx context.Context, application string) (*previews.Progress, error) {
+	rollouts, err := a.client.Rollouts(ctx, application, a.now())
 	if err != nil {
 		return nil, err
 	}
@@ -122,15 +121,15 @@ func (m *Main) progress(ctx context.Context, application string) (*previews.Prog
 
 // fault says what explains best why an Application is not well: what Argo CD cannot
 // apply, else the object that shows it.
-func (m *Main) fault(ctx context.Context, application string, logs bool) (*previews.Fault, error) {
-	a, err := m.argocd.Application(ctx, application)
+func (a *argoCD) fault(ctx context.Context, application string, logs bool) (*previews.Fault, error) {
+	app, err := a.client.Application(ctx, application)
 	if err != nil {
 		return nil, err
 	}
-	if a.Refused() {
-		return faultOf(argocd.Refused(a.Error)), nil
+	if app.Refused() {
+		return faultOf(argocd.Refused(app.Error)), nil
 	}
-	f, err := m.argocd.Fault(ctx, application, logs)
+	f, err := a.client.Fault(ctx, application, logs)
 	if err != nil || f == nil {
 		return nil, err
 	}
@@ -153,13 +152,18 @@ func faultOf(f *argocd.Fault) *previews.Fault {
 
 // logs reads the last lines that a service wrote, where its class shows them.
 func (m *Main) logs(ctx context.Context, env previews.Environment, service string) bot.Logs {
-	application := env.Ref.Name()
-	out := bot.Logs{URL: strings.TrimRight(m.cfg.ArgoCDURL, "/") + "/applications/" + url.PathEscape(m.cfg.ArgoCDNamespace) + "/" + application}
-	if !m.declared.reporting(env).ShowsLogs(env.Private) {
+	class := m.declared.reporting(env)
+	out := bot.Logs{URL: m.applicationURL(env, class)}
+	if !class.ShowsLogs(env.Private) {
 		out.Missing = "what it writes is not shown here, since everybody can read this repository, or the platform team wants it so"
 		return out
 	}
-	lines, err := m.argocd.Logs(ctx, application, service)
+	a := m.argoCDNamed(env.ArgoCD)
+	if a == nil {
+		out.Missing = "the platform team has to let idp ask the Argo CD that it is in: " + env.ArgoCD
+		return out
+	}
+	lines, err := a.client.Logs(ctx, env.Ref.Name(), service)
 	switch {
 	case errors.Is(err, argocd.ErrLogsNotPermitted):
 		out.Missing = "logs are not shown here, since idp may not read them in Argo CD; the platform team can let it, with what idp bootstrap --logs prints"

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,8 +46,8 @@ func newPeers(m *Main) *peers {
 	if m.platform != m.gitops {
 		p.ping["platform"] = m.platform.Ping
 	}
-	if m.argocd != nil {
-		p.ping["argocd"] = func(ctx context.Context) error { _, err := m.argocd.Ping(ctx); return err }
+	for _, a := range m.argocds {
+		p.ping[strings.TrimSpace("argocd "+a.name)] = func(ctx context.Context) error { _, err := a.client.Ping(ctx); return err }
 	}
 	return p
 }

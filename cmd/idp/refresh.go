@@ -94,12 +94,12 @@ func (r *refresher) overdue(rows []previews.Environment, now time.Time) {
 	}))
 }
 
-// overdueLoop looks for what is overdue among the environments that are moving.
-func (r *refresher) overdueLoop(moving func(context.Context) ([]previews.Environment, error), now func() time.Time) previews.Loop {
+// overdueLoop looks for what is overdue among the environments that are moving in an Argo CD.
+func (r *refresher) overdueLoop(in string, moving func(context.Context) ([]previews.Environment, error), now func() time.Time) previews.Loop {
 	return previews.Loop{Name: "overdue refreshes", Idle: overdueAfter, Log: r.log, Step: func(ctx context.Context) (bool, error) {
 		rows, err := moving(ctx)
 		if err == nil {
-			r.overdue(rows, now())
+			r.overdue(slices.DeleteFunc(rows, func(row previews.Environment) bool { return row.ArgoCD != in }), now())
 		}
 		return false, err
 	}}

@@ -36,6 +36,7 @@ func commands() []func(*program) *cobra.Command {
 		newPause,
 		newResume,
 		newAudit,
+		newPlatform,
 		newPolicy,
 		newMeasures,
 		newDeliveries,

@@ -4,15 +4,61 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 )
+
+// besideArgoCD is an Argo CD beside the first, and the file with the token that it wants.
+type besideArgoCD struct {
+	server           *argocdtest.Server
+	token, tokenFile string
+}
+
+// startBeside starts an Argo CD that follows a GitOps repository beside the first.
+func (p *play) startBeside(ts *testscript.TestScript, name string) {
+	token := randomHex(32)
+	file := filepath.Join(p.dir, "argocd-"+strings.ReplaceAll(name, "/", "-"))
+	ts.Check(os.WriteFile(file, []byte(token+"\n"), 0o600))
+	server, err := argocdtest.Start(argocdtest.Options{Token: token, Root: "idp-root", Repository: p.served[name], Branch: branch, Now: p.clock.now})
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(server.Close()) })
+	p.beside[name] = besideArgoCD{server, token, file}
+}
+
+// marks are the secrets that the bot was given, at any time.
+func (p *play) marks() []string {
+	marks := p.world.marks()
+	for _, beside := range p.beside {
+		marks = append(marks, beside.token)
+	}
+	return marks
+}
+
+// operators are the files with secrets that operators put down.
+func (p *play) operators() []string {
+	var files []string
+	for _, beside := range p.beside {
+		files = append(files, beside.tokenFile)
+	}
+	return files
+}
 
 func (p *play) argocd(ts *testscript.TestScript, args []string) {
 	server := p.world.argocd
+	if args[0] == "of" && len(args) > 2 {
+		beside, ok := p.beside[args[1]]
+		if !ok {
+			ts.Fatalf("no Argo CD follows %s", args[1])
+		}
+		server, args = beside.server, args[2:]
+	}
 	if server == nil {
 		ts.Fatalf(`there is no Argo CD: "start argocd"`)
 	}
@@ -64,23 +110,36 @@ func (p *play) applicationName(ts *testscript.TestScript, name string) string {
 	return env.Ref.Name()
 }
 
-// heard says that the bot knows what Argo CD has told, unless that is away or the bot
+// heard says that the bot knows what each Argo CD has told, unless that is away or the bot
 // does without it. What is gone by the time that it listens it knows by its absence.
 func (p *play) heard() bool {
-	if p.world.argocd == nil || p.world.main.watch == nil {
-		return true
+	for _, a := range p.world.main.argocds {
+		server := p.world.argocd
+		for _, beside := range p.beside {
+			if beside.server.URL() == a.name {
+				server = beside.server
+			}
+		}
+		if a.watch == nil {
+			continue
+		}
+		told, away := server.Told()
+		if newest, live := a.watch.Newest(); away && live || !away && (!live || newest < told) {
+			return false
+		}
 	}
-	told, away := p.world.argocd.Told()
-	newest, live := p.world.main.watch.Newest()
-	return away && !live || !away && live && newest >= told
+	return true
 }
 
 // observing lets the bot say to Argo CD, and ask it, what is to be said and asked,
 // and says whether something came of it. Argo CD being away is part of a story.
 func (p *play) observing(ctx context.Context) (string, error) {
 	main := p.world.main
-	if main.refreshes != nil {
-		if _, err := main.refreshes.step(ctx); err != nil {
+	for _, a := range main.argocds {
+		if a.refreshes == nil {
+			continue
+		}
+		if _, err := a.refreshes.step(ctx); err != nil {
 			return "refreshes", err
 		}
 	}
@@ -94,7 +153,9 @@ func (p *play) observing(ctx context.Context) (string, error) {
 	if lanes, err := main.store.Lanes(ctx); err != nil || len(lanes) > len(proposers) {
 		return "proposals", err
 	}
-	_, _ = main.observer.Step(ctx)
+	for _, observer := range main.observers {
+		_, _ = observer.Step(ctx)
+	}
 	unreported, err := main.store.Unreported(ctx, p.clock.now(), 1)
 	if err != nil || len(unreported) > 0 && !main.cfg.observes() {
 		return "reports", err

@@ -116,6 +116,9 @@ func (p *play) gitops(ts *testscript.TestScript, args []string) {
 	}
 	if args[0] == "also" {
 		p.gitopsAlso(ts, args[1])
+		if len(args) > 2 && args[2] == "argocd" {
+			p.startBeside(ts, args[1])
+		}
 		return
 	}
 	var edit gittest.Edit
@@ -292,6 +295,9 @@ func (p *play) filled(text string) string {
 	words := []string{"$GITOPS", p.gitopsRoot()}
 	for name, r := range p.repos {
 		words = append(words, "{id:"+name+"}", strconv.FormatInt(r.ID(), 10))
+	}
+	for name, a := range p.beside {
+		words = append(words, "{argocd:"+name+"}", a.server.URL(), "{argocd token:"+name+"}", a.server.URL()+"="+a.tokenFile)
 	}
 	return strings.NewReplacer(words...).Replace(text)
 }

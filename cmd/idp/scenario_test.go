@@ -91,6 +91,7 @@ type play struct {
 	gateway   *standInGateway
 	repos     map[string]*githubtest.Repository
 	served    map[string]*gittest.Repository // the GitOps repositories beside the first
+	beside    map[string]besideArgoCD        // the Argo CDs beside the first, by the repository that they follow
 	pulls     map[string]*githubtest.PullRequest
 	branches  map[string]string // of pull requests, by alias
 	cis       map[string]*githubtest.CI
@@ -177,7 +178,7 @@ func setUpPlay(env *testscript.Env, settings map[string]string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &play{
 		t: env.T(), ctx: ctx, dir: dir, settings: settings, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
-		registry: &faultyRegistry{}, gateway: &standInGateway{status: http.StatusServiceUnavailable}, repos: map[string]*githubtest.Repository{}, served: map[string]*gittest.Repository{}, pulls: map[string]*githubtest.PullRequest{},
+		registry: &faultyRegistry{}, gateway: &standInGateway{status: http.StatusServiceUnavailable}, repos: map[string]*githubtest.Repository{}, served: map[string]*gittest.Repository{}, beside: map[string]besideArgoCD{}, pulls: map[string]*githubtest.PullRequest{},
 		branches: map[string]string{}, cis: map[string]*githubtest.CI{}, known: map[string]string{},
 	}
 	env.Values[playKey{}] = p
@@ -208,7 +209,7 @@ func (p *play) end() {
 		return
 	}
 	banned := p.world.github.BannedRequests()
-	broken, err := p.world.leaks(p.ctx, p.world.marks(), p.log.String(), &p.sent)
+	broken, err := p.world.leaks(p.ctx, p.marks(), p.log.String(), &p.sent, p.operators()...)
 	if err != nil {
 		broken = append(broken, fmt.Sprintf("it is not known whether it tells secrets: %v", err))
 	}

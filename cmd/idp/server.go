@@ -20,7 +20,6 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github"
-	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/images"
@@ -47,8 +46,9 @@ type Main struct {
 	// declared is what the platform team declares there.
 	declared *declarations
 	policies *policies
-	argocd   *argocd.Client // nil where Argo CD is not configured
-	images   *images.Resolver
+	// argocds are the Argo CDs, the server's own first; none where it is not configured.
+	argocds []*argoCD
+	images  *images.Resolver
 
 	// errors counts what failed, by kind.
 	errors  *prometheus.CounterVec
@@ -57,11 +57,8 @@ type Main struct {
 	sweeper *bot.Sweeper
 	drift   watchDrift
 	rooted  rooted
-	// observer follows commits in Argo CD, which watch listens to and refreshes tells of
-	// them; both are nil where Argo CD is not configured.
-	observer  *previews.Observer
-	watch     *argocd.Watch
-	refreshes *refresher
+	// observers follow commits, one in each Argo CD.
+	observers []*previews.Observer
 	// renderer is that of charts, overlays and manifests.
 	renderer startedRenderer
 	// lanes are the ways into Git beside the server's own.
@@ -69,11 +66,11 @@ type Main struct {
 	// out is where audit_log - leads.
 	out io.Writer
 	// loops run in one replica at a time, each by a lease, as do commits, which write
-	// the server's own branch, and observations; own run in every one. wake lets those
-	// run that act on rows.
-	loops, own            []previews.Loop
-	commits, observations previews.Loop
-	wake                  wakes
+	// the server's own branch, and observations, which have one together; own run in every
+	// one. wake lets those run that act on rows.
+	loops, own, observations []previews.Loop
+	commits                  previews.Loop
+	wake                     wakes
 
 	edge            http.Handler
 	public, metrics net.Listener
@@ -81,10 +78,10 @@ type Main struct {
 }
 
 // wakes are the signals of the loops that act on rows.
-type wakes struct{ images, commits, lanes, reports, replies, audit, observations previews.Signal }
+type wakes struct{ images, commits, lanes, reports, replies, audit previews.Signal }
 
 func newWakes() wakes {
-	return wakes{previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal()}
+	return wakes{previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal(), previews.NewSignal()}
 }
 
 // all wakes every loop: a row changed, and any of them may have work.
@@ -135,10 +132,8 @@ func (m *Main) openPeers(ctx context.Context) (err error) {
 	if err = m.openPlatform(ctx); err != nil {
 		return err
 	}
-	if m.cfg.ArgoCDURL != "" {
-		if m.argocd, err = newArgoCD(m.cfg, m.registry); err != nil {
-			return err
-		}
+	if m.argocds, err = openArgoCDs(m.cfg, m.now, m.registry); err != nil {
+		return err
 	}
 	if m.cfg.ImageCheck == "wait" {
 		m.images = images.New(images.Options{DockerConfigFile: m.cfg.ImagesDockerConfigFile, Named: m.namedRegistries})
@@ -221,14 +216,7 @@ func (m *Main) Run(ctx context.Context) error {
 		running.Go(func() { m.writing(work, "gitops", m.gitops, m.commits) })
 	}
 	running.Go(func() {
-		m.byLease(work, m.observations.Name, func(ctx context.Context, _ store.Lease) {
-			var watching sync.WaitGroup
-			if m.watch != nil {
-				watching.Go(func() { m.watch.Run(ctx) })
-			}
-			m.observations.Run(ctx)
-			watching.Wait()
-		})
+		m.byLease(work, "observations", func(ctx context.Context, _ store.Lease) { m.following(ctx) })
 	})
 	servers := []*http.Server{webhooks.NewServer(m.edge), webhooks.NewServer(m.scrapes())}
 	for _, server := range servers {

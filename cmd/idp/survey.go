@@ -37,7 +37,7 @@ func newSurveyor(ctx context.Context, cfg *Config, log *slog.Logger, now func() 
 			err = errors.Join(err, s.close())
 		}
 	}()
-	s.declared = &declarations{base: own.Class(), api: own.GitHubAPIURL, now: now}
+	s.declared = &declarations{base: own.Class(), api: own.GitHubAPIURL, argocds: own.argoCDsBeside(), now: now}
 	s.policies = &policies{log: log}
 	if err := s.openPeers(ctx); err != nil {
 		return nil, err

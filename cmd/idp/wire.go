@@ -44,10 +44,6 @@ func githubApp(cfg *Config, o github.Options) (*github.App, error) {
 	return github.New(o)
 }
 
-func newArgoCD(cfg *Config, registry prometheus.Registerer) (*argocd.Client, error) {
-	return argocd.New(argocd.Options{URL: cfg.ArgoCDURL, Token: cfg.ArgoCDToken, Registerer: registry})
-}
-
 // wire makes the parts that act on rows.
 func (m *Main) wire() {
 	m.errors = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -57,7 +53,7 @@ func (m *Main) wire() {
 	m.registry.MustRegister(m.errors)
 	class := m.cfg.Class()
 	appID := m.cfg.GitHubAppID
-	m.declared = &declarations{base: class, api: m.cfg.GitHubAPIURL, repo: m.platform, now: m.now}
+	m.declared = &declarations{base: class, api: m.cfg.GitHubAPIURL, argocds: m.cfg.argoCDsBeside(), repo: m.platform, now: m.now}
 	m.policies = &policies{repo: m.platform, log: m.log}
 	m.handler = &bot.Handler{
 		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
@@ -102,22 +98,11 @@ func (m *Main) wire() {
 		Buckets: prometheus.ExponentialBuckets(0.25, 2, 14),
 	}, []string{"link"})
 	m.registry.MustRegister(took)
-	m.observer = &previews.Observer{
-		Store: m.store, Contains: m.lanes.contains, Timeout: m.cfg.RolloutTimeout, TimeoutOf: func(e previews.Environment) time.Duration { return e.RolloutTimeout }, Took: took, Changed: m.wake.all, Now: m.now, Log: m.log,
-	}
-	if m.argocd != nil && !m.cfg.observes() {
-		m.handler.Logs = m.logs
-		m.observer.Look = m.looking()
-		told := &tidings{names: map[string]bool{}, wake: m.wake.observations}
-		m.watch = m.argocd.Watch(told.add, m.log)
-		committer.Watched, m.lanes.committer.Watched = true, true
-		m.observer.See, m.observer.Moved, m.observer.Blockers = m.see, told.take, m.blockers
-		m.refreshes = newRefresher(m.rootOf, m.argocd.Refresh, m.failed("refresh"), m.log)
-		m.own = append(m.own, m.refreshes.loop())
-		m.loops = append(m.loops, m.refreshes.overdueLoop(m.store.Syncing, m.now))
-	}
+	committer.Watched = len(m.argocds) > 0 && !m.cfg.observes()
+	m.lanes.committer.Watched = committer.Watched
+	m.follow(took)
 	m.drift = newWatchDrift(m)
-	m.commits, m.observations = committer.Loop(m.wake.commits), m.observer.Loop(m.wake.observations)
+	m.commits = committer.Loop(m.wake.commits)
 	if m.cfg.AuditLog != "" {
 		m.loops = append(m.loops, auditCopier{store: m.store, sink: m.cfg.AuditLog, out: m.out}.loop(m))
 	}
@@ -140,12 +125,12 @@ func (m *Main) comparing(watcher *previews.ImageWatcher) comparing {
 
 // countFailures has each loop count its steps that fail.
 func (m *Main) countFailures() {
-	for _, loops := range [][]previews.Loop{m.loops, m.own} {
+	for _, loops := range [][]previews.Loop{m.loops, m.own, m.observations} {
 		for i := range loops {
 			loops[i].Failed = m.failed(loops[i].Name)
 		}
 	}
-	m.commits.Failed, m.observations.Failed = m.failed(m.commits.Name), m.failed(m.observations.Name)
+	m.commits.Failed = m.failed(m.commits.Name)
 }
 
 // failed returns what counts the failures of a kind. Kinds are few and fixed.
@@ -176,9 +161,7 @@ func (m *Main) startJobs(ctx context.Context) error {
 // pushed has Argo CD look at what a commit changed, and lets the rest act on the rows.
 func (m *Main) pushed(changed []previews.Environment) {
 	m.wake.all()
-	if m.refreshes != nil {
-		m.refreshes.changed(changed)
-	}
+	m.refresh(changed)
 }
 
 // filesOf returns the files of a folder in a commit of the repository that an

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops/secret"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -49,8 +48,8 @@ type Options struct {
 	CA []byte
 	// Wrap, where set, goes around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
-	// Registerer takes the metrics; nil for none.
-	Registerer prometheus.Registerer
+	// Metrics count the requests; nil for none. Clients may share them.
+	Metrics *Metrics
 }
 
 // Client asks Argo CD's HTTP API. It may be used concurrently.
@@ -60,7 +59,7 @@ type Client struct {
 	http  *http.Client
 	// streaming has no limit to how long an answer may take once it has begun.
 	streaming *http.Client
-	metrics   *metrics
+	metrics   *Metrics
 }
 
 // New returns a Client. It makes no request: Argo CD may be down.
@@ -80,9 +79,8 @@ func New(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
 	}
-	m, err := newMetrics(o.Registerer)
-	if err != nil {
-		return nil, err
+	if o.Metrics == nil {
+		o.Metrics, _ = NewMetrics(nil) // it fails only to register
 	}
 	var send http.RoundTripper = transport
 	if o.Wrap != nil {
@@ -91,7 +89,7 @@ func New(o Options) (*Client, error) {
 	// A redirect would carry the token to wherever it points.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
-		root: root, token: o.Token, metrics: m,
+		root: root, token: o.Token, metrics: o.Metrics,
 		http:      &http.Client{Transport: send, Timeout: o.Timeout, CheckRedirect: stay},
 		streaming: &http.Client{Transport: send, CheckRedirect: stay},
 	}, nil

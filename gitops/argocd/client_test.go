@@ -291,7 +291,11 @@ func TestMetrics(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(server.Close)
 	registry := prometheus.NewRegistry()
-	client, err := New(Options{URL: server.URL, Registerer: registry})
+	metrics, err := NewMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := New(Options{URL: server.URL, Metrics: metrics})
 	if err != nil {
 		t.Fatal(err)
 	}

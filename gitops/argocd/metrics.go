@@ -8,15 +8,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count and time requests. Labels are the operations and six
+// Metrics count and time the requests of Clients. Labels are the operations and six
 // classes of status.
-type metrics struct {
+type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 }
 
-func newMetrics(r prometheus.Registerer) (*metrics, error) {
-	m := &metrics{
+// NewMetrics returns metrics that r shows; nil for nobody.
+func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "idp_argocd_requests_total",
 			Help: "Requests to Argo CD's API by operation (version, refresh, application, list, watch, resource, tree, events, logs) and status (2xx to 5xx, or error for none).",
@@ -38,7 +39,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) observe(operation, status string, took time.Duration) {
+func (m *Metrics) observe(operation, status string, took time.Duration) {
 	m.requests.WithLabelValues(operation, status).Inc()
 	m.seconds.WithLabelValues(operation).Observe(took.Seconds())
 }

@@ -155,6 +155,8 @@ type classFile struct {
 	GitOpsBranch string `json:"gitops_branch" jsonschema:"minLength=1,maxLength=200"`
 	// Whether a change is pushed to the branch or proposed as a pull request against it.
 	GitOpsMode string `json:"gitops_mode" jsonschema:"enum=push,enum=pull_request,default=push"`
+	// The root of the API of the Argo CD that follows the branch, where that is another than the server's: one whose token argocd_token_files of the server's configuration names. Two of them cannot follow one branch.
+	ArgoCDURL string `json:"argocd_url" jsonschema:"minLength=1,maxLength=1024,example=https://argocd.production.example.com"`
 	// The namespace that ApplicationSets live in.
 	ArgoCDNamespace string `json:"argocd_namespace" jsonschema:"minLength=1,maxLength=63"`
 	// The Application that syncs the applicationsets folder of gitops_url: each GitOps repository has one of its own.

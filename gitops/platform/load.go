@@ -83,7 +83,7 @@ func Load(files []gitops.File, base Class) (Platform, spec.Errors) {
 		if path.Dir(f.Path) != ClassesDir || strings.HasPrefix(path.Base(f.Path), ".") {
 			continue
 		}
-		class, wrong := loadClass(f, base, files, objects)
+		class, wrong := loadClass(f, base, files, objects, out.Classes)
 		errs = append(errs, wrong...)
 		out.Classes[class.Name] = class // a wrong one too, so that its environments are no mistake
 	}

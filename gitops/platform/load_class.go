@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -14,8 +15,9 @@ import (
 const maxClassName = 40
 
 // loadClass reads a file of platform/classes; files are those that it may name others
-// of. The class that it returns has a name even where there are errors.
-func loadClass(f gitops.File, base Class, files []gitops.File, objects map[string]*objectFile) (Class, spec.Errors) {
+// of, and others the classes that were loaded before. The class that it returns has a name
+// even where there are errors.
+func loadClass(f gitops.File, base Class, files []gitops.File, objects map[string]*objectFile, others map[string]Class) (Class, spec.Errors) {
 	name, isYAML := strings.CutSuffix(path.Base(f.Path), ".yaml")
 	if !isYAML {
 		name = strings.TrimSuffix(name, path.Ext(name))
@@ -37,6 +39,7 @@ func loadClass(f gitops.File, base Class, files []gitops.File, objects map[strin
 	if file.Provenance != nil {
 		class.Provenance = file.Provenance.load(doc, files)
 	}
+	class.followedOnce(doc, others)
 	known := base.problems()
 	for _, p := range class.problems() {
 		if p.field == "name" {
@@ -54,6 +57,24 @@ func loadClass(f gitops.File, base Class, files []gitops.File, objects map[strin
 	return class, doc.Errors()
 }
 
+// followedOnce reports a branch that two Argo CDs would follow: each would make every
+// Application that is listed there, on a cluster of its own.
+func (c Class) followedOnce(doc *spec.Document, others map[string]Class) {
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		other := others[name]
+		if name == c.Name || other.PushURL != c.PushURL || other.Branch != c.Branch || other.ArgoCDURL == c.ArgoCDURL {
+			continue
+		}
+		keys := []string{"argocd_url", "gitops_branch", "gitops_url"}
+		key := ""
+		if i := slices.IndexFunc(keys, doc.Given); i >= 0 {
+			key = keys[i]
+		}
+		doc.Report(key, spec.KindConflict, "two Argo CDs cannot follow one branch: class %s has another argocd_url and the same gitops_url and gitops_branch; give this one a repository or a branch of its own", name)
+		return
+	}
+}
+
 // classKeys are the keys of a class file that decide what a problem is about, the
 // likeliest to be wrong first.
 var classKeys = map[string][]string{
@@ -61,6 +82,7 @@ var classKeys = map[string][]string{
 	"push url":                {"gitops_url"},
 	"branch":                  {"gitops_branch"},
 	"mode":                    {"gitops_mode"},
+	"argo cd url":             {"argocd_url"},
 	"argo cd namespace":       {"argocd_namespace"},
 	"project":                 {"argocd_project"},
 	"root":                    {"argocd_root"},
@@ -105,6 +127,7 @@ func (f *classFile) over(base Class, given func(key string) bool) Class {
 	set(given("gitops_read_url"), &c.RepoURL, f.GitOpsReadURL)
 	set(given("gitops_branch"), &c.Branch, f.GitOpsBranch)
 	set(given("gitops_mode"), &c.Mode, Mode(f.GitOpsMode))
+	set(given("argocd_url"), &c.ArgoCDURL, strings.TrimRight(f.ArgoCDURL, "/"))
 	set(given("argocd_namespace"), &c.ArgoCDNamespace, f.ArgoCDNamespace)
 	set(given("argocd_root"), &c.Root, f.ArgoCDRoot)
 	set(given("argocd_project"), &c.Project, f.ArgoCDProject)

@@ -24,6 +24,9 @@ type Class struct {
 	// PushURL is the URL that idp pushes to, as far as that is known. Mode is how a change gets onto the branch, ModePush where it is "".
 	PushURL string
 	Mode    Mode
+	// ArgoCDURL is the root of the API of the Argo CD that follows Branch, without a slash at
+	// its end; "" where there is none.
+	ArgoCDURL string
 	// ArgoCDNamespace is where ApplicationSets live; Project the AppProject of
 	// every Application; DestinationServer the cluster's API URL.
 	ArgoCDNamespace, Project, DestinationServer string

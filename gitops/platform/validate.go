@@ -65,6 +65,7 @@ func (c Class) problems() []problem {
 	v.check(c.PushURL == "" || !hasPassword(c.PushURL), "push url", "holds a password: give the server a token instead")
 	v.literal("branch", c.Branch)
 	v.check(slices.Contains([]Mode{"", ModePush, ModePullRequest}, c.Mode), "mode", "%q is neither push nor pull_request", c.Mode)
+	v.argoCD(c.ArgoCDURL)
 	v.label("argo cd namespace", c.ArgoCDNamespace)
 	v.subdomain("project", c.Project)
 	if c.Root != "" {
@@ -117,6 +118,15 @@ func (v *validator) literal(field, value string) {
 func (v *validator) repoURL(raw string) {
 	v.literal("repository url", raw)
 	v.check(!hasPassword(raw), "repository url", "holds a password: Argo CD has credentials of its own")
+}
+
+func (v *validator) argoCD(raw string) {
+	if raw == "" {
+		return
+	}
+	u, err := url.Parse(raw)
+	v.check(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "",
+		"argo cd url", "%q is no http or https URL without credentials", raw)
 }
 
 func hasPassword(raw string) bool {

@@ -76,9 +76,8 @@ type State struct {
 	// Moving are rows that changed while the rest was read: of them nothing is said.
 	Moving map[int64]bool
 	// Applications are the names of those in Argo CD that are of these repositories and
-	// not being deleted; Asked says that it was asked.
-	Applications []string
-	Asked        bool
+	// not being deleted, by what rows call their Argo CD; one that did not answer is not there.
+	Applications map[string][]string
 	Now          time.Time
 }
 
@@ -213,8 +212,8 @@ func (c *comparison) row(row previews.Environment) {
 	switch listed := c.elements[at{target, row.Ref.Name()}]; {
 	case !listed:
 		c.addRow(MissingElement, row, listOf(row))
-	case c.Asked && !slices.Contains(c.Applications, row.Ref.Name()) && c.Now.Sub(row.AppliedAt) > overdue:
-		c.addRow(MissingApplication, row, "Argo CD")
+	case c.misses(row) && c.Now.Sub(row.AppliedAt) > overdue:
+		c.addRow(MissingApplication, row, argoCD(row.ArgoCD))
 	}
 }
 
@@ -243,14 +242,30 @@ func (c *comparison) place(p Place) {
 	}
 }
 
-// applications looks at what Argo CD has and nothing lists. One whose environment is on its
-// way, to Git or from the cluster, is no orphan.
+// misses says that the Argo CD of an environment has answered, and not with its Application.
+func (c *comparison) misses(row previews.Environment) bool {
+	names, answered := c.Applications[row.ArgoCD]
+	return answered && !slices.Contains(names, row.Ref.Name())
+}
+
+// argoCD is an Argo CD in words.
+func argoCD(name string) string { return strings.TrimSpace("Argo CD " + name) }
+
+// applications looks at what an Argo CD has and nothing lists. One whose environment is on its
+// way, to Git or from the cluster, is no orphan; one whose environment is in another Argo CD
+// is.
 func (c *comparison) applications() {
-	for _, name := range c.Applications {
-		row, known := c.byName[name]
-		if c.listed[name] || known && (c.Moving[row.RowID] || !written(row) || row.Leaving() || row.Live()) {
-			continue
+	for in, names := range c.Applications {
+		for _, name := range names {
+			row, known := c.byName[name]
+			switch elsewhere := known && row.ArgoCD != in; {
+			case known && c.Moving[row.RowID]:
+			case elsewhere:
+				c.add(OrphanApplication, name, argoCD(in))
+			case c.listed[name] || known && (!written(row) || row.Leaving() || row.Live()):
+			default:
+				c.add(OrphanApplication, name, argoCD(in))
+			}
 		}
-		c.add(OrphanApplication, name, "Argo CD")
 	}
 }

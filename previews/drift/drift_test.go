@@ -33,7 +33,7 @@ func leaving(e *previews.Environment) {
 
 // held is a State in which Git and Argo CD have these previews of the rows.
 func held(rows []previews.Environment, trees map[int]string, listed, applications []int) State {
-	s := State{Rows: rows, Moving: map[int64]bool{}, Asked: true, Now: now}
+	s := State{Rows: rows, Moving: map[int64]bool{}, Applications: map[string][]string{"": nil}, Now: now}
 	var place Place
 	for pr, tree := range trees {
 		place.Folders = append(place.Folders, Folder{Dir: row(pr).Ref.Dir(), Tree: tree})
@@ -42,7 +42,7 @@ func held(rows []previews.Environment, trees map[int]string, listed, application
 		place.Elements = append(place.Elements, Element{Name: row(pr).Ref.Name(), List: "applicationsets/web.yaml"})
 	}
 	for _, pr := range applications {
-		s.Applications = append(s.Applications, row(pr).Ref.Name())
+		s.Applications[""] = append(s.Applications[""], row(pr).Ref.Name())
 	}
 	s.Places = []Place{place}
 	return s
@@ -55,8 +55,16 @@ func TestCompare(t *testing.T) {
 	moving := held(rows(row(1)), nil, nil, nil)
 	moving.Moving[1] = true
 	unasked := held(rows(row(1)), is, one, nil)
-	unasked.Asked = false
+	delete(unasked.Applications, "")
 	elsewhere := held(rows(row(1, func(e *previews.Environment) { e.Lane.Branch = "production" })), is, one, one)
+	beside := func(e *previews.Environment) { e.ArgoCD = "https://argocd.example.com" }
+	there := held(rows(row(1, beside)), is, one, nil)
+	there.Applications["https://argocd.example.com"] = []string{row(1).Ref.Name()}
+	both := held(rows(row(1, beside)), is, one, one)
+	both.Applications["https://argocd.example.com"] = []string{row(1).Ref.Name()}
+	silent := held(rows(row(1, beside)), is, one, nil)
+	missed := held(rows(row(1, beside)), is, one, nil)
+	missed.Applications["https://argocd.example.com"] = nil
 	unreadable := held(rows(row(1)), is, one, one)
 	unreadable.Places[0].Unreadable = []string{"applicationsets/x.yaml"}
 	young := func(e *previews.Environment) { e.AppliedAt = now.Add(-time.Minute) }
@@ -72,6 +80,10 @@ func TestCompare(t *testing.T) {
 		"an element without an environment":    {held(nil, nil, one, nil), "unknown-element"},
 		"an element of what is gone":           {held(rows(row(1, gone)), nil, one, nil), "unknown-element"},
 		"an environment that is not listed":    {held(rows(row(1)), is, nil, one), "missing-element"},
+		"in an Argo CD beside":                 {there, ""},
+		"in two Argo CDs":                      {both, "orphan-application"},
+		"an Argo CD beside that is silent":     {silent, ""},
+		"an Argo CD beside that has it not":    {missed, "missing-application"},
 		"an orphan":                            {held(nil, nil, nil, one), "orphan-application"},
 		"an orphan of what is gone":            {held(rows(row(1, gone)), nil, nil, one), "orphan-application"},
 		"no Application after long":            {held(rows(row(1)), is, one, nil), "missing-application"},

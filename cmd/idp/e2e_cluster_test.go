@@ -39,6 +39,7 @@ func TestEndToEnd(t *testing.T) {
 		play func(*scene)
 	}{
 		{"dry run", dryRun},
+		{"dry run of charts and overlays", dryRunAdopted},
 		{"fence", fence},
 		{"preview", previewLives},
 		{"logs", podsLog},

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/clustertest"
 	"github.com/idp-bot/idp/gitops/render"
 )
@@ -40,7 +41,11 @@ func dryRun(s *scene) {
 	for _, file := range files {
 		archive, err := txtar.ParseFile(file)
 		s.must(err)
-		for _, object := range goldenObjects(s, archive) {
+		files := make([]gitops.File, len(archive.Files))
+		for i, f := range archive.Files {
+			files[i] = gitops.File{Path: f.Name, Content: f.Data}
+		}
+		for _, object := range bounded(s, files) {
 			kinds[object.GetAPIVersion()+"/"+object.GetKind()]++
 			content, err := object.MarshalJSON()
 			s.must(err)
@@ -90,14 +95,15 @@ func try(s *scene, object *unstructured.Unstructured, content []byte) error {
 	return nil
 }
 
-// goldenObjects are the objects of a golden, the namespace first and what bounds it next.
-func goldenObjects(s *scene, archive *txtar.Archive) []*unstructured.Unstructured {
+// bounded are the objects of an environment's files, the namespace first and what bounds it
+// next.
+func bounded(s *scene, files []gitops.File) []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
-	for _, file := range archive.Files {
-		if !strings.Contains(file.Name, "/manifests/") {
+	for _, file := range files {
+		if !strings.Contains(file.Path, "/manifests/") {
 			continue
 		}
-		objects, err := clustertest.Decode(file.Data)
+		objects, err := clustertest.Decode(file.Content)
 		s.must(err)
 		out = append(out, objects...)
 	}
@@ -111,7 +117,7 @@ func goldenObjects(s *scene, archive *txtar.Archive) []*unstructured.Unstructure
 // tryPod tries the pod that a template asks for.
 func tryPod(s *scene, object *unstructured.Unstructured) error {
 	path := map[string][]string{
-		"Deployment": {"spec", "template"}, "Rollout": {"spec", "template"}, "Job": {"spec", "template"}, "CronJob": {"spec", "jobTemplate", "spec", "template"},
+		"Deployment": {"spec", "template"}, "Rollout": {"spec", "template"}, "StatefulSet": {"spec", "template"}, "DaemonSet": {"spec", "template"}, "Job": {"spec", "template"}, "CronJob": {"spec", "jobTemplate", "spec", "template"},
 	}[object.GetKind()]
 	if path == nil {
 		return nil

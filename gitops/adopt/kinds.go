@@ -8,6 +8,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	k8sjson "sigs.k8s.io/json"
 
@@ -126,9 +128,25 @@ func (a *adopting) service(title string, s *corev1.Service) string {
 	return ""
 }
 
+// selects says why a workload would be refused for the pods that it selects, "" where it
+// would not.
+func selects(by *metav1.LabelSelector, pods map[string]string) string {
+	if by == nil || len(by.MatchLabels)+len(by.MatchExpressions) == 0 {
+		return "it has no selector, without which no API server takes it"
+	}
+	selector, err := metav1.LabelSelectorAsSelector(by)
+	if err != nil || !selector.Matches(labels.Set(pods)) {
+		return "its selector does not select its own pods, so no API server takes it"
+	}
+	return ""
+}
+
 func (a *adopting) deployment(title string, d *appsv1.Deployment) string {
 	a.meta(title, &d.ObjectMeta)
 	d.Status = appsv1.DeploymentStatus{}
+	if why := selects(d.Spec.Selector, d.Spec.Template.Labels); why != "" {
+		return why
+	}
 	svc := a.pod(title, &d.Spec.Template)
 	d.Spec.Paused = false
 	d.Spec.Replicas = a.replicas(title, d.Spec.Replicas, svc)
@@ -138,6 +156,9 @@ func (a *adopting) deployment(title string, d *appsv1.Deployment) string {
 func (a *adopting) statefulSet(title string, s *appsv1.StatefulSet) string {
 	a.meta(title, &s.ObjectMeta)
 	s.Status = appsv1.StatefulSetStatus{}
+	if why := selects(s.Spec.Selector, s.Spec.Template.Labels); why != "" {
+		return why
+	}
 	for _, claim := range s.Spec.VolumeClaimTemplates {
 		volume := corev1.Volume{Name: claim.Name, VolumeSource: scratch()}
 		s.Spec.Template.Spec.Volumes = append(s.Spec.Template.Spec.Volumes, volume)

@@ -131,6 +131,7 @@ func (a *adopting) container(title string, c *corev1.Container) *Service {
 		c.Ports[i].HostPort, c.Ports[i].HostIP = 0, ""
 	}
 	c.VolumeDevices, c.Resources.Claims = nil, nil
+	a.resources(title, c)
 	a.env(title, c)
 	a.asked(title, c)
 	of := a.serviceOf(c.Image)

@@ -44,6 +44,8 @@ func TestEndToEnd(t *testing.T) {
 		{"preview", previewLives},
 		{"logs", podsLog},
 		{"scrapes", prometheusScrapes},
+		{"brings a chart", bringsChart},
+		{"brings overlays", bringsOverlay},
 		{"two repositories", twoRepositories},
 		{"image cannot be pulled", imageCannotBePulled},
 		{"pod crashes", podCrashes},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,6 +45,32 @@ func picture(t *testing.T) string {
 		b.WriteString(strings.TrimRight("> "+line, " ") + "\n")
 	}
 	b.WriteString("> …\n> ```\n")
+	return b.String()
+}
+
+// broughtPicture is how repositories that have something already came to a preview on the
+// real cluster: what was typed there, what was printed, and the check of the first pull
+// request after that. The end-to-end tests write it down, and hold what they see against it.
+func broughtPicture(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for _, one := range [][2]string{{"chart", "A Helm chart"}, {"overlay", "Kustomize overlays"}} {
+		told, err := os.ReadFile(filepath.Join("testdata", "brought", one[0]+".told"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		typed, check, ok := strings.Cut(string(told), "\n\n")
+		if !ok {
+			t.Fatalf("%s.told has no check", one[0])
+		}
+		head, summary, _ := strings.Cut(check, "\n")
+		name, title, _ := strings.Cut(head, ": ")
+		b.WriteString("\n<details><summary>" + one[1] + "</summary>\n\n```console\n" + typed + "\n```\n\nThat merged, the check of the next pull request:\n\n> ✅ **" + name + "** — " + title + "\n")
+		for line := range strings.Lines(strings.TrimRight(summary, "\n")) {
+			b.WriteString(strings.TrimRight("> "+strings.TrimSuffix(line, "\n"), " ") + "\n")
+		}
+		b.WriteString("\n</details>\n")
+	}
 	return b.String()
 }
 

@@ -19,6 +19,10 @@ type Facts struct {
 	Foreign, Files map[string]string
 	// Lost are commits that the branch has stood at and does not reach any more.
 	Lost []string
+	// Followed says that there is an Argo CD, and Applications are those that it has, beside
+	// the root.
+	Followed     bool
+	Applications []string
 	// Audit is what "idp audit verify" found, "" for nothing.
 	Audit string
 }

@@ -44,7 +44,7 @@ var faults = []fault{
 	{name: "disk", says: "the disk is full", only: SQLite, replicas: 1, disk: "96m", bounded: true, run: fullDisk},
 	{name: "pages", says: "pages of the database are overwritten while it is down", only: SQLite, replicas: 1, alone: true, bounded: true, run: flippedPages},
 	{name: "replaced", says: "another history takes the place of the GitOps repository's branch", replicas: 1, alone: true, bounded: true, run: replacedRemote},
-	{name: "argocd", impossible: "rounds have no Argo CD: its being away is played by the scenarios argocd-away and argocd-away-for-long"},
+	{name: "argocd", says: "Argo CD does not answer, with commits under way", beside: true, run: absentArgoCD},
 	{name: "clock", impossible: "no process has a clock of its own to turn: what time does is played in-process, by the scenarios and tests that advance the clock"},
 }
 
@@ -75,6 +75,8 @@ type plan struct {
 	replicas int
 	disk     string
 	kills    int
+	// followed says that there is an Argo CD.
+	followed bool
 }
 
 func (p plan) names() (names []string) {
@@ -126,6 +128,7 @@ func (c *campaign) plan(seed uint64) plan {
 			p.replicas += random.IntN(2)
 		}
 	}
+	p.followed = slices.Contains(p.names(), "argocd") || !of.fault.alone && random.IntN(3) == 0
 	return p
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,6 +36,9 @@ func (r *round) look(ctx context.Context) (Facts, error) {
 		return f, err
 	}
 	f.Pulls = r.history.facts(r.app)
+	if f.Followed = r.argocd != nil; f.Followed {
+		f.Applications = slices.DeleteFunc(r.argocd.Applications(), func(name string) bool { return name == argoRoot })
+	}
 	if err := r.lookAtGit(ctx, &f); err != nil {
 		return f, err
 	}

@@ -24,6 +24,7 @@ var invariants = []Invariant{
 	{"handled", "what was answered with 2xx is done; dead only where it cannot be handled", false, unhandled},
 	{"tree", "each open pull request has one environment, at its head, and nothing else has any", false, wrongTree},
 	{"list", "the ApplicationSets list what there is", false, wrongLists},
+	{"cluster", "Argo CD has what the lists have", false, leftovers},
 	{"inside", "nothing is written beside applicationsets/ and environments/", true, strayWrites},
 	{"foreign", "what others committed stays", true, foreignLost},
 	{"once", "one commit for each state that was wanted", true, twice},
@@ -216,8 +217,8 @@ func staleWrites(f Facts) (out []string) {
 
 // deployed says that a check tells people that its commit is deployed, as far as idp sees:
 // where there is no Argo CD to ask, it is committed.
-func (c Check) deployed() bool {
-	return c.Conclusion == "success" || c.Conclusion == "neutral" && strings.HasPrefix(c.Title, "Committed")
+func (c Check) deployed(followed bool) bool {
+	return c.Conclusion == "success" || !followed && c.Conclusion == "neutral" && strings.HasPrefix(c.Title, "Committed")
 }
 
 func wrongChecks(f Facts) (out []string) {
@@ -232,11 +233,11 @@ func wrongChecks(f Facts) (out []string) {
 		for _, check := range p.Checks {
 			runs[check.SHA]++
 			switch {
-			case check.deployed() && !deployed[p.Key+" "+check.SHA]:
+			case check.deployed(f.Followed) && !deployed[p.Key+" "+check.SHA]:
 				out = append(out, fmt.Sprintf("%s: the check of %.7s says that it is deployed, and it never was", p.Folder, check.SHA))
 			case check.Status != "completed":
 				out = append(out, fmt.Sprintf("%s: the check of %.7s is %s: %s", p.Folder, check.SHA, check.Status, check.Title))
-			case p.wanted() && check.SHA == p.Head() && !check.deployed():
+			case p.wanted() && check.SHA == p.Head() && !check.deployed(f.Followed):
 				out = append(out, fmt.Sprintf("%s: the check of its head %.7s is %s: %s", p.Folder, check.SHA, check.Conclusion, check.Title))
 			}
 		}

@@ -51,14 +51,19 @@ func TestOracle(t *testing.T) {
 	}
 	tried := map[string]bool{}
 	for name, breakIt := range map[string]func(*Facts){
-		"acked: not on disk":          func(f *Facts) { delete(f.Kept, "a") },
-		"handled: still pending":      func(f *Facts) { f.Kept["a"] = Kept{State: "pending"} },
-		"handled: given up":           func(f *Facts) { f.Kept["a"] = Kept{State: "dead"} },
-		"handled: poison is done":     func(f *Facts) { f.Kept["b"] = Kept{State: "done"} },
-		"handled: idp's own given up": func(f *Facts) { f.Kept["sweep-1"] = Kept{State: "dead"} },
-		"tree: open and not there":    func(f *Facts) { f.Environments, f.Lists = nil, nil },
-		"tree: at an older head":      func(f *Facts) { f.Environments[open] = Environment{SHA: first} },
-		"tree: closed and there":      func(f *Facts) { f.Environments[closed] = Environment{SHA: third}; f.Lists = append(f.Lists, closed) },
+		"acked: not on disk":                        func(f *Facts) { delete(f.Kept, "a") },
+		"handled: still pending":                    func(f *Facts) { f.Kept["a"] = Kept{State: "pending"} },
+		"handled: given up":                         func(f *Facts) { f.Kept["a"] = Kept{State: "dead"} },
+		"handled: poison is done":                   func(f *Facts) { f.Kept["b"] = Kept{State: "done"} },
+		"handled: idp's own given up":               func(f *Facts) { f.Kept["sweep-1"] = Kept{State: "dead"} },
+		"check: committed, and followed no further": func(f *Facts) { f.Followed, f.Applications = true, []string{"web"} },
+		"cluster: left in Argo CD": func(f *Facts) {
+			f.Followed, f.Applications = true, []string{"web", "gone"}
+			f.Pulls[0].Checks[1] = Check{second, "completed", "success", "Ready"}
+		},
+		"tree: open and not there": func(f *Facts) { f.Environments, f.Lists = nil, nil },
+		"tree: at an older head":   func(f *Facts) { f.Environments[open] = Environment{SHA: first} },
+		"tree: closed and there":   func(f *Facts) { f.Environments[closed] = Environment{SHA: third}; f.Lists = append(f.Lists, closed) },
 		"tree: of nobody": func(f *Facts) {
 			f.Environments["environments/x/y/pr-9"] = Environment{}
 			f.Lists = append(f.Lists, "environments/x/y/pr-9")

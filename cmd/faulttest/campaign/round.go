@@ -57,6 +57,13 @@ func (r *round) leave() { r.dir = "" }
 
 // play plays the round. The error is for what kept it from being played.
 func (r *round) play(ctx context.Context) error {
+	if r.argocd != nil {
+		steering, end := context.WithCancel(ctx)
+		var steers sync.WaitGroup
+		steers.Go(func() { r.steer(steering) })
+		defer steers.Wait()
+		defer end()
+	}
 	if err := r.startAll(ctx); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
@@ -58,6 +59,8 @@ type world struct {
 	doors        []*door
 	replicas     []*replica
 	postgres     *postgrestest.Server
+	argocd       *argocdtest.Server // nil in rounds without
+	argoToken    string
 	address      string
 	unmount      func() error
 
@@ -115,6 +118,11 @@ func newWorld(ctx context.Context, program string, p plan, random *mathrand.Rand
 	if err := w.startDatabase(); err != nil {
 		return w, err
 	}
+	if p.followed {
+		if err := w.startArgoCD(); err != nil {
+			return w, err
+		}
+	}
 	secret := randomHex(32)
 	for i := range p.replicas {
 		if err := w.addReplica(program, secret, fmt.Sprintf("replica-%d", i+1)); err != nil {
@@ -143,6 +151,9 @@ func (w *world) close() error {
 	}
 	for _, d := range w.doors {
 		errs = append(errs, d.close())
+	}
+	if w.argocd != nil {
+		errs = append(errs, w.argocd.Close())
 	}
 	if w.git != nil {
 		errs = append(errs, w.git.Close())
@@ -308,19 +319,23 @@ func (w *world) addReplica(program, secret, name string) error {
 		return err
 	}
 	w.doors = append(w.doors, door)
+	var follows []string
+	if w.argocd != nil {
+		follows = []string{"IDP_ARGOCD_URL=" + w.argocd.URL(), "IDP_ARGOCD_TOKEN=" + w.argoToken, "IDP_ARGOCD_ROOT=" + argoRoot}
+	}
 	w.replicas = append(w.replicas, &replica{
 		name: name, program: program, begins: door.begin, log: filepath.Join(w.dir, name+".log"),
-		env: []string{
-			"HOME=" + w.dir, "PATH=" + os.Getenv("PATH"), "IDP_LOG_FORMAT=json",
+		env: append(follows,
+			"HOME="+w.dir, "PATH="+os.Getenv("PATH"), "IDP_LOG_FORMAT=json",
 			"IDP_LISTEN=127.0.0.1:0", "IDP_METRICS_LISTEN=127.0.0.1:0",
-			"IDP_DATABASE_URL=" + w.address, "IDP_STATE_DIR=" + filepath.Join(w.disk, "state-"+name),
-			"IDP_GITHUB_API_URL=" + w.github.URL(), fmt.Sprint("IDP_GITHUB_APP_ID=", w.app.ID()),
-			"IDP_GITHUB_PRIVATE_KEY_FILE=" + w.keyFile(), "IDP_GITHUB_WEBHOOK_SECRET=" + secret,
-			"IDP_GITOPS_URL=" + door.url + "/" + gitopsRepository + ".git", "IDP_GITOPS_READ_URL=" + w.gitops.URL,
+			"IDP_DATABASE_URL="+w.address, "IDP_STATE_DIR="+filepath.Join(w.disk, "state-"+name),
+			"IDP_GITHUB_API_URL="+w.github.URL(), fmt.Sprint("IDP_GITHUB_APP_ID=", w.app.ID()),
+			"IDP_GITHUB_PRIVATE_KEY_FILE="+w.keyFile(), "IDP_GITHUB_WEBHOOK_SECRET="+secret,
+			"IDP_GITOPS_URL="+door.url+"/"+gitopsRepository+".git", "IDP_GITOPS_READ_URL="+w.gitops.URL,
 			"IDP_PREVIEW_DOMAIN=preview.example.com", "IDP_IMAGE_CHECK=off",
 			"IDP_GITOPS_PUSHES_PER_MINUTE=0", "IDP_GITHUB_WRITES_PER_MINUTE=0",
 			"IDP_SWEEP_SCHEDULE=@every 3s", "IDP_REAP_SCHEDULE=@every 5s", "IDP_DRAIN_TIMEOUT=10s",
-		},
+		),
 	})
 	return nil
 }

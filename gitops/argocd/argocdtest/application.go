@@ -114,6 +114,13 @@ func (s *Server) each(ctx context.Context, name string, f func(*application) err
 	return nil
 }
 
+// Applications are the names of those that there are, sorted, the root among them.
+func (s *Server) Applications() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.names()
+}
+
 // names are those of the Applications, sorted.
 func (s *Server) names() []string {
 	names := make([]string, 0, len(s.apps))

@@ -157,6 +157,9 @@ func (h hub) Member(context.Context, bot.RepositoryRef, string, string) (bool, e
 	return false, nil
 }
 func (h hub) DefaultBranch(context.Context, bot.RepositoryRef) (string, error) { return "main", nil }
+func (h hub) BranchProtected(context.Context, bot.RepositoryRef, string) (bool, error) {
+	return true, nil
+}
 func (h hub) Contains(context.Context, bot.RepositoryRef, string, string) (bool, error) {
 	return false, nil
 }

@@ -52,7 +52,8 @@ func (r *run) mayApprove(env platform.Environment, part *previews.Environment, s
 }
 
 func (r *run) approveOne(env platform.Environment, part *previews.Environment, sha string) answer {
-	if v := r.mayApprove(env, part, sha); !v.Allowed {
+	v := r.mayApprove(env, part, sha)
+	if r.rulebook = v.Reason; !v.Allowed {
 		return r.refused(r.command.Name+" "+env.Name, v)
 	}
 	rev, a, ok := r.revision(sha)

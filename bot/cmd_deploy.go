@@ -93,17 +93,11 @@ func (r *run) release(env platform.Environment, rev Revision, services []string,
 		return a
 	}
 	a := r.told(env, rev.SHA, services, of)
-	if env.Protected && rev.StatusesUnread {
-		a.text = strings.TrimPrefix(a.text+"\n\n"+statusesUnread, "\n\n")
-	}
 	if warned := r.warned(); warned != "" {
 		a.text = strings.TrimPrefix(a.text+"\n\n"+warned, "\n\n")
 	}
 	return a
 }
-
-// statusesUnread goes with a deployment to where everything has to be green.
-const statusesUnread = "Check runs alone were looked at: the App may not read commit statuses here. An owner can give it that permission (Commit statuses: read)."
 
 // sound refuses a revision that failed here before, unless somebody insists.
 func (r *run) sound(env platform.Environment, sha string, services []string, forced bool) (answer, bool) {

@@ -65,8 +65,11 @@ type deciding struct {
 	warnings []string
 	// taking are the previews that have to go for the one that is asked for.
 	taking []*taking
-	// rulebook is the rule that let the command at hand be run, or refused it.
+	// rulebook is the rule that decides what is decided: that let the command at hand be run,
+	// or refused it, or by which a preview comes, goes or is refused.
 	rulebook string
+	// denied are the policies that refused what they were asked about last.
+	denied string
 	// counted says that policies were asked whether there is room for the preview.
 	counted bool
 	out     Decision
@@ -109,6 +112,9 @@ func (d *deciding) pullRequest() {
 		w = d.guarded(w)
 	}
 	d.because("%s", w.why)
+	if d.rulebook == "" {
+		defer d.under(w.rule())()
+	}
 	switch {
 	case w.problem != nil:
 		d.refuse(*w.problem)
@@ -133,7 +139,9 @@ func (d *deciding) rerequest() {
 	}
 	d.env.RecheckAt = d.Now
 	d.because("the check is written again")
-	if v := d.authorize("preview", d.rerunning()); !v.Allowed {
+	v := d.authorize("preview", d.rerunning())
+	defer d.under(v.Reason)()
+	if !v.Allowed {
 		d.because("what was given up is not tried again: %s", v.Reason)
 		d.audit("re-run check", false, v.Reason)
 		return
@@ -312,6 +320,13 @@ func (d *deciding) by(reason previews.RemovalReason) string {
 
 func (d *deciding) because(format string, args ...any) {
 	d.out.Reasons = append(d.out.Reasons, fmt.Sprintf(format, args...))
+}
+
+// under has what is audited until restore say by which rule it was decided.
+func (d *deciding) under(rule string) (restore func()) {
+	before := d.rulebook
+	d.rulebook = rule
+	return func() { d.rulebook = before }
 }
 
 func (d *deciding) audit(action string, allowed bool, reason string) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops"
 )
 
 // maxCommands is how many commands of one event are run.
@@ -64,8 +65,7 @@ func (d *deciding) invoke(i Invocation) answer {
 		rule = d.rule(command, i.Args)
 	}
 	verdict := d.authorize(i.Name, rule)
-	d.rulebook = verdict.Reason
-	defer func() { d.rulebook = "" }()
+	defer d.under(verdict.Reason)()
 	var a answer
 	switch {
 	case !verdict.Allowed && !known:
@@ -79,8 +79,34 @@ func (d *deciding) invoke(i Invocation) answer {
 		a = command.run(&run{deciding: d, command: command, args: i.Args})
 	}
 	d.because("%s by %s: %s", cut("/idp "+i.String()), d.event.Actor.Login, a.reason)
-	d.audit(cut(i.String()), !a.failed, a.reason)
+	environment, sha := d.subject(i.Name, i.Args)
+	d.auditOf(environment, cut(i.String()), sha, !a.failed, a.reason)
 	return a
+}
+
+// subject is what a command is about: the environment that it names, or the preview, and
+// the commit that it names, or the head.
+func (d *deciding) subject(command string, args []string) (of gitops.EnvironmentRef, sha string) {
+	of, sha = d.ref(), d.PR.HeadSHA
+	if d.env != nil {
+		of = d.env.Ref
+	}
+	if name, known := d.about(command, args); known && name != "" {
+		of = d.refOf(name)
+	}
+	if command != "approve" && !slices.Contains(declaredCommands, command) {
+		return of, sha
+	}
+	for _, word := range args {
+		if word = strings.ToLower(word); !commitArgument.MatchString(word) {
+			continue
+		}
+		if rev, found := d.Revisions[word]; found {
+			word = rev.SHA
+		}
+		return of, word
+	}
+	return of, sha
 }
 
 // refused says why somebody's command was not run, and who may run it.

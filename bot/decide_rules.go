@@ -30,6 +30,14 @@ type wish struct {
 	why string
 }
 
+// rule is what decided, for the audit.
+func (w wish) rule() string {
+	if w.problem != nil && w.problem.Rule != "" {
+		return w.problem.Rule
+	}
+	return w.why
+}
+
 // rule looks at the facts and decides, or leaves it to the rules after it.
 type rule func(*deciding) (wish, bool)
 

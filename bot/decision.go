@@ -124,6 +124,10 @@ type Revision struct {
 	// head or comes before that. GitHub shows commits of forks as the repository's own:
 	// one that is neither is nobody's.
 	OnDefault, InPull bool
+	// BranchProtected says that GitHub protects the default branch, as far as somebody asks
+	// that; BranchErr says why it is not known.
+	BranchProtected bool
+	BranchErr       string
 	// Checks are the check runs and commit statuses at it, idp's own included; ChecksErr
 	// says why they could not be read. StatusesUnread says that the App may not read
 	// statuses, so that there are none among them.

@@ -245,8 +245,10 @@ func (d *deciding) fit(env platform.Environment, rev Revision) string {
 	if why := d.moved(env); why != "" {
 		return why
 	}
-	if env.Protected && !rev.OnDefault {
-		return fmt.Sprintf("%s takes only commits of the default branch", env.Name)
+	if env.Protected {
+		if why := unprotected(env, rev); why != "" {
+			return why
+		}
 	}
 	if !env.Protected && len(env.Checks) == 0 {
 		return ""
@@ -255,6 +257,22 @@ func (d *deciding) fit(env platform.Environment, rev Revision) string {
 		return "the checks of the commit could not be read: " + rev.ChecksErr
 	}
 	return d.checksOf(env, rev)
+}
+
+// unprotected says what a revision lacks of what a protected environment takes: commits that
+// the default branch has, held there to rules at GitHub.
+func unprotected(env platform.Environment, rev Revision) string {
+	switch {
+	case !rev.OnDefault:
+		return fmt.Sprintf("%s takes only commits of the default branch", env.Name)
+	case rev.BranchErr != "":
+		return fmt.Sprintf("%s takes only commits of a protected branch, and whether GitHub protects the default branch could not be read: %s", env.Name, rev.BranchErr)
+	case !rev.BranchProtected:
+		return fmt.Sprintf("%s takes only commits of a protected branch, and GitHub does not protect the default branch: anybody with write permission could push there what nobody reviewed; an admin of the repository can add a rule for it", env.Name)
+	case rev.StatusesUnread:
+		return fmt.Sprintf("%s takes only commits with everything green, and commit statuses are not known, for the App may not read them here; an owner can give it that permission (Commit statuses: read)", env.Name)
+	}
+	return ""
 }
 
 // checksOf says which check keeps a revision out. A protected environment wants every
@@ -271,6 +289,9 @@ func (d *deciding) checksOf(env platform.Environment, rev Revision) string {
 	}
 	wanted := env.Checks
 	if env.Protected {
+		if len(seen)+len(wanted) == 0 {
+			return fmt.Sprintf("%s takes only commits with green checks, and the commit has none yet", env.Name)
+		}
 		wanted = slices.Concat(wanted, slices.Sorted(maps.Keys(seen)))
 	}
 	for _, name := range wanted {

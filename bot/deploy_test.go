@@ -29,7 +29,8 @@ func declaring(t testing.TB, more ...func(*Snapshot)) Snapshot {
 		{Name: "canary", Class: "durable", Users: []string{"carol"}},
 	}}
 	at := func(sha string, inPull, onDefault bool) Revision {
-		return Revision{Commit: Commit{SHA: sha, CommittedAt: now.Add(-time.Hour)}, Spec: validSpec(t, service), InPull: inPull, OnDefault: onDefault}
+		return Revision{Commit: Commit{SHA: sha, CommittedAt: now.Add(-time.Hour)}, Spec: validSpec(t, service), InPull: inPull, OnDefault: onDefault, BranchProtected: true,
+			Checks: []CheckState{{Name: "lint", AppID: 99, Status: "completed", Conclusion: "success"}}}
 	}
 	broken := at(brokenSHA, true, false)
 	broken.Spec = specAt("service: {nmae: web}\n")
@@ -141,7 +142,7 @@ func TestDeployReplies(t *testing.T) {
 		{"deploy with a check that runs and is red", checked("", "failure"), nil, "/idp deploy tested", "confused", "needs check \"ci/test\" to be green, and it is failure"},
 		{"deploy with a check that may be a status", unread(checked()), nil, "/idp deploy tested", "confused", "whether it has a commit status is not known, for the App may not read those"},
 		{"deploy without a status being asked for", unread(checked()), nil, "/idp deploy staging", "rocket", ""},
-		{"deploy where everything has to be green", unread(checked("success"), maintainer), nil, "/idp deploy production " + mainSHA, "rocket", "Check runs alone were looked at: the App may not read commit statuses here."},
+		{"deploy where everything has to be green", unread(checked("success"), maintainer), nil, "/idp deploy production " + mainSHA, "confused", "commit statuses are not known, for the App may not read them here"},
 		{"deploy with a green check", checked("success"), nil, "/idp deploy tested", "rocket", ""},
 		{"deploy for some people only", nil, nil, "/idp deploy canary", "confused", "it is for some people only. Carol, with write permission can run it."},
 		{"deploy to production without the permission", nil, nil, "/idp deploy production " + mainSHA, "confused", "it needs maintain permission on this repository, and yours is write"},
@@ -345,7 +346,7 @@ func TestMergeDeploys(t *testing.T) {
 	older := s
 	older.PR.Number, older.PR.MergeSHA = 41, oldSHA
 	older.Revisions = map[string]Revision{oldSHA: {
-		Commit: Commit{SHA: oldSHA, CommittedAt: now.Add(-2 * time.Hour)}, Spec: validSpec(t, service), OnDefault: true,
+		Commit: Commit{SHA: oldSHA, CommittedAt: now.Add(-2 * time.Hour)}, Spec: validSpec(t, service), OnDefault: true, BranchProtected: true,
 	}}
 	older = afterAll(older, Decide(older, pullRequestEvent("closed")))
 	if web := of(t, older, "staging.web"); web.SHA != mainSHA || len(web.Deployed.Queue) > 0 {

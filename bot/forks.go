@@ -109,7 +109,8 @@ func (r *run) approvable(sha string) (answer, bool) {
 	case r.event.Actor.ID == r.PR.Author.ID:
 		return sorry("it is one's own", r.addressed("this pull request is yours; somebody else with write permission has to approve its code.")), false
 	}
-	if v := r.authorize(r.command.Name, ruleOf(r.Platform.Previews, r.command), r.PR.Author.ID); !v.Allowed {
+	v := r.authorize(r.command.Name, ruleOf(r.Platform.Previews, r.command), r.PR.Author.ID)
+	if r.rulebook = v.Reason; !v.Allowed {
 		return r.refused(r.command.Name, v), false
 	}
 	if w, decided := first(r.deciding, forbidding); decided {

@@ -290,7 +290,7 @@ func unmet(event Event, s Snapshot, why string) previews.Audit {
 // ignore marks the delivery done without a decision.
 func (h *Handler) ignore(ctx context.Context, event Event, why string) error {
 	outcome := store.Outcome{Delivery: event.Delivery, Result: "ignored: " + why}
-	if event.Kind == EventRequest { // somebody waits for what came of it
+	if event.Kind == EventRequest || event.Kind == EventButton { // somebody asked
 		outcome.Audit = []previews.Audit{{
 			ActorID: event.Actor.ID, Actor: event.Actor.Login, Action: event.asked(),
 			Environment: strings.ToLower(event.Repository.Owner+"/"+event.Repository.Name) + "/", Reason: why,

@@ -18,6 +18,9 @@ type Revisions interface {
 	// Commit returns the commit that a branch or a full or short SHA names.
 	Commit(ctx context.Context, repo RepositoryRef, ref string) (Commit, error)
 	DefaultBranch(ctx context.Context, repo RepositoryRef) (string, error)
+	// BranchProtected says that pushes to a branch are held to rules, of branch protection or
+	// of a ruleset; false of one that is not there.
+	BranchProtected(ctx context.Context, repo RepositoryRef, branch string) (bool, error)
 	// Contains says that a commit is tip, a branch or a commit, or comes before it.
 	Contains(ctx context.Context, repo RepositoryRef, tip, sha string) (bool, error)
 	Checks(ctx context.Context, repo RepositoryRef, sha string) ([]CheckState, error)
@@ -109,6 +112,10 @@ func (h *Handler) revisions(ctx context.Context, gh Handling, s *Snapshot, refs 
 	if err != nil {
 		return err
 	}
+	protected, unknown, err := h.protection(ctx, gh, *s, branch)
+	if err != nil {
+		return err
+	}
 	for _, ref := range refs {
 		rev, err := h.revision(ctx, gh, *s, branch, ref)
 		if errors.Is(err, ErrNotFound) {
@@ -117,9 +124,27 @@ func (h *Handler) revisions(ctx context.Context, gh Handling, s *Snapshot, refs 
 		if err != nil {
 			return fmt.Errorf("read commit %s: %w", ref, err)
 		}
+		rev.BranchProtected, rev.BranchErr = protected, unknown
 		s.Revisions[ref], s.Revisions[rev.SHA] = rev, rev
 	}
 	return nil
+}
+
+// protection says whether GitHub protects the default branch, where an environment asks for
+// that. That it cannot be read is a fact as well, and denies.
+func (h *Handler) protection(ctx context.Context, gh Handling, s Snapshot, branch string) (protected bool, unknown string, err error) {
+	if !slices.ContainsFunc(s.Platform.Environments, func(e platform.Environment) bool { return e.Protected }) {
+		return false, "", nil
+	}
+	protected, err = gh.BranchProtected(ctx, s.PR.Repository, branch)
+	var later interface{ RetryAt() time.Time }
+	switch {
+	case err == nil:
+		return protected, "", nil
+	case errors.As(err, &later) || ctx.Err() != nil:
+		return false, "", err
+	}
+	return false, err.Error(), nil
 }
 
 // revision reads everything about one commit. That its checks cannot be read is a

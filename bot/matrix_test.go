@@ -112,7 +112,7 @@ func deeds(t testing.TB) []deed {
 	}
 	s = declaring(t, func(fresh *Snapshot) { fresh.Spec, fresh.Permission = s.Spec, access.Admin })
 	second := strings.Repeat("0", 38) + "dd"
-	s.Revisions[second] = Revision{Commit: Commit{SHA: second, CommittedAt: now}, Spec: validSpec(t, service), OnDefault: true}
+	s.Revisions[second] = Revision{Commit: Commit{SHA: second, CommittedAt: now}, Spec: validSpec(t, service), OnDefault: true, BranchProtected: true}
 	checked("success")(&s)
 	lax := declared // what comes before the command at hand is held to nothing
 	lax.Environments = slices.Clone(declared.Environments)

@@ -15,6 +15,7 @@ import (
 // whatever comes to be known of it later, and never takes the place of what was
 // merged after it.
 func (d *deciding) merged() {
+	defer d.under("")()
 	if !d.PR.Merged || !d.PR.BaseIsDefault || d.PR.MergeSHA == "" {
 		return
 	}
@@ -22,6 +23,7 @@ func (d *deciding) merged() {
 		if !env.AutoDeploy {
 			continue
 		}
+		d.rulebook = "auto_deploy of " + env.Name
 		rev, found := d.Revisions[d.PR.MergeSHA]
 		if !found || rev.Spec.Spec == nil || !rev.OnDefault {
 			d.because("nothing of %s is deployed to %s: it has no valid spec on the default branch", shortSHA(d.PR.MergeSHA), env.Name)
@@ -41,6 +43,7 @@ func (d *deciding) merged() {
 		if refusals, _ := d.judged(previews.ReleaseMerge, env, rev, allServices(rev.Spec.Spec)); len(refusals) > 0 {
 			why := strings.Join(refusals, " ")
 			d.because("the merge is not deployed: %s", why)
+			d.rulebook = d.denied
 			d.auditOf(shared.Ref, "merge", rev.SHA, false, "refused by policy: "+why)
 			d.tellMerged(env, rev, refusals...)
 			continue

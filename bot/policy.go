@@ -107,6 +107,7 @@ func (d *deciding) judged(kind previews.ReleaseKind, env platform.Environment, r
 	r := d.request(string(kind), rev, services)
 	r.Environment = policy.Environment{Name: env.Name, Class: env.Class, Protected: env.Protected}
 	v := d.Guard.Request(r)
+	d.denied = v.Rules()
 	return refusalsOf(v), previews.Warnings(v)
 }
 
@@ -133,6 +134,7 @@ func (r *run) permitted(kind previews.ReleaseKind, env platform.Environment, rev
 		r.warnings = warnings
 		return answer{}, true
 	}
+	r.rulebook = r.denied
 	r.auditOf(r.refOf(env.Name), string(kind)+" "+env.Name, rev.SHA, false, "refused by policy: "+strings.Join(refusals, " "))
 	return sorry("refused by policy", strings.Join(refusals, "\n\n")+"\n\nNothing was deployed to "+report.Code(env.Name)+"."), false
 }

@@ -47,7 +47,17 @@ func TestProductionConditions(t *testing.T) {
 		"a commit that stays on that branch": {func(s *story) {
 			s.before = func(s *Snapshot) { revisions(s, func(r *Revision) { r.OnDefault = false }) }
 		}, "is neither on the default branch nor part"},
-		"a commit of the repository's own":       {func(s *story) { revisions(&s.Snapshot, func(r *Revision) { r.OnDefault, r.InPull = false, false }) }, "is neither on the default branch nor part"},
+		"a commit of the repository's own": {func(s *story) { revisions(&s.Snapshot, func(r *Revision) { r.OnDefault, r.InPull = false, false }) }, "is neither on the default branch nor part"},
+		"a branch that GitHub protects":    {func(s *story) { revisions(&s.Snapshot, func(r *Revision) { r.BranchProtected = false }) }, "GitHub does not protect the default branch"},
+		"protection that can be read":      {func(s *story) { revisions(&s.Snapshot, func(r *Revision) { r.BranchErr = "503" }) }, "could not be read"},
+		"a branch that is protected still": {func(s *story) {
+			s.before = func(s *Snapshot) { revisions(s, func(r *Revision) { r.BranchProtected = false }) }
+		}, "It was not approved."},
+		"any check": {func(s *story) {
+			s.Platform.Environments[0].Checks = nil
+			revisions(&s.Snapshot, func(r *Revision) { r.Checks = nil })
+		}, "takes only commits with green checks, and the commit has none yet"},
+		"commit statuses that can be read":       {func(s *story) { unread()(&s.Snapshot) }, "the App may not read them here"},
 		"the required check":                     {func(s *story) { checked()(&s.Snapshot) }, "the commit does not have it yet"},
 		"a green check":                          {func(s *story) { checked("failure")(&s.Snapshot) }, "to be green, and it is failure"},
 		"a check that is done":                   {func(s *story) { checked("")(&s.Snapshot) }, "that is not done yet"},

@@ -118,6 +118,7 @@ func (d *deciding) take() {
 			rules = append(rules, fmt.Sprintf("policy %s (%s)", f.Rule, f))
 		}
 		d.out.Taken = append(d.out.Taken, t.Taken)
+		d.rulebook = policy.Verdict{Denied: t.because}.Rules()
 		d.auditOf(t.Environment.Ref, "take", t.Environment.HeadSHA, true, fmt.Sprintf("to make room for %s: %s", d.name(), strings.Join(rules, "; ")))
 	}
 }

@@ -35,8 +35,9 @@ type Audit struct {
 	Allowed     bool   `json:"allowed"`
 	// Reason says what came of it, or why it was refused.
 	Reason string `json:"reason,omitempty"`
-	// Rule is the rule of who may by which it was allowed or refused; "" of what nobody asked
-	// for, and in entries from before it was kept.
+	// Rule is by what it was allowed or refused: the rule of who may, the policies, or why a
+	// preview comes and goes; "" of what idp does of itself, whose reason says it, and in
+	// entries from before it was kept.
 	Rule string `json:"rule,omitempty"`
 	// Prev is "" in the first entry. Hash is the SHA-256, in hexadecimal, of the line
 	// without its "hash".
@@ -130,8 +131,9 @@ const itself = "idp"
 // is no decision and has none.
 func Decided(before, after Environment) []Audit {
 	var out []Audit
-	add := func(action, sha string, allowed bool, reason string) {
+	add := func(action, sha string, allowed bool, reason string) *Audit {
 		out = append(out, Audit{Actor: itself, Action: action, Environment: after.Ref.String(), SHA: sha, Allowed: allowed, Reason: reason})
+		return &out[len(out)-1]
 	}
 	if before.Wanted == Present && after.Wanted == Absent {
 		add("remove", after.HeadSHA, true, removed(after.Removal))
@@ -143,7 +145,7 @@ func Decided(before, after Environment) []Audit {
 		add("postpone", after.HeadSHA, true, "nobody had been told that it expires")
 	}
 	if p := after.Problem; p != nil && (before.Problem == nil || p.Kind != before.Problem.Kind || p.SHA != before.Problem.SHA || p.Message != before.Problem.Message) {
-		add("refuse", p.SHA, false, p.Message)
+		add("refuse", p.SHA, false, p.Message).Rule = p.Rule
 	}
 	if before.Declared() && after.Declared() {
 		was, is := before.Deployed, after.Deployed

@@ -238,6 +238,8 @@ type Problem struct {
 	Hint string `json:"hint,omitempty"`
 	// Errors are the spec's errors, with positions, or where denials point at it.
 	Errors []spec.Error `json:"errors,omitempty"`
+	// Rule is by which rule it was refused, for the audit; "" where the message says it.
+	Rule string `json:"rule,omitempty"`
 	// Denials are what policies say, a sentence each without its full stop.
 	Denials []string  `json:"denials,omitempty"`
 	At      time.Time `json:"at"`

@@ -22,11 +22,11 @@ func PolicyProblem(v policy.Verdict) Problem {
 	}
 	if v.Broken != nil {
 		return Problem{
-			Kind: ProblemPolicy, Message: "the platform team's policies cannot be asked: " + v.Broken.Error(),
+			Kind: ProblemPolicy, Message: "the platform team's policies cannot be asked: " + v.Broken.Error(), Rule: v.Rules(),
 			Hint: "Nothing new is deployed until the platform team has mended them; what runs is left alone.",
 		}
 	}
-	p := Problem{Kind: ProblemPolicy, Message: fmt.Sprintf("%d policies refuse it", len(v.Denied))}
+	p := Problem{Kind: ProblemPolicy, Message: fmt.Sprintf("%d policies refuse it", len(v.Denied)), Rule: v.Rules()}
 	if len(v.Denied) == 1 {
 		p.Message = "a policy refuses it: " + v.Denied[0].String()
 	}

@@ -119,6 +119,16 @@ func (c *Client) DefaultBranch(ctx context.Context, repo bot.RepositoryRef) (str
 	return found.GetDefaultBranch(), nil
 }
 
+// BranchProtected says whether pushes to a branch are held to rules, of branch protection or
+// of a ruleset; false of a branch that is not there.
+func (c *Client) BranchProtected(ctx context.Context, repo bot.RepositoryRef, branch string) (bool, error) {
+	found, _, err := c.rest(repo).Repositories.GetBranch(ctx, repo.Owner, repo.Name, branch, 0)
+	if err = wrap(err, "read whether branch %s of %s is protected", branch, fullName(repo)); errors.Is(err, bot.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && found.GetProtected(), err
+}
+
 // Contains says whether a commit is the tip, a branch or a whole SHA, or an
 // ancestor of it. That is what tells a branch's commits from those of a fork,
 // which GitHub serves through the same repository. sha is whole. bot.ErrNotFound

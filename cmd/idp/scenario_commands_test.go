@@ -27,6 +27,7 @@ func playTable() []playCommand {
 		{"grant", "grant OWNER/NAME LOGIN PERMISSION", "give somebody a permission", 3, (*play).grant},
 		{"team", "team OWNER/SLUG [-]LOGIN…", "put people into a team of the organisation, made where there is none, or with \"-\" take them out", 1, (*play).team},
 		{"rename", "rename OWNER/NAME NAME", "rename the repository; scenarios go on using its first name", 2, (*play).rename},
+		{"protect", "protect OWNER/NAME [BRANCH]", "have GitHub protect a branch, main where none is named", 1, (*play).protect},
 		{"transfer", "transfer OWNER/NAME OWNER", "give the repository to another owner", 2, (*play).transfer},
 		{"archive", "archive OWNER/NAME [back]", "archive the repository, or bring it back", 1, (*play).archive},
 		{"delete", "delete OWNER/NAME", "delete the repository", 1, (*play).deleteRepository},

@@ -289,6 +289,14 @@ func (p *play) transfer(ts *testscript.TestScript, args []string) {
 	ts.Check(p.repository(ts, args[0]).Transfer("alice", args[1]))
 }
 
+func (p *play) protect(ts *testscript.TestScript, args []string) {
+	of := branch
+	if len(args) > 1 {
+		of = args[1]
+	}
+	p.repository(ts, args[0]).Protect(of)
+}
+
 // deleteRepository is what an owner cannot undo.
 func (p *play) archive(ts *testscript.TestScript, args []string) {
 	p.repository(ts, args[0]).Archive("alice", len(args) < 2)

@@ -48,6 +48,18 @@ func insertAudit(ctx context.Context, tx *transaction, delivery string, now time
 	return nil
 }
 
+// Record writes down what was decided without changing anything else, such as a refusal; the
+// entry's delivery is what asked.
+func (s *Store) Record(ctx context.Context, entry previews.Audit) error {
+	err := s.change(ctx, "record", func(tx *transaction) error {
+		return insertAudit(ctx, tx, entry.Delivery, s.now(), []previews.Audit{entry})
+	})
+	if err != nil {
+		return fmt.Errorf("record %s: %w", entry.Action, err)
+	}
+	return nil
+}
+
 func auditHead(queryRow func(context.Context, string, ...any) *sql.Row, ctx context.Context) (previews.AuditChain, error) {
 	var head previews.AuditChain
 	err := queryRow(ctx, `SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1`).Scan(&head.Seq, &head.Hash)

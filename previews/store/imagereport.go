@@ -20,7 +20,7 @@ func (s *Store) ReportImage(ctx context.Context, r previews.ImageReport, entry p
 		if err != nil {
 			return err
 		}
-		return insertAudit(ctx, tx, "", now, []previews.Audit{entry})
+		return insertAudit(ctx, tx, entry.Delivery, now, []previews.Audit{entry})
 	})
 	if err != nil {
 		return fmt.Errorf("keep the report of an image: %w", err)

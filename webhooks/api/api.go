@@ -43,6 +43,7 @@ type Store interface {
 	Delivery(ctx context.Context, guid string) (store.Delivery, error)
 	AuditLog(ctx context.Context, f store.AuditFilter) ([]previews.Audit, error)
 	Answers(ctx context.Context, delivery, kind string) ([]string, error)
+	Record(ctx context.Context, entry previews.Audit) error
 	ReportImage(ctx context.Context, r previews.ImageReport, entry previews.Audit) error
 }
 

@@ -97,7 +97,14 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	if report.SHA, err = run.speaksFor(commit, report.SHA); err != nil {
+	asked := report.SHA
+	if report.SHA, err = run.speaksFor(commit, asked); err != nil {
+		entry := run.entry(repo, report)
+		entry.SHA, entry.Reason = asked, err.Error()
+		if kept := h.options.Store.Record(r.Context(), entry); kept != nil {
+			h.fail(w, kept)
+			return
+		}
 		refuse(w, http.StatusForbidden, err)
 		return
 	}
@@ -106,6 +113,14 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, http.StatusOK, report)
+}
+
+// entry is the audit entry of a run's report, refused until somebody says otherwise.
+func (run Workflow) entry(repo bot.RepositoryRef, report ImageReport) previews.Audit {
+	return previews.Audit{
+		ActorID: run.Actor.ID, Actor: run.Actor.Login, Action: "report image " + report.Service, Environment: strings.ToLower(repo.Owner+"/"+repo.Name) + "/",
+		SHA: report.SHA, Rule: "a run reports images of the commit that it ran at, or of the head that this would merge",
+	}
 }
 
 // speaksFor returns the commit that a run reports an image of: the one that it ran at or,
@@ -127,17 +142,15 @@ func (run Workflow) speaksFor(at bot.Commit, asked string) (sha string, err erro
 
 // reported keeps a report, and has whatever waits for the image look again.
 func (h *Handler) reported(r *http.Request, run Workflow, repo bot.RepositoryRef, installation int64, report ImageReport) error {
+	entry := run.entry(repo, report)
+	entry.Delivery, entry.Allowed, entry.Reason = uuid.NewString(), true, report.Digest+" by "+run.Run
 	err := h.options.Store.ReportImage(r.Context(),
-		previews.ImageReport{RepositoryID: repo.ID, SHA: report.SHA, Service: report.Service, Digest: report.Digest, Run: run.Run},
-		previews.Audit{
-			ActorID: run.Actor.ID, Actor: run.Actor.Login, Action: "report image " + report.Service, Environment: strings.ToLower(repo.Owner+"/"+repo.Name) + "/",
-			SHA: report.SHA, Allowed: true, Reason: report.Digest + " by " + run.Run,
-		})
+		previews.ImageReport{RepositoryID: repo.ID, SHA: report.SHA, Service: report.Service, Digest: report.Digest, Run: run.Run}, entry)
 	if err != nil {
 		return err
 	}
 	_, err = h.keep(r.Context(), bot.Event{
-		Kind: bot.EventBuild, Delivery: uuid.NewString(), Name: "idp_image", Action: "reported", InstallationID: installation, Repository: repo, HeadSHA: report.SHA, Actor: run.Actor,
+		Kind: bot.EventBuild, Delivery: entry.Delivery, Name: "idp_image", Action: "reported", InstallationID: installation, Repository: repo, HeadSHA: report.SHA, Actor: run.Actor,
 	})
 	return err
 }

@@ -342,7 +342,7 @@ func (e *Environment) Rewrite(generation int64, now time.Time) bool {
 }
 
 func (e *Environment) awaitImages(now time.Time) {
-	e.ImageAttempts, e.NextImageCheck = 0, now
+	e.ImageAttempts, e.NextImageCheck, e.CI = 0, now, nil
 	e.Images = nil
 }
 

@@ -16,9 +16,11 @@ import (
 // restorer reaches repository 1 alone.
 func restorer() *Restorer {
 	return &Restorer{
-		Class:     platform.Class{TTL: 72 * time.Hour, MaxTTL: 96 * time.Hour},
-		Reach:     Reach{1: {installationID: 5, repo: RepositoryRef{ID: 1, Owner: "Acme", Name: "Renamed"}}},
-		Reference: func(previews.Environment, spec.Service, previews.Build) (string, error) { return "ghcr.io/acme/web:v1", nil },
+		Class: platform.Class{TTL: 72 * time.Hour, MaxTTL: 96 * time.Hour},
+		Reach: Reach{1: {installationID: 5, repo: RepositoryRef{ID: 1, Owner: "Acme", Name: "Renamed"}}},
+		Reference: func(previews.Environment, spec.Service, previews.Build) (string, error) {
+			return "ghcr.io/acme/web:v1", nil
+		},
 		Pinned: func(reference, digest string) (string, error) {
 			repository, _, _ := strings.Cut(reference, ":")
 			return repository + "@" + digest, nil

@@ -152,12 +152,13 @@ func (u Upstream) Runs(ctx context.Context, env previews.Environment, known []pr
 	}
 	runs := newestRuns(listed)
 	for i := range runs {
-		if runs[i].State != previews.RunRunning && runs[i].State != previews.RunQueued {
-			continue
+		usual, asked := usualOf(runs[i].Workflow, known)
+		if runs[i].Ongoing() && !asked {
+			if usual, err = median(gh.Durations(ctx, repo, runs[i].Workflow)); err != nil {
+				return nil, norun(err)
+			}
 		}
-		if runs[i].Usual, err = u.usual(ctx, gh, repo, runs[i].Workflow, known); err != nil {
-			return nil, norun(err)
-		}
+		runs[i].Usual = usual
 	}
 	slices.SortStableFunc(runs, func(a, b previews.CIRun) int {
 		return cmp.Or(cmp.Compare(runRank(a.State), runRank(b.State)), b.Since.Add(b.Usual).Compare(a.Since.Add(a.Usual)))
@@ -221,18 +222,23 @@ func runState(run WorkflowRun) (previews.RunState, time.Time) {
 	return "", time.Time{}
 }
 
-// usual is how long a workflow takes, as the median of its last successful runs.
-func (u Upstream) usual(ctx context.Context, gh Building, repo RepositoryRef, workflow int64, known []previews.CIRun) (time.Duration, error) {
+// usualOf is how long a workflow takes, as far as that was asked while one of the runs that
+// are known went on.
+func usualOf(workflow int64, known []previews.CIRun) (usual time.Duration, asked bool) {
 	for _, run := range known {
-		if run.Workflow == workflow && run.Usual > 0 {
-			return run.Usual, nil
+		if run.Workflow == workflow && (run.Usual > 0 || run.Ongoing()) {
+			return run.Usual, true
 		}
 	}
-	took, err := gh.Durations(ctx, repo, workflow)
-	if errors.Is(err, ErrNotFound) {
-		return 0, nil // it is gone
-	}
-	if err != nil || len(took) == 0 {
+	return 0, false
+}
+
+// median is that of how long a workflow's runs took; 0 for one that is gone, or never ended.
+func median(took []time.Duration, err error) (time.Duration, error) {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 0, nil
+	case err != nil || len(took) == 0:
 		return 0, err
 	}
 	slices.Sort(took)

@@ -43,6 +43,9 @@ type CIRun struct {
 	Late  bool          `json:"late,omitempty"`
 }
 
+// Ongoing says that the run has not ended.
+func (r CIRun) Ongoing() bool { return r.State == RunQueued || r.State == RunRunning }
+
 // Runs are the runs at the revision that is wanted, as they were last seen.
 func (e *Environment) Runs() []CIRun {
 	if e.CI == nil || e.CI.SHA != e.SHA {

@@ -134,7 +134,11 @@ func (w *ImageWatcher) record(e *Environment, images []Image, cause error, now t
 		e.Resolve(images, now)
 	case now.Sub(e.WantedAt) >= w.Timeout:
 		e.Images = images
-		e.Fail(imageProblem(*missing, now.Sub(e.WantedAt)), now)
+		problem := imageProblem(*missing, now.Sub(e.WantedAt))
+		if e.Merge != nil && e.Merge.Head == e.SHA && e.Merge.Conflicts && len(e.Merge.Seen) == 0 {
+			problem.Hint = "Resolve the conflicts, and push: CI builds no pull request that has any."
+		}
+		e.Fail(problem, now)
 	default:
 		e.Missing(images, now.Add(w.NextCheck(e.ImageAttempts)))
 	}

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -11,17 +10,16 @@ import (
 // clock words a time of today in a way that stays true while nothing is written anew.
 func clock(t time.Time) string { return t.UTC().Format("15:04 UTC") }
 
-// ciTitle completes or replaces the title of an environment that waits for an image: with the
-// run that is expected to end last or, where none runs any more, with what failed. It is ""
-// where CI tells nothing of how long it will take. It has no time in it that passes, so that a
-// wait costs no edits.
-func ciTitle(waits, image string, runs []previews.CIRun) string {
+// ciTitle is the title of an environment that waits for an image while CI is at work: with
+// the run that is expected to end last or, where none runs any more, that one failed. It is ""
+// where CI tells nothing. It has no time in it that passes, so that a wait costs no edits.
+func ciTitle(image string, runs []previews.CIRun) string {
 	if len(runs) == 0 {
 		return ""
 	}
 	switch first := runs[0]; first.State {
 	case previews.RunRunning, previews.RunQueued:
-		return waits + " · CI run " + standing(first)
+		return "Waiting for " + image + " · CI run " + standing(first)
 	case previews.RunFailed:
 		return "CI run failed, so " + image + " will not come"
 	}
@@ -47,14 +45,11 @@ func standing(run previews.CIRun) string {
 // ciLines link to the runs, one a line.
 func ciLines(runs []previews.CIRun) string {
 	lines := make([]string, len(runs))
-	going := slices.ContainsFunc(runs, func(run previews.CIRun) bool { return ongoing(run.State) })
 	for i, run := range runs {
 		name := link(Text(run.Name), run.URL)
 		switch {
-		case ongoing(run.State):
+		case run.Ongoing():
 			lines[i] = "- CI run " + name + ": " + standing(run)
-		case run.State == previews.RunFailed && !going:
-			lines[i] = "- CI run failed, so the image will not come: " + name
 		case run.State == previews.RunFailed:
 			lines[i] = "- CI run failed: " + name
 		default:
@@ -62,10 +57,6 @@ func ciLines(runs []previews.CIRun) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-func ongoing(state previews.RunState) bool {
-	return state == previews.RunRunning || state == previews.RunQueued
 }
 
 // nextLook says when the images are looked up again, and what to do where CI failed. Where

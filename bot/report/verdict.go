@@ -206,13 +206,16 @@ func waitingVerdict(in Input) verdict {
 		v.title = "Looking for the images of " + short(e.SHA)
 		return v
 	}
-	image, runs := "image "+plain(shortReference(missing[0].Reference), 160), e.Runs()
-	v.title = ciTitle("Waiting for "+image, image, runs)
+	image, more, runs := "image "+plain(shortReference(missing[0].Reference), 160), "", e.Runs()
+	if n := len(missing) - 1; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	v.title = ciTitle(image+more, runs)
 	if v.title == "" {
 		v.title = "Waiting for " + image + ", " + Elapsed(in.Now.Sub(e.WantedAt))
-	}
-	if more := len(missing) - 1; more > 0 {
-		v.title += fmt.Sprintf(", and %d more", more)
+		if more != "" {
+			v.title += "," + more
+		}
 	}
 	lines := make([]string, len(missing))
 	for i, image := range missing {

@@ -40,6 +40,10 @@ func settings(args []string) map[string]string {
 
 func (p *play) image(ts *testscript.TestScript, args []string) {
 	alias, _, named := strings.Cut(args[0], "@")
+	if named && p.pulls[alias] == nil && len(args) > 1 {
+		ts.Check(p.world.pushImage(p.ctx, args[1], p.sha(ts, "{"+args[0]+"}"))) // of a branch
+		return
+	}
 	pr := p.pull(ts, alias)
 	name, sha := strings.ToLower(p.home(ts, pr).FullName()), pr.HeadSHA()
 	if named {

@@ -80,6 +80,29 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// What an image was built from where that is not the revision outlives the database.
+func TestRestoreImages(t *testing.T) {
+	t.Parallel()
+	reference := func(_ previews.Environment, _ spec.Service, of previews.Build) (string, error) {
+		return "ghcr.io/acme/web:" + of.SHA + "-" + of.Merge, nil
+	}
+	for of, want := range map[string]previews.Image{
+		"":              {Reference: "ghcr.io/acme/web:5a-5a"},
+		"@0f":           {Reference: "ghcr.io/acme/web:5a-0f", Commit: "0f"},
+		"feature/@x@0f": {Reference: "ghcr.io/acme/web:0f-0f", Commit: "0f", Branch: "feature/@x"},
+	} {
+		r := restorer()
+		r.Reference = reference
+		h := holding(1, 42, "a.example.com")
+		h.Record.ImagesOf = map[string]string{"web": of}
+		row, _, err := r.Restore(h, gitops.Lane{})
+		want.Service, want.Digest = "web", "sha256:1"
+		if err != nil || len(row.Environment.Images) != 1 || row.Environment.Images[0] != want {
+			t.Errorf("%q: %+v (%v), want %+v", of, row.Environment.Images, err, want)
+		}
+	}
+}
+
 func TestRestoreTells(t *testing.T) {
 	t.Parallel()
 	elsewhere, changed, unknown, sourced := holding(2, 1, ""), holding(1, 1, ""), holding(1, 1, ""), holding(1, 1, "")

@@ -154,7 +154,7 @@ type PreviewConfig struct {
 	// PreviewWarnBefore is how long ahead of its end a preview's pull request is told.
 	PreviewWarnBefore time.Duration `key:"preview_warn_before" default:"1h"`
 	// PreviewImage is the template of the image of a service that names none, of {owner} {repo}
-	// {service} {sha} {short_sha} {pr} {env}.
+	// {service} {sha} {short_sha} {merge_sha} {short_merge_sha} {pr} {env}.
 	PreviewImage string `key:"preview_image" default:"ghcr.io/{owner}/{repo}:{sha}" check:"image"`
 	// PreviewComment is when the pull request's comment is written.
 	PreviewComment platform.CommentMode `key:"preview_comment" default:"sticky" oneof:"sticky,on-failure,off"`

@@ -169,7 +169,7 @@ type classFile struct {
 	Domain string `json:"domain" jsonschema:"minLength=1,maxLength=253"`
 	// The template of a service's host, of {service} {env} {hash} {repo} {owner} {zone}; {hash} has to be in it.
 	Host string `json:"host" jsonschema:"minLength=1,maxLength=253"`
-	// The template of the image of a service that names none, of {owner} {repo} {service} {sha} {short_sha} {pr} {env}.
+	// The template of the image of a service that names none, of {owner} {repo} {service} {sha} {short_sha} {merge_sha} {short_merge_sha} {pr} {env}.
 	Image string `json:"image" jsonschema:"minLength=1,maxLength=1024"`
 	// How long a preview lives after the last push.
 	TTL *spec.Span `json:"ttl"`

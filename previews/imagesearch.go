@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/idp-bot/idp/gitops/spec"
 )
@@ -208,4 +209,20 @@ func (w *ImageWatcher) missing(env Environment, of sought, candidates []Image, u
 		image.Missing += fmt.Sprintf("; it is unchanged here, and the registry has none of %s's last %d commits either", env.Baseline.Branch, older)
 	}
 	return image, nil
+}
+
+// unfit marks the images as missing that the cluster's nodes cannot run, once all are there: a
+// workflow may still push the index that has the others.
+func (w *ImageWatcher) unfit(ctx context.Context, env Environment, images []Image) {
+	if w.Lacking == nil || w.Resolver == nil || firstMissing(images) != nil {
+		return
+	}
+	for i := range images {
+		switch lacking, err := w.Lacking(ctx, env, images[i]); {
+		case err != nil:
+			images[i].Missing = "in the registry, but idp cannot tell just now what it runs on: " + w.Describe(err)
+		case len(lacking) > 0:
+			images[i].Missing = "in the registry, but not for " + strings.Join(lacking, ", ") + ", which nodes of the cluster are"
+		}
+	}
 }

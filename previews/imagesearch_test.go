@@ -263,6 +263,40 @@ func TestBaselineUnsure(t *testing.T) {
 	}
 }
 
+// What the cluster's nodes cannot run is said and waited for, once every image is there.
+func TestUnfit(t *testing.T) {
+	t.Parallel()
+	w, _ := newUpstream(t, twoServices)
+	var asked []string
+	lacking, err := []string{"linux/arm64", "linux/s390x"}, error(nil)
+	w.watcher.Lacking = func(_ context.Context, _ previews.Environment, image previews.Image) ([]string, error) {
+		asked = append(asked, image.Service)
+		if image.Service == "web" {
+			return lacking, err
+		}
+		return nil, nil
+	}
+	w.shelf.put("web:head", "sha256:1")
+	if w.step(); len(asked) > 0 {
+		t.Errorf("asked about %v while an image is missing", asked)
+	}
+	w.shelf.put("api:head", "sha256:2")
+	w.clock.Advance(10 * time.Second)
+	if e := w.step(); e.State() != previews.StateWaiting || e.Images[1].Missing != "in the registry, but not for linux/arm64, linux/s390x, which nodes of the cluster are" || e.Images[0].Missing != "" {
+		t.Errorf("%s with %+v", e.State(), e.Images)
+	}
+	lacking, err = nil, errNoImage
+	w.clock.Advance(10 * time.Second)
+	if e := w.step(); e.Images[1].Missing != "in the registry, but idp cannot tell just now what it runs on: not in the registry" {
+		t.Errorf("%s with %+v", e.State(), e.Images)
+	}
+	err = nil
+	w.clock.Advance(10 * time.Second)
+	if e := w.step(); e.State() != previews.StateCommitting {
+		t.Errorf("%s with %+v", e.State(), e.Images)
+	}
+}
+
 // Of a declared environment every image is of its own commit.
 func TestNothingIsAskedForDeclared(t *testing.T) {
 	t.Parallel()

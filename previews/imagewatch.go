@@ -47,6 +47,9 @@ type ImageWatcher struct {
 	// Reported, when set, returns the digest that was reported for a service of an
 	// environment, and the reference to find it by; "" where none was.
 	Reported func(ctx context.Context, env Environment, service, reference string) (digest, pinned string, err error)
+	// Lacking, when set, returns which platforms of its cluster's nodes an image that was found
+	// is not there for.
+	Lacking func(context.Context, Environment, Image) ([]string, error)
 	// Prove, when set, says which images are not attested yet, which are waited for as well.
 	Prove Prove
 	// NextCheck returns the pause after the n-th attempt.
@@ -94,6 +97,7 @@ func (w *ImageWatcher) Step(ctx context.Context) (more bool, err error) {
 func (w *ImageWatcher) check(ctx context.Context, env Environment) error {
 	images, cause := w.find(ctx, &env)
 	if cause == nil {
+		w.unfit(ctx, env, images)
 		w.unattested(ctx, env, images)
 	}
 	if cause == nil && firstMissing(images) != nil {

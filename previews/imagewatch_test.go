@@ -83,7 +83,7 @@ func newWatching(t *testing.T) *watching {
 			vars := spec.Vars{Service: s.Name, SHA: of.SHA, MergeSHA: cmp.Or(of.Merge, "{merge_sha}")}
 			return vars.Expand(cmp.Or(s.Image, "{service}:{sha}")), nil
 		},
-		Absent: func(err error) bool { return errors.Is(err, errNoImage) },
+		Absent:    func(err error) bool { return errors.Is(err, errNoImage) },
 		NextCheck: func(attempt int) time.Duration { return time.Duration(attempt+1) * time.Minute },
 		Describe: func(err error) string {
 			if errors.Is(err, errNoImage) {

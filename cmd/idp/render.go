@@ -22,9 +22,9 @@ import (
 // renderFlags are the flags of "idp render", as given.
 type renderFlags struct {
 	repo, sha, mergeSHA, env, platform, now, out, branch, author, trust string
-	repoID, generation                                        int64
-	pr                                                        int
-	images                                                    []string
+	repoID, generation                                                  int64
+	pr                                                                  int
+	images                                                              []string
 }
 
 func newRender(p *program) *cobra.Command {

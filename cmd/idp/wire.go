@@ -68,7 +68,7 @@ func (m *Main) wire() {
 	watcher.Reported = m.reportedImage
 	watcher.Upstream = bot.Upstream{GitHub: func(id int64) bot.Building { return m.github.Installation(id) }}
 	if m.images != nil {
-		watcher.Resolver = m.images
+		watcher.Resolver, watcher.Lacking = m.images, m.lacking
 	}
 	m.handler.Compare = m.comparing(watcher).compare
 	m.prove(watcher)
@@ -332,6 +332,19 @@ func (m *Main) describeImageError(err error) string {
 	default:
 		return "the registry cannot be reached"
 	}
+}
+
+// lacking returns which platforms of its class's nodes an image that was found is not there for.
+func (m *Main) lacking(ctx context.Context, env previews.Environment, image previews.Image) ([]string, error) {
+	class, err := m.declared.class(env)
+	if err != nil || len(class.NodePlatforms) == 0 {
+		return nil, err
+	}
+	pinned, err := images.Pinned(image.Reference, image.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return m.images.Lacking(ctx, pinned, class.NodePlatforms)
 }
 
 // absent tells a registry's answer that it has no such image, or shows none, from one that

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -173,17 +171,11 @@ func commandRule(d *deciding) (wish, bool) {
 func pathsRule(d *deciding) (wish, bool) {
 	globs := d.Spec.Spec.Preview.Paths
 	if len(globs) == 0 || len(d.ChangedFiles) >= maxChangedFiles || slices.ContainsFunc(d.ChangedFiles, func(file string) bool {
-		return slices.ContainsFunc(globs, func(glob string) bool { return below(glob, file) })
+		return slices.ContainsFunc(globs, func(glob string) bool { return spec.Below(glob, file) })
 	}) {
 		return wish{}, false
 	}
 	return untriggered("none of its %d changed files is below preview.paths", len(d.ChangedFiles)), true
-}
-
-// below says that file matches glob or lies in a folder that does.
-func below(glob, file string) bool {
-	glob = strings.Trim(strings.TrimPrefix(glob, "./"), "/")
-	return doublestar.MatchUnvalidated(glob, file) || doublestar.MatchUnvalidated(glob+"/**", file)
 }
 
 // trigger is the spec's, but for bots: their pull requests come in numbers, so a

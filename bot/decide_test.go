@@ -228,7 +228,7 @@ func TestPaths(t *testing.T) {
 		{"./services/*", "services/web/main.go", true}, {"**/*.go", "a/b/c.go", true}, {"*.go", "a/b.go", false}, {"/go.mod", "go.mod", true},
 		{"{a,b}/**", "b/x", true}, {"**", ".idp/deploy.yaml", true}, {"[", "[", false},
 	} {
-		if got := below(c.glob, c.file); got != c.want {
+		if got := spec.Below(c.glob, c.file); got != c.want {
 			t.Errorf("below(%q, %q) = %v", c.glob, c.file, got)
 		}
 	}

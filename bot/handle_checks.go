@@ -65,6 +65,7 @@ func (h *Handler) build(ctx context.Context, event Event) error {
 			if !e.NeedsImages() || !e.NextImageCheck.After(now) {
 				return previews.ErrUnchanged
 			}
+			e.AskCI()
 			e.NextImageCheck = now
 			return nil
 		})

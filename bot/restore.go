@@ -53,7 +53,7 @@ type Restorer struct {
 	Platform platform.Platform
 	Reach    Reach
 	// Reference is the image that a service's template names, Pinned one by its digest.
-	Reference func(previews.Environment, spec.Service) (string, error)
+	Reference func(previews.Environment, spec.Service, previews.Build) (string, error)
 	Pinned    func(reference, digest string) (string, error)
 	// Watched says that Argo CD is asked what becomes of commits.
 	Watched bool
@@ -234,7 +234,14 @@ func (r *Restorer) images(e previews.Environment, parsed *spec.Spec, record *ren
 		image := previews.Image{Service: svc.Name, Reference: committed}
 		if repository, digest, byDigest := strings.Cut(committed, "@"); byDigest {
 			image.Reference, image.Digest = repository, digest
-			named, err := r.Reference(e, svc)
+			build := previews.Build{SHA: e.SHA, Merge: e.SHA}
+			if image.From(record.ImagesOf[svc.Name]); image.Commit != "" {
+				build.Merge = image.Commit
+			}
+			if image.Branch != "" {
+				build.SHA = image.Commit
+			}
+			named, err := r.Reference(e, svc, build)
 			pinned, perr := r.Pinned(named, digest)
 			if errors.Join(err, perr) == nil && pinned == committed {
 				image.Reference = named

@@ -16,9 +16,11 @@ import (
 // restorer reaches repository 1 alone.
 func restorer() *Restorer {
 	return &Restorer{
-		Class:     platform.Class{TTL: 72 * time.Hour, MaxTTL: 96 * time.Hour},
-		Reach:     Reach{1: {installationID: 5, repo: RepositoryRef{ID: 1, Owner: "Acme", Name: "Renamed"}}},
-		Reference: func(previews.Environment, spec.Service) (string, error) { return "ghcr.io/acme/web:v1", nil },
+		Class: platform.Class{TTL: 72 * time.Hour, MaxTTL: 96 * time.Hour},
+		Reach: Reach{1: {installationID: 5, repo: RepositoryRef{ID: 1, Owner: "Acme", Name: "Renamed"}}},
+		Reference: func(previews.Environment, spec.Service, previews.Build) (string, error) {
+			return "ghcr.io/acme/web:v1", nil
+		},
 		Pinned: func(reference, digest string) (string, error) {
 			repository, _, _ := strings.Cut(reference, ":")
 			return repository + "@" + digest, nil
@@ -75,6 +77,29 @@ func TestRestore(t *testing.T) {
 	pinned.Record.ExpiresAt = nil
 	if row, _, err := restorer().Restore(pinned, gitops.Lane{}); err != nil || !row.Environment.Pinned {
 		t.Errorf("without an expiry it is pinned: %t, %v", row.Environment.Pinned, err)
+	}
+}
+
+// What an image was built from where that is not the revision outlives the database.
+func TestRestoreImages(t *testing.T) {
+	t.Parallel()
+	reference := func(_ previews.Environment, _ spec.Service, of previews.Build) (string, error) {
+		return "ghcr.io/acme/web:" + of.SHA + "-" + of.Merge, nil
+	}
+	for of, want := range map[string]previews.Image{
+		"":              {Reference: "ghcr.io/acme/web:5a-5a"},
+		"@0f":           {Reference: "ghcr.io/acme/web:5a-0f", Commit: "0f"},
+		"feature/@x@0f": {Reference: "ghcr.io/acme/web:0f-0f", Commit: "0f", Branch: "feature/@x"},
+	} {
+		r := restorer()
+		r.Reference = reference
+		h := holding(1, 42, "a.example.com")
+		h.Record.ImagesOf = map[string]string{"web": of}
+		row, _, err := r.Restore(h, gitops.Lane{})
+		want.Service, want.Digest = "web", "sha256:1"
+		if err != nil || len(row.Environment.Images) != 1 || row.Environment.Images[0] != want {
+			t.Errorf("%q: %+v (%v), want %+v", of, row.Environment.Images, err, want)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@
 package previews
 
 import (
+	"strings"
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
@@ -117,6 +118,11 @@ type Environment struct {
 	Images             []Image
 	ResolvedGeneration int64
 	ResolvedAt         time.Time
+	// Merge, Baseline and CI are what GitHub said that images of SHA are named by and waited
+	// for; nil where nothing had to be asked.
+	Merge    *Merge    `json:",omitempty"`
+	Baseline *Baseline `json:",omitempty"`
+	CI       *CI       `json:",omitempty"`
 	// ImageAttempts counts the checks of this generation; NextImageCheck is due next.
 	ImageAttempts  int
 	NextImageCheck time.Time
@@ -170,8 +176,29 @@ type Image struct {
 	// Reported says that the workflow which built it told its digest, so that it was not
 	// looked for by its tag.
 	Reported bool `json:"reported,omitempty"`
+	// Commit is what the image was built from where that is not the revision itself: the
+	// commit by which GitHub would merge the pull request or, with Branch, one of the
+	// default branch, which is called so.
+	Commit string `json:"commit,omitempty"`
+	Branch string `json:"branch,omitempty"`
 	// Missing is the registry's answer when it does not have the image yet.
 	Missing string `json:"missing,omitempty"`
+}
+
+// Of is the commit that an image was built from where that is not the revision itself, with
+// its branch before an "@"; "" for the revision.
+func (i Image) Of() string {
+	if i.Commit == "" {
+		return ""
+	}
+	return i.Branch + "@" + i.Commit
+}
+
+// From takes up what Of gave.
+func (i *Image) From(of string) {
+	if at := strings.LastIndexByte(of, '@'); at >= 0 {
+		i.Branch, i.Commit = of[:at], of[at+1:]
+	}
 }
 
 // RemovalReason says what ended an environment.

@@ -35,11 +35,21 @@ type ImageResolver interface {
 type ImageWatcher struct {
 	Store    ImageStore
 	Resolver ImageResolver // nil where images are not checked
-	// Reference returns the image reference of one service of an environment.
-	Reference func(Environment, spec.Service) (string, error)
+	// Template returns the template of the image of one service of an environment, and
+	// Reference what it names for a build.
+	Template  func(Environment, spec.Service) (string, error)
+	Reference func(Environment, spec.Service, Build) (string, error)
+	// Upstream, when set, reads of GitHub what images are named and waited for by.
+	Upstream Upstream
+	// Absent tells a registry's answer that it has no such image, or shows none, from one
+	// that says nothing of it.
+	Absent func(error) bool
 	// Reported, when set, returns the digest that was reported for a service of an
 	// environment, and the reference to find it by; "" where none was.
 	Reported func(ctx context.Context, env Environment, service, reference string) (digest, pinned string, err error)
+	// Lacking, when set, returns which platforms of its cluster's nodes an image that was found
+	// is not there for.
+	Lacking func(context.Context, Environment, Image) ([]string, error)
 	// Prove, when set, says which images are not attested yet, which are waited for as well.
 	Prove Prove
 	// NextCheck returns the pause after the n-th attempt.
@@ -85,9 +95,13 @@ func (w *ImageWatcher) Step(ctx context.Context) (more bool, err error) {
 // check asks for one environment's images and records what it found, unless the
 // row has moved on to another generation meanwhile.
 func (w *ImageWatcher) check(ctx context.Context, env Environment) error {
-	images, cause := w.Images(ctx, env)
+	images, cause := w.find(ctx, &env)
 	if cause == nil {
+		w.unfit(ctx, env, images)
 		w.unattested(ctx, env, images)
+	}
+	if cause == nil && firstMissing(images) != nil {
+		w.followCI(ctx, &env)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -100,6 +114,7 @@ func (w *ImageWatcher) check(ctx context.Context, env Environment) error {
 		if e.Generation != env.Generation || !e.NeedsImages() {
 			return ErrUnchanged
 		}
+		e.Merge, e.Baseline, e.CI = env.Merge, env.Baseline, env.CI
 		w.record(e, images, cause, now)
 		return nil
 	})
@@ -123,7 +138,11 @@ func (w *ImageWatcher) record(e *Environment, images []Image, cause error, now t
 		e.Resolve(images, now)
 	case now.Sub(e.WantedAt) >= w.Timeout:
 		e.Images = images
-		e.Fail(imageProblem(*missing, now.Sub(e.WantedAt)), now)
+		problem := imageProblem(*missing, now.Sub(e.WantedAt))
+		if e.Merge != nil && e.Merge.Head == e.SHA && e.Merge.Conflicts && len(e.Merge.Seen) == 0 {
+			problem.Hint = "Resolve the conflicts, and push: CI builds no pull request that has any."
+		}
+		e.Fail(problem, now)
 	default:
 		e.Missing(images, now.Add(w.NextCheck(e.ImageAttempts)))
 	}
@@ -144,52 +163,4 @@ func firstMissing(images []Image) *Image {
 		}
 	}
 	return nil
-}
-
-// Images returns one image per service that the environment is made of, as they are
-// now. The error is about the environment itself; what a registry answered stands in
-// each image's Missing.
-func (w *ImageWatcher) Images(ctx context.Context, env Environment) ([]Image, error) {
-	parsed, errs := spec.Parse(spec.Path, env.Spec)
-	if err := errs.Err(); err != nil {
-		return nil, err
-	}
-	images := make([]Image, 0, len(parsed.Services))
-	for _, service := range parsed.Services {
-		if env.Declared() && service.Name != env.Ref.Service {
-			continue // it has a row of its own
-		}
-		reference, err := w.Reference(env, service)
-		if err != nil {
-			return nil, err
-		}
-		images = append(images, w.image(ctx, env, service.Name, reference))
-	}
-	return images, nil
-}
-
-// image finds one image: by the digest that was reported, else by the reference.
-func (w *ImageWatcher) image(ctx context.Context, env Environment, service, reference string) Image {
-	image := Image{Service: service, Reference: reference}
-	ask := reference
-	if w.Reported != nil {
-		switch digest, pinned, err := w.Reported(ctx, env, service, reference); {
-		case err != nil:
-			w.Log.Warn("it is not known what was reported of an image", "env", env.Ref.String(), "error", err)
-			image.Missing = "idp cannot tell just now whether its digest was reported"
-			return image
-		case digest != "":
-			image.Digest, image.Reported, ask = digest, true, pinned
-		}
-	}
-	if w.Resolver == nil {
-		return image
-	}
-	digest, err := w.Resolver.Resolve(ctx, ask)
-	if err != nil {
-		image.Missing, image.Digest = w.Describe(err), ""
-		return image
-	}
-	image.Digest = digest
-	return image
 }

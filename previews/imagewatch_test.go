@@ -1,6 +1,7 @@
 package previews_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,12 +73,17 @@ func newWatching(t *testing.T) *watching {
 	w := &watching{T: t, clock: clock, store: openStore(t, clock), shelf: &shelf{images: map[string]string{}}}
 	w.watcher = &previews.ImageWatcher{
 		Store: w.store, Resolver: w.shelf, Timeout: 10 * time.Minute,
-		Reference: func(e previews.Environment, s spec.Service) (string, error) {
+		Template: func(e previews.Environment, s spec.Service) (string, error) {
 			if e.HeadRef == "nowhere" {
 				return "", errors.New("no image template")
 			}
-			return s.Name + ":" + e.SHA, nil
+			return cmp.Or(s.Image, "{service}:{sha}"), nil
 		},
+		Reference: func(_ previews.Environment, s spec.Service, of previews.Build) (string, error) {
+			vars := spec.Vars{Service: s.Name, SHA: of.SHA, MergeSHA: cmp.Or(of.Merge, "{merge_sha}")}
+			return vars.Expand(cmp.Or(s.Image, "{service}:{sha}")), nil
+		},
+		Absent:    func(err error) bool { return errors.Is(err, errNoImage) },
 		NextCheck: func(attempt int) time.Duration { return time.Duration(attempt+1) * time.Minute },
 		Describe: func(err error) string {
 			if errors.Is(err, errNoImage) {
@@ -129,7 +135,7 @@ func TestImagesComeOneByOne(t *testing.T) {
 	if e.State() != previews.StateWaiting || e.ImageAttempts != 1 || !e.NextImageCheck.Equal(w.clock.Now().Add(time.Minute)) {
 		t.Errorf("%s after %d attempts, next at %s", e.State(), e.ImageAttempts, e.NextImageCheck)
 	}
-	if got := fmt.Sprint(e.Images); got != "[{api api:a  false not in the registry} {web web:a  false not in the registry}]" {
+	if got := fmt.Sprint(e.Images); got != "[{api api:a  false   not in the registry} {web web:a  false   not in the registry}]" {
 		t.Errorf("images %s", got)
 	}
 	w.shelf.put("web:a", "sha256:web")
@@ -138,13 +144,13 @@ func TestImagesComeOneByOne(t *testing.T) {
 	}
 	w.clock.Advance(time.Minute)
 	e = w.step()
-	if got := fmt.Sprint(e.Images); got != "[{api api:a  false not in the registry} {web web:a sha256:web false }]" || !e.NextImageCheck.Equal(w.clock.Now().Add(2*time.Minute)) {
+	if got := fmt.Sprint(e.Images); got != "[{api api:a  false   not in the registry} {web web:a sha256:web false   }]" || !e.NextImageCheck.Equal(w.clock.Now().Add(2*time.Minute)) {
 		t.Errorf("images %s, next at %s", got, e.NextImageCheck)
 	}
 	w.shelf.put("api:a", "sha256:api")
 	w.clock.Advance(2 * time.Minute)
 	e = w.step()
-	if got := fmt.Sprint(e.Images); e.State() != previews.StateCommitting || got != "[{api api:a sha256:api false } {web web:a sha256:web false }]" {
+	if got := fmt.Sprint(e.Images); e.State() != previews.StateCommitting || got != "[{api api:a sha256:api false   } {web web:a sha256:web false   }]" {
 		t.Errorf("%s with %s", e.State(), got)
 	}
 	if next, waits, err := w.store.NextImageCheck(t.Context()); waits || err != nil {

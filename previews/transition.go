@@ -193,7 +193,7 @@ func (e *Environment) stuck() bool {
 // Resolve records the images of the wanted generation: what will be committed.
 func (e *Environment) Resolve(images []Image, now time.Time) {
 	e.Images, e.ResolvedGeneration, e.ResolvedAt = images, e.Generation, now
-	e.NextImageCheck = time.Time{}
+	e.NextImageCheck, e.CI = time.Time{}, nil
 }
 
 // Missing records a check that did not find every image, and when to ask again.
@@ -342,7 +342,7 @@ func (e *Environment) Rewrite(generation int64, now time.Time) bool {
 }
 
 func (e *Environment) awaitImages(now time.Time) {
-	e.ImageAttempts, e.NextImageCheck = 0, now
+	e.ImageAttempts, e.NextImageCheck, e.CI = 0, now, nil
 	e.Images = nil
 }
 

@@ -37,6 +37,12 @@ func (c *Client) attest(repo bot.RepositoryRef) *gh.Client {
 	return c.scoped(attest, attest)
 }
 
+// actions returns a go-github client that reads what runs of a repository's workflows.
+func (c *Client) actions(repo bot.RepositoryRef) *gh.Client {
+	actions := scope{installation: c.id, repository: repo.ID, use: useActions}
+	return c.scoped(actions, actions)
+}
+
 // teams returns a go-github client that reads who is in a team.
 func (c *Client) teams(repo bot.RepositoryRef) *gh.Client {
 	teams := scope{installation: c.id, repository: repo.ID, use: useTeams}

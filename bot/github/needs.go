@@ -33,7 +33,7 @@ func Permissions() []Permission {
 		{Name: "statuses", Title: "Commit statuses", Access: "read", Optional: true, For: `"green checks": without it only check runs count, and a deployment says so`},
 		{Name: "deployments", Title: "Deployments", Access: "write", For: `the "View deployment" link`},
 		{Name: "attestations", Title: "Attestations", Access: "read", Optional: true, For: "only where a class asks for [provenance](#where-an-image-was-built): without it nothing is deployed there, and the refusal says so"},
-		{Name: "actions", Title: "Actions", Access: "read", Optional: true, For: "to look again for an image when a workflow ends"},
+		{Name: "actions", Title: "Actions", Access: "read", Optional: true, For: "to say which CI run an image comes from, how long that usually takes and that it failed, and to look again when one ends: without it a preview only says that it waits"},
 		{Name: "members", Title: "Members", Access: "read", Organisation: true, Optional: true, For: "only where rules name [teams](#who-may-do-what): without it nobody is known to be in one, and a refusal says so"},
 	}
 }

@@ -22,7 +22,7 @@ func TestPermissionsAreThoseOfTokens(t *testing.T) {
 		list []Permission
 		uses []use
 	}{
-		{Permissions(), []use{useRead, useReport, useStatus, useTeams, useAttest, useList}},
+		{Permissions(), []use{useRead, useReport, useStatus, useTeams, useAttest, useActions, useList}},
 		{WriterPermissions(), []use{useGit, usePropose, useList}},
 	} {
 		granted := Grants{}

@@ -32,6 +32,9 @@ const (
 	useTeams use = "teams"
 	// useAttest reads the attestations of one source repository: by itself, as useStatus.
 	useAttest use = "attest"
+	// useActions reads what runs of one source repository's workflows: by itself, as
+	// useStatus.
+	useActions use = "actions"
 	// usePropose opens, follows and closes pull requests of one GitOps repository.
 	usePropose use = "propose"
 	// useList sees which repositories there are.
@@ -85,6 +88,8 @@ func (u use) known() *gh.InstallationPermissions {
 		return &gh.InstallationPermissions{Metadata: read, Statuses: read}
 	case useTeams:
 		return &gh.InstallationPermissions{Metadata: read, Members: read}
+	case useActions:
+		return &gh.InstallationPermissions{Metadata: read, Actions: read}
 	case usePropose:
 		return &gh.InstallationPermissions{Metadata: read, Contents: read, PullRequests: write}
 	case useGit:

@@ -183,9 +183,20 @@ func imageList(e *previews.Environment) string {
 		default:
 			line += Code(image.Reference) + " at " + Code(shortDigest(image.Digest))
 		}
-		lines = append(lines, line)
+		lines = append(lines, line+builtFrom(image))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// builtFrom says what an image was built from where that is not the commit itself.
+func builtFrom(image previews.Image) string {
+	switch {
+	case image.Branch != "":
+		return ", from " + Code(image.Branch) + ", since nothing of it is changed here"
+	case image.Commit != "":
+		return ", built from the merge of this commit into its base branch"
+	}
+	return ""
 }
 
 // shortDigest keeps as much of a digest as people compare.

@@ -125,6 +125,9 @@ func shortReference(reference string) string {
 // imageCell shows an image's tag: what tells two revisions apart on a phone. A tag
 // that is a commit is shortened as commits are.
 func imageCell(image previews.Image) string {
+	if image.Branch != "" {
+		return "from " + cellCode(image.Branch) + " (" + cellCode(short(image.Commit)) + "), unchanged here"
+	}
 	if image.Reported && image.Digest != "" { // there need not be such a tag
 		return cellCode(shortDigest(image.Digest))
 	}

@@ -33,6 +33,19 @@ type state struct {
 	in   Input
 }
 
+// waits has an environment wait for its images while CI runs so.
+func waits(late bool, runs ...previews.CIRun) func(*Input) {
+	return func(in *Input) {
+		runs[0].Late = late
+		in.Environment.CI = &previews.CI{SHA: newSHA, Runs: runs}
+		in.Environment.Missing(images(true, true), in.Now.Add(20*time.Second))
+	}
+}
+
+func runOf(name string, state previews.RunState, usual time.Duration) previews.CIRun {
+	return previews.CIRun{Name: name, State: state, Usual: usual, Since: pushed.Add(5 * time.Second), URL: "https://github.com/acme/payments-api/actions/runs/7"}
+}
+
 // newState returns the row of acme/payments-api#42 that wants newSHA since a push, ago
 // before now, with changes applied in order.
 func newState(name string, ago time.Duration, changes ...func(*Input)) state {
@@ -276,6 +289,20 @@ func states() []state {
 	return []state{
 		newState("looking", time.Second),
 		newState("waiting", 190*time.Second, func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(20*time.Second)) }),
+		newState("waiting-for-ci", 190*time.Second, waits(false, runOf("ci", previews.RunRunning, 6*time.Minute), runOf("lint", previews.RunFailed, 0))),
+		newState("waiting-for-ci-late", 12*time.Minute, waits(true, runOf("ci", previews.RunRunning, 6*time.Minute))),
+		newState("waiting-for-ci-queued", 190*time.Second, waits(false, runOf("ci", previews.RunQueued, 0))),
+		newState("waiting-ci-failed", 190*time.Second, waits(false, runOf("ci](x) @ops", previews.RunFailed, 0), runOf("lint", previews.RunPassed, 0))),
+		newState("waiting-ci-passed", 190*time.Second, waits(false, runOf("ci", previews.RunPassed, 0))),
+		newState("waiting-for-merge", 190*time.Second, func(in *Input) {
+			out := images(true, true)
+			out[0] = previews.Image{Service: "payments-api", Reference: "ghcr.io/acme/payments-api:{merge_sha}", Missing: "the pull request conflicts with its base branch, so GitHub makes no merge commit for CI to build"}
+			in.Environment.Missing(out, in.Now.Add(20*time.Second))
+		}),
+		newState("ready-unchanged", 112*time.Second, resolved, func(in *Input) {
+			in.Environment.Images[0].Commit = oldSHA
+			in.Environment.Images[1].Commit, in.Environment.Images[1].Branch = oldSHA, "main"
+		}, applied, observe("Synced", "Healthy", "")),
 		newState("waiting-previous-serves", 190*time.Second, older, push,
 			func(in *Input) { in.Environment.Missing(images(true, true), in.Now.Add(20*time.Second)) }),
 		newState("committing", 92*time.Second, resolved),

@@ -206,16 +206,23 @@ func waitingVerdict(in Input) verdict {
 		v.title = "Looking for the images of " + short(e.SHA)
 		return v
 	}
-	v.title = "Waiting for image " + plain(shortReference(missing[0].Reference), 160) + ", " + Elapsed(in.Now.Sub(e.WantedAt))
-	if more := len(missing) - 1; more > 0 {
-		v.title += fmt.Sprintf(", and %d more", more)
+	image, more, runs := "image "+plain(shortReference(missing[0].Reference), 160), "", e.Runs()
+	if n := len(missing) - 1; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	v.title = ciTitle(image+more, runs)
+	if v.title == "" {
+		v.title = "Waiting for " + image + ", " + Elapsed(in.Now.Sub(e.WantedAt))
+		if more != "" {
+			v.title += "," + more
+		}
 	}
 	lines := make([]string, len(missing))
 	for i, image := range missing {
 		lines[i] = "- " + Code(image.Reference) + ": " + Text(image.Missing)
 	}
-	v.cause = strings.Join(lines, "\n")
-	v.next = strings.TrimSpace("Looked up again after each CI run" + nextCheck(in) + ". Nothing is committed before. " + imagesOfForks(e))
+	v.cause = strings.TrimSpace(strings.Join(lines, "\n") + "\n" + ciLines(runs))
+	v.next = strings.TrimSpace(nextLook(in, runs) + " " + imagesOfForks(e))
 	return v
 }
 

@@ -154,7 +154,7 @@ type PreviewConfig struct {
 	// PreviewWarnBefore is how long ahead of its end a preview's pull request is told.
 	PreviewWarnBefore time.Duration `key:"preview_warn_before" default:"1h"`
 	// PreviewImage is the template of the image of a service that names none, of {owner} {repo}
-	// {service} {sha} {short_sha} {pr} {env}.
+	// {service} {sha} {short_sha} {merge_sha} {short_merge_sha} {pr} {env}.
 	PreviewImage string `key:"preview_image" default:"ghcr.io/{owner}/{repo}:{sha}" check:"image"`
 	// PreviewComment is when the pull request's comment is written.
 	PreviewComment platform.CommentMode `key:"preview_comment" default:"sticky" oneof:"sticky,on-failure,off"`
@@ -213,6 +213,9 @@ type RoutingConfig struct {
 	ImagePullSecret string `key:"image_pull_secret" check:"name"`
 	// PodSecurity is the Pod Security Standard that is enforced on previews.
 	PodSecurity string `key:"pod_security" default:"restricted" oneof:"restricted,baseline,privileged"`
+	// NodePlatforms are what the cluster's nodes are, such as linux/amd64: an image that lacks one
+	// of them is not committed, and people are told. Without any, images of every kind are.
+	NodePlatforms []string `key:"node_platforms" check:"platforms"`
 	// EgressCIDRs are the destinations that previews may reach beside DNS and their own namespace,
 	// such as 0.0.0.0/0 for the internet; private ranges within them stay denied unless listed
 	// themselves.
@@ -275,9 +278,9 @@ func (c *Config) Class() platform.Class {
 			IngressClass: c.IngressClass, TLSSecret: c.TLSSecret,
 			ControllerNamespace: c.RoutingNamespace,
 		},
-		ImagePullSecret: c.ImagePullSecret,
-		PodSecurity:     c.PodSecurity,
-		TTL:             c.PreviewTTL, MaxTTL: c.PreviewMaxTTL, WarnBefore: c.PreviewWarnBefore,
+		ImagePullSecret: c.ImagePullSecret, NodePlatforms: c.NodePlatforms,
+		PodSecurity: c.PodSecurity,
+		TTL:         c.PreviewTTL, MaxTTL: c.PreviewMaxTTL, WarnBefore: c.PreviewWarnBefore,
 		Quota: platform.Quota{
 			CPU: c.QuotaCPU, Memory: c.QuotaMemory, Pods: c.QuotaPods, MaxReplicas: c.QuotaMaxReplicas,
 			DefaultCPURequest: c.QuotaDefaultCPURequest, DefaultCPU: c.QuotaDefaultCPU,

@@ -12,6 +12,7 @@ import (
 	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/spec"
 )
@@ -19,18 +20,19 @@ import (
 // rules are what a value's text is put to, by the name in the field's check tag.
 // Each returns a mistake, or nil.
 var rules = map[string]func(text string) error{
-	"address":  ruleAddress,
-	"branch":   ruleBranch,
-	"url":      ruleURL,
-	"domain":   ruleDomain,
-	"name":     ruleName,
-	"schedule": ruleSchedule,
-	"quantity": ruleQuantity,
-	"cidrs":    ruleCIDRs,
-	"host":     ruleHost,
-	"image":    ruleImage,
-	"natural":  func(text string) error { return ruleAtLeast(text, 0) },
-	"positive": func(text string) error { return ruleAtLeast(text, 1) },
+	"address":   ruleAddress,
+	"branch":    ruleBranch,
+	"url":       ruleURL,
+	"domain":    ruleDomain,
+	"name":      ruleName,
+	"schedule":  ruleSchedule,
+	"quantity":  ruleQuantity,
+	"cidrs":     ruleCIDRs,
+	"platforms": rulePlatforms,
+	"host":      ruleHost,
+	"image":     ruleImage,
+	"natural":   func(text string) error { return ruleAtLeast(text, 0) },
+	"positive":  func(text string) error { return ruleAtLeast(text, 1) },
 }
 
 // ruleAddress wants HOST:PORT with a port from 0 (any that is free) to 65535.
@@ -114,6 +116,15 @@ func ruleCIDRs(text string) error {
 		}
 		if prefix != prefix.Masked() {
 			return mistake{fmt.Sprintf("%q has bits set beyond its length", item), fmt.Sprintf("write %s", prefix.Masked())}
+		}
+	}
+	return nil
+}
+
+func rulePlatforms(text string) error {
+	for _, item := range splitList(text) {
+		if !platform.IsNodePlatform(item) {
+			return mistake{fmt.Sprintf("%q is not OS/ARCHITECTURE", item), "write it like linux/amd64 or linux/arm/v7"}
 		}
 	}
 	return nil

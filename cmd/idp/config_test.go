@@ -199,6 +199,7 @@ func TestMistakes(t *testing.T) {
 		{"routing", "Ingress", "routing is Ingress and this is not set"},
 		{"gateway_name", "My_Gateway", `"My_Gateway" is not the name of a Kubernetes object`},
 		{"egress_cidrs", "10.0.0.0/8,nowhere", `"nowhere" is not an address range`},
+		{"node_platforms", "linux/amd64,arm64", `"arm64" is not OS/ARCHITECTURE`},
 		{"quota_cpu", "lots", `"lots" is not a quantity`},
 		{"quota_pods", "0", "0 is too small"},
 		{"quota_default_memory", "9Gi", "9Gi is more than 8Gi of quota_memory"},

@@ -20,6 +20,7 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github"
+	"github.com/idp-bot/idp/gitops/spec"
 )
 
 const readme = "../../README.md"
@@ -225,4 +226,30 @@ func kindOf(registry *prometheus.Registry, desc *prometheus.Desc) string {
 		return "counter"
 	}
 	return "gauge"
+}
+
+// What the README says of images is a valid spec, and what people read.
+func TestReadmeImages(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, part, _ := strings.Cut(string(text), "### Which image a preview runs\n")
+	part, _, _ = strings.Cut(part, "\n### ")
+	_, sample, _ := strings.Cut(part, "```yaml\n")
+	sample, _, _ = strings.Cut(sample, "```")
+	parsed, errs := spec.Parse(spec.Path, []byte(sample))
+	if len(errs) > 0 || len(parsed.Services) != 2 || !parsed.Services[0].Parted() {
+		t.Errorf("the sample is no spec: %v", errs)
+	}
+	for golden, said := range map[string]string{
+		"waiting-for-ci":  "⏳ Waiting for image ghcr.io/acme/payments-api:a1b2c3d · CI run since 18:00 UTC, usually 6m",
+		"ready-unchanged": "from `main` (`9f8e7d6`), unchanged here",
+	} {
+		shown, err := os.ReadFile("../../bot/report/testdata/" + golden + ".txtar")
+		if err != nil || !strings.Contains(string(shown), said) || !strings.Contains(part, said) {
+			t.Errorf("%q is not what the README or the comment says (%v)", said, err)
+		}
+	}
 }

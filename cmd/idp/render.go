@@ -21,10 +21,10 @@ import (
 
 // renderFlags are the flags of "idp render", as given.
 type renderFlags struct {
-	repo, sha, env, platform, now, out, branch, author, trust string
-	repoID, generation                                        int64
-	pr                                                        int
-	images                                                    []string
+	repo, sha, mergeSHA, env, platform, now, out, branch, author, trust string
+	repoID, generation                                                  int64
+	pr                                                                  int
+	images                                                              []string
 }
 
 func newRender(p *program) *cobra.Command {
@@ -59,6 +59,7 @@ the generation, the time, and the images' digests, which the bot asks registries
 	flags.StringVar(&f.env, "env", "", "name of the declared environment to render")
 	flags.StringVar(&f.platform, "platform", "", platformUsage)
 	flags.StringVar(&f.sha, "sha", "", "commit to deploy, in full")
+	flags.StringVar(&f.mergeSHA, "merge-sha", "", "commit by which GitHub would merge the pull request, where images are named by {merge_sha}")
 	flags.StringVar(&f.branch, "branch", "", "pull request's branch, for the record")
 	flags.StringVar(&f.author, "author", "", "pull request's author, for the record")
 	flags.StringVar(&f.trust, "trust", "", "how far the commit's code is trusted: "+trustNames()+` (default "member", with --env "default-branch")`)
@@ -175,6 +176,10 @@ func (f renderFlags) check() (now time.Time, err error) {
 		return now, fault.Newf(fault.Usage, "--repo %q is not OWNER/NAME", f.repo)
 	case !fullSHA.MatchString(f.sha):
 		return now, fault.Newf(fault.Usage, "--sha %q is not a full commit", f.sha).WithHint(`use the 40 hexadecimal digits that "git rev-parse HEAD" prints`)
+	case f.mergeSHA != "" && !fullSHA.MatchString(f.mergeSHA):
+		return now, fault.Newf(fault.Usage, "--merge-sha %q is not a full commit", f.mergeSHA).WithHint(`"gh pr view N --json potentialMergeCommit" prints it`)
+	case f.mergeSHA != "" && f.env != "":
+		return now, fault.New(fault.Usage, "--merge-sha goes with --pr", "in a declared environment {merge_sha} is the commit itself")
 	case f.generation < 1:
 		return now, fault.Newf(fault.Usage, "--generation %d is not a generation: they count from 1", f.generation)
 	case f.trust != "" && !slices.Contains(platform.Trusts(), platform.Trust(f.trust)):

@@ -34,13 +34,28 @@ func (f renderFlags) imagesOf(row previews.Environment, s *spec.Spec, class plat
 			return nil, fault.Newf(fault.Usage, "--image: %q is not a digest", pinned).WithHint("write it as sha256: and 64 hexadecimal digits")
 		}
 		if reference == "" {
-			if reference, err = template(row, service); err != nil {
+			if reference, err = f.reference(template, row, service); err != nil {
 				return nil, err
 			}
 		}
 		out = append(out, previews.Image{Service: service.Name, Reference: reference, Digest: pinned})
 	}
 	return out, nil
+}
+
+// reference names a service's image by its template. Only the bot knows a pull request's
+// merge.
+func (f renderFlags) reference(template func(previews.Environment, spec.Service, previews.Build) (string, error), row previews.Environment, service spec.Service) (string, error) {
+	build := previews.Build{SHA: row.SHA, Merge: f.mergeSHA}
+	if row.Declared() || f.env != "" {
+		build.Merge = row.SHA
+	}
+	reference, err := template(row, service, build)
+	if err == nil && build.Merge == "" && strings.Contains(reference, "merge_sha}") {
+		return "", fault.Newf(fault.Usage, "the image of %s is %s: --merge-sha or --image has to name it", service.Name, reference).
+			WithHint(`"gh pr view N --json potentialMergeCommit" prints the commit that --merge-sha takes`)
+	}
+	return reference, err
 }
 
 // givenImages returns what --image says, by service.

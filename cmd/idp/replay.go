@@ -17,6 +17,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/webhooks"
@@ -316,6 +317,11 @@ func (r *replayed) resolve(row *previews.Environment) error {
 		return err
 	}
 	r.assumed("every image is in its registry, which would give its digest to commit")
+	if parsed, _ := spec.Parse(spec.Path, row.Spec); parsed != nil && slices.ContainsFunc(parsed.Services, func(s spec.Service) bool {
+		return spec.OfMerge(render.ImageTemplate(r.class, s))
+	}) {
+		r.assumed("{merge_sha} is the head itself: which merge of it GitHub tried is not known here")
+	}
 	row.Resolve(images, r.now)
 	return nil
 }
@@ -328,7 +334,7 @@ func templateImages(class platform.Class, row previews.Environment) ([]previews.
 	}
 	images := make([]previews.Image, len(parsed.Services))
 	for i, service := range parsed.Services {
-		reference, err := imageReference(oneClass(class))(row, service)
+		reference, err := imageReference(oneClass(class))(row, service, previews.Build{SHA: row.SHA, Merge: row.SHA})
 		if err != nil {
 			return nil, err
 		}

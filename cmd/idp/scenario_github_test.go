@@ -58,6 +58,7 @@ var namedCommit = regexp.MustCompile(`\{([^{}@]+@\w+)(?::(\d+))?\}`)
 
 // sha returns the commit that a script names so, or its beginning.
 func (p *play) sha(ts *testscript.TestScript, name string) string {
+	p.rememberMerges()
 	parts := namedCommit.FindStringSubmatch(name)
 	for sha, known := range p.known {
 		if known != parts[1] {

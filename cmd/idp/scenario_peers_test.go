@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -10,6 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
@@ -40,6 +47,10 @@ func settings(args []string) map[string]string {
 
 func (p *play) image(ts *testscript.TestScript, args []string) {
 	alias, _, named := strings.Cut(args[0], "@")
+	if named && p.pulls[alias] == nil && len(args) > 1 {
+		ts.Check(p.world.pushImage(p.ctx, args[1], p.sha(ts, "{"+args[0]+"}"))) // of a branch
+		return
+	}
 	pr := p.pull(ts, alias)
 	name, sha := strings.ToLower(p.home(ts, pr).FullName()), pr.HeadSHA()
 	if named {
@@ -49,6 +60,21 @@ func (p *play) image(ts *testscript.TestScript, args []string) {
 		name = args[1]
 	}
 	ts.Check(p.world.pushImage(p.ctx, name, sha))
+}
+
+func (p *play) index(ts *testscript.TestScript, args []string) {
+	pr := p.pull(ts, args[0])
+	ref, err := name.ParseReference(fmt.Sprintf("%s/%s:%s", p.world.registryAddr, strings.ToLower(p.home(ts, pr).FullName()), pr.HeadSHA()), name.Insecure)
+	ts.Check(err)
+	var index v1.ImageIndex = empty.Index
+	for _, arg := range args[1:] {
+		of, err := v1.ParsePlatform(arg)
+		ts.Check(err)
+		image, err := random.Image(64, 1)
+		ts.Check(err)
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: of}})
+	}
+	ts.Check(remote.WriteIndex(ref, index, remote.WithContext(p.ctx)))
 }
 
 func (p *play) hold(*testscript.TestScript, []string) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -374,5 +375,25 @@ func (p *play) checkOf(ts *testscript.TestScript, commit string) githubtest.Chec
 }
 
 func (p *play) workflow(ts *testscript.TestScript, args []string) {
-	ts.Check(p.home(ts, p.pull(ts, args[0])).FinishWorkflow("alice", "build", p.branches[args[0]], args[1]))
+	r, branch, name := p.home(ts, p.pull(ts, args[0])), p.branches[args[0]], "build"
+	if len(args) > 2 {
+		name = args[2]
+	}
+	if args[1] == "queued" || args[1] == "running" {
+		ts.Check(r.StartWorkflow("alice", name, branch, args[1] == "queued"))
+		return
+	}
+	ts.Check(r.FinishWorkflow("alice", name, branch, args[1]))
+}
+
+func (p *play) ran(ts *testscript.TestScript, args []string) {
+	for _, arg := range args[2:] {
+		took, err := time.ParseDuration(arg)
+		ts.Check(err)
+		ts.Check(p.repository(ts, args[0]).RanWorkflow("alice", args[1], took))
+	}
+}
+
+func (p *play) ponder(ts *testscript.TestScript, args []string) {
+	p.pull(ts, args[0]).Ponder(len(args) == 1)
 }

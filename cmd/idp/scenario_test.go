@@ -303,7 +303,7 @@ func (p *play) remember(alias, sha string) {
 	if _, known := p.known[sha]; !known {
 		n := 1
 		for _, name := range p.known {
-			if strings.HasPrefix(name, alias+"@") {
+			if strings.HasPrefix(name, alias+"@") && !strings.HasPrefix(name, alias+"@merge") {
 				n++
 			}
 		}
@@ -311,16 +311,30 @@ func (p *play) remember(alias, sha string) {
 	}
 }
 
+// rememberMerges gives the merges that GitHub has tried of each pull request their names.
+func (p *play) rememberMerges() {
+	for alias, pr := range p.pulls {
+		for i, sha := range pr.TestMerges() {
+			if _, known := p.known[sha]; !known { // it may have become the real one
+				p.known[sha] = alias + "@merge" + strconv.Itoa(i+1)
+			}
+		}
+	}
+}
+
 var (
 	anySHA    = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 	anyShort  = regexp.MustCompile(`\b[0-9a-f]{7}\b`)
+	anyRun    = regexp.MustCompile(`/actions/runs/\d+`)
 	anyDigest = regexp.MustCompile(`sha256:[0-9a-f]{12,64}`)
 )
 
 // plain replaces in an output what differs between two runs.
 func (p *play) plain(text string) string {
 	text = strings.NewReplacer(p.world.registryAddr, "registry.test", p.world.git.URL, "http://git.test", p.world.github.HTMLURL(), "http://github.test").Replace(text)
+	p.rememberMerges()
 	text = anyDigest.ReplaceAllString(text, "DIGEST")
+	text = anyRun.ReplaceAllString(text, "/actions/runs/N")
 	for sha, name := range p.known {
 		text = strings.ReplaceAll(text, sha, name)
 		text = strings.ReplaceAll(text, sha[:7], name)

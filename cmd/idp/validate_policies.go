@@ -145,7 +145,7 @@ func (j judging) verdicts(ctx context.Context) ([]policy.Verdict, error) {
 	}
 	row.Want(previews.Revision{SHA: madeUp, Spec: j.raw, TTL: ttl, Trust: trust}, j.now)
 	var err error
-	if row.Images, err = (renderFlags{}).imagesOf(row, j.spec, j.class); err != nil {
+	if row.Images, err = (renderFlags{mergeSHA: row.SHA}).imagesOf(row, j.spec, j.class); err != nil {
 		return nil, err
 	}
 	about := policy.Environment{

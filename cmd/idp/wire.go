@@ -62,12 +62,13 @@ func (m *Main) wire() {
 	m.sweeper = &bot.Sweeper{Store: m.store, GitHub: func(id int64) bot.Lister { return m.github.Installation(id) }, App: m.github, Now: m.now, Log: m.log}
 	m.reaper = previews.NewReaper(previews.ReaperOptions{Store: m.store, Class: class, Removed: m.wake.all, Now: m.now, Log: m.log, Registerer: m.registry})
 	watcher := &previews.ImageWatcher{
-		Store: m.store, Reference: imageReference(m.declared.class), NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,
+		Store: m.store, Template: imageTemplate(m.declared.class), Reference: imageReference(m.declared.class), Absent: absent, NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,
 		Describe: m.describeImageError, Changed: m.wake.all, Now: m.now, Log: m.log,
 	}
 	watcher.Reported = m.reportedImage
+	watcher.Upstream = bot.Upstream{GitHub: func(id int64) bot.Building { return m.github.Installation(id) }}
 	if m.images != nil {
-		watcher.Resolver = m.images
+		watcher.Resolver, watcher.Lacking = m.images, m.lacking
 	}
 	m.handler.Compare = m.comparing(watcher).compare
 	m.prove(watcher)
@@ -221,6 +222,12 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 			reference = pinned
 		}
 		in.Images[image.Service] = reference
+		if of := image.Of(); of != "" && image.Digest != "" {
+			if in.ImagesOf == nil {
+				in.ImagesOf = map[string]string{}
+			}
+			in.ImagesOf[image.Service] = of
+		}
 	}
 	return in, nil
 }
@@ -235,11 +242,24 @@ func renderer(classOf classes) func(previews.Environment) ([]gitops.File, error)
 	}
 }
 
-func imageReference(classOf classes) func(previews.Environment, spec.Service) (string, error) {
+// imageTemplate returns the template of a service's image.
+func imageTemplate(classOf classes) func(previews.Environment, spec.Service) (string, error) {
 	return func(env previews.Environment, service spec.Service) (string, error) {
+		class, err := classOf(env)
+		return render.ImageTemplate(class, service), err
+	}
+}
+
+// imageReference returns what a service's image is called that comes from a build; of a
+// pull request's merge that is not known what people are told.
+func imageReference(classOf classes) func(previews.Environment, spec.Service, previews.Build) (string, error) {
+	return func(env previews.Environment, service spec.Service, build previews.Build) (string, error) {
 		in, err := renderInput(env, classOf)
 		if err != nil {
 			return "", err
+		}
+		if in.SHA, in.MergeSHA = build.SHA, build.Merge; build.Merge == "" {
+			return render.ImageName(in, service), nil
 		}
 		return render.ImageReference(in, service)
 	}
@@ -312,6 +332,25 @@ func (m *Main) describeImageError(err error) string {
 	default:
 		return "the registry cannot be reached"
 	}
+}
+
+// lacking returns which platforms of its class's nodes an image that was found is not there for.
+func (m *Main) lacking(ctx context.Context, env previews.Environment, image previews.Image) ([]string, error) {
+	class, err := m.declared.class(env)
+	if err != nil || len(class.NodePlatforms) == 0 {
+		return nil, err
+	}
+	pinned, err := images.Pinned(image.Reference, image.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return m.images.Lacking(ctx, pinned, class.NodePlatforms)
+}
+
+// absent tells a registry's answer that it has no such image, or shows none, from one that
+// says nothing of it.
+func absent(err error) bool {
+	return errors.Is(err, images.ErrNotFound) || errors.Is(err, images.ErrUnauthorized)
 }
 
 // reportedImage is the digest that a workflow reported for a service of an environment.

@@ -48,7 +48,7 @@ var threats = []threat{
 		{"gitops/render", "TestSecretsByTrust"}, {"bot", "TestTrust"}, {"bot", "TestPreviewsAreTrusted"}, {"bot", "TestReleasesAreTrusted"}, {"gitops/platform", "TestLoad/objects-refused.txtar"}, {"gitops/argocd", "TestBaseObjectsAreAllowed"}, scenario("secrets-by-trust"),
 	}},
 	{"approve, then push", "an approval is of 40 hexadecimal digits and the digests found for them, and asked for again in the transaction that commits", []proof{
-		{"bot", "TestPushWhileApproved"}, {"previews", "TestApprovalHoldsToDigests"}, scenario("fork-pushed-after-approval"), scenario("fork-retagged"),
+		{"bot", "TestPushWhileApproved"}, {"previews", "TestApprovalHoldsToDigests"}, scenario("fork-pushed-after-approval"), scenario("fork-retagged"), {"previews", "TestHeldName"}, scenario("fork-merge"),
 	}},
 	{"self-declared team", "a repository's team is the platform team's word, by the repository's id", []proof{
 		{"gitops/platform", "TestTeamsOfRepositories"}, scenario("team-mismatch"), scenario("deploy-by-team"),

@@ -14,6 +14,8 @@ import (
 
 // workflow is what is read of a GitHub Actions workflow.
 type workflow struct {
+	// On is what starts it: an event, several, or each with its filters.
+	On   any               `yaml:"on"`
 	Env  map[string]string `yaml:"env"`
 	Jobs map[string]struct {
 		Env   map[string]string `yaml:"env"`
@@ -27,9 +29,23 @@ type workflow struct {
 	} `yaml:"jobs"`
 }
 
+// starts says that an event starts the workflow.
+func (w workflow) starts(event string) bool {
+	switch on := w.On.(type) {
+	case string:
+		return on == event
+	case []any:
+		return slices.Contains(on, any(event))
+	case map[string]any:
+		_, ok := on[event]
+		return ok
+	}
+	return false
+}
+
 // workflows finds the templates of the images that CI pushes.
 func (l *look) workflows() {
-	merged := false
+	unsure := false
 	for _, name := range l.files {
 		if path.Dir(name) != ".github/workflows" || !isYAML(name) {
 			continue
@@ -38,48 +54,53 @@ func (l *look) workflows() {
 		if yaml.Unmarshal(l.read(name), &w) != nil {
 			continue // GitHub says what is wrong with it
 		}
+		started := w.starts("pull_request") || w.starts("push")
 		for _, job := range slices.Sorted(maps.Keys(w.Jobs)) {
 			metadata := map[string][]string{} // the tags of docker/metadata-action, by the step's id
 			for _, step := range w.Jobs[job].Steps {
-				fill := filler(w.Env, w.Jobs[job].Env, step.Env)
+				run := runs{of: "{sha}", short: "{short_sha}", envs: []map[string]string{w.Env, w.Jobs[job].Env, step.Env}}
+				if w.starts("pull_request") {
+					run.of, run.short = "{merge_sha}", "{short_merge_sha}"
+				}
+				fill := run.filler()
 				switch action, _, _ := strings.Cut(step.Uses, "@"); action {
 				case "docker/metadata-action":
-					metadata[step.ID] = metadataTags(fill(text(step.With["images"])), fill(text(step.With["tags"])))
+					metadata[step.ID] = run.metadataTags(fill(text(step.With["images"])), fill(text(step.With["tags"])))
 				case "docker/build-push-action":
 					tags := strings.FieldsFunc(text(step.With["tags"]), func(r rune) bool { return r == '\n' || r == ',' })
 					if id, ok := metadataOf(text(step.With["tags"])); ok {
 						tags = metadata[id]
 					}
-					merged = l.pushed(name, tags, fill, text(step.With["context"]), text(step.With["file"])) || merged
+					unsure = l.pushed(name, tags, fill, text(step.With["context"]), text(step.With["file"])) && !started || unsure
 				default:
-					merged = l.pushed(name, imageWords(step.Run), fill, "", "") || merged
+					unsure = l.pushed(name, imageWords(step.Run), fill, "", "") && !started || unsure
 				}
 			}
 		}
 	}
-	if merged {
-		l.note("In a pull request github.sha is the commit of a merge that nobody made, and no image is found by it: tag with github.event.pull_request.head.sha || github.sha.")
+	if unsure {
+		l.note("Where that workflow runs for a pull request, github.sha is the commit by which GitHub would merge it: write {merge_sha} for {sha} then.")
 	}
 }
 
 // pushed gives the service that a build is of the first tag that a commit can be found
-// by. merged says that such a tag is of github.sha.
-func (l *look) pushed(file string, tags []string, fill func(string) string, context, dockerfile string) (merged bool) {
+// by. ofRun says that this is the commit that the workflow runs at.
+func (l *look) pushed(file string, tags []string, fill func(string) string, context, dockerfile string) (ofRun bool) {
 	for _, tag := range tags {
 		tag = strings.TrimSpace(tag)
 		template := fill(tag)
-		if !strings.Contains(template, "{sha}") && !strings.Contains(template, "{short_sha}") || strings.Contains(template, "$") || !parses(Found{Services: []Service{{Name: "web", Kind: spec.Web, Image: template}}}) {
+		if !strings.Contains(template, "sha}") || strings.Contains(template, "$") || !parses(Found{Services: []Service{{Name: "web", Kind: spec.Web, Image: template}}}) {
 			continue
 		}
-		merged = merged || mergeSHA.MatchString(tag) && !strings.Contains(tag, "head.sha")
+		ofRun = ofRun || runSHA.MatchString(tag) && !strings.Contains(tag, "head.sha")
 		for _, i := range l.builds(template, context, dockerfile) {
 			if s := &l.found.Services[i]; s.Image == "" || s.ImageFrom == file || l.found.Source != nil {
 				s.Image, s.ImageFrom = template, file
 			}
 		}
-		return merged
+		return ofRun
 	}
-	return merged
+	return ofRun
 }
 
 // builds are the services that a build may be of: that of the Dockerfile, else of the
@@ -111,7 +132,7 @@ func (l *look) builds(template, context, dockerfile string) []int {
 
 var (
 	expression = regexp.MustCompile(`\$\{\{\s*([^}]+?)\s*\}\}`)
-	mergeSHA   = regexp.MustCompile(`github\.sha|GITHUB_SHA`)
+	runSHA     = regexp.MustCompile(`github\.sha|GITHUB_SHA`)
 	metadataID = regexp.MustCompile(`steps\.([\w-]+)\.outputs\.tags`)
 )
 
@@ -121,7 +142,7 @@ func imageWords(script string) []string {
 		return "${{" + strings.ReplaceAll(expression.FindStringSubmatch(found)[1], " ", "") + "}}"
 	})
 	return slices.DeleteFunc(strings.FieldsFunc(script, func(r rune) bool { return strings.ContainsRune(" \t\n\r\"'=;,()", r) }), func(word string) bool {
-		return !mergeSHA.MatchString(word) && !strings.Contains(word, "head.sha") || !strings.Contains(word, ":")
+		return !runSHA.MatchString(word) && !strings.Contains(word, "head.sha") || !strings.Contains(word, ":")
 	})
 }
 
@@ -132,9 +153,30 @@ func metadataOf(tags string) (id string, ok bool) {
 	return "", false
 }
 
+// runs is what idp calls the commit that a step runs at, in full and short, and the variables
+// that are set there.
+type runs struct {
+	of, short string
+	envs      []map[string]string
+}
+
+// env are the variables, the innermost of each name.
+func (r runs) env() map[string]string {
+	env := map[string]string{}
+	for _, one := range r.envs {
+		maps.Copy(env, one)
+	}
+	return env
+}
+
 // metadataTags are the tags with the commit that docker/metadata-action would make of its
-// rules, of a kind that idp can look for.
-func metadataTags(names, rules string) []string {
+// rules, of a kind that idp can look for. It takes the commit that it runs at unless it is
+// told to take a pull request's head.
+// Source: github.com/docker/metadata-action, "Overwrite behavior" of type=sha.
+func (r runs) metadataTags(names, rules string) []string {
+	if r.env()["DOCKER_METADATA_PR_HEAD_SHA"] == "true" {
+		r.of, r.short = "{sha}", "{short_sha}"
+	}
 	var out []string
 	for _, rule := range strings.Split(rules, "\n") {
 		fields := map[string]string{"prefix": "sha-", "format": "short"}
@@ -150,10 +192,10 @@ func metadataTags(names, rules string) []string {
 		tag := ""
 		switch {
 		case kind == "sha" && fields["format"] == "long":
-			tag = fields["prefix"] + "{sha}"
+			tag = fields["prefix"] + r.of
 		case kind == "sha":
-			tag = fields["prefix"] + "{short_sha}"
-		case kind == "raw" && strings.Contains(fields["value"], "{sha}"):
+			tag = fields["prefix"] + r.short
+		case kind == "raw" && strings.Contains(fields["value"], "sha}"):
 			tag = fields["value"]
 		default:
 			continue
@@ -167,13 +209,10 @@ func metadataTags(names, rules string) []string {
 
 // filler turns the expressions of a workflow that idp has placeholders for into these,
 // and leaves the others.
-func filler(envs ...map[string]string) func(string) string {
-	env := map[string]string{}
-	for _, one := range envs {
-		maps.Copy(env, one)
-	}
+func (r runs) filler() func(string) string {
+	env := r.env()
 	placeholders := map[string]string{
-		"github.sha": "{sha}", "github.event.pull_request.head.sha": "{sha}", "github.event.pull_request.head.sha || github.sha": "{sha}",
+		"github.sha": r.of, "github.event.pull_request.head.sha": "{sha}", "github.event.pull_request.head.sha || github.sha": "{sha}",
 		"github.event.pull_request.head.sha||github.sha": "{sha}",
 		"github.repository": "{owner}/{repo}", "github.repository_owner": "{owner}", "github.event.repository.name": "{repo}",
 	}
@@ -195,7 +234,7 @@ func filler(envs ...map[string]string) func(string) string {
 			for name, of := range env {
 				next = strings.NewReplacer("${"+name+"}", of, "$"+name, of).Replace(next)
 			}
-			next = strings.NewReplacer("${GITHUB_SHA}", "{sha}", "$GITHUB_SHA", "{sha}", "${GITHUB_REPOSITORY}", "{owner}/{repo}", "$GITHUB_REPOSITORY", "{owner}/{repo}").Replace(next)
+			next = strings.NewReplacer("${GITHUB_SHA}", r.of, "$GITHUB_SHA", r.of, "${GITHUB_REPOSITORY}", "{owner}/{repo}", "$GITHUB_REPOSITORY", "{owner}/{repo}").Replace(next)
 			if next == value {
 				break
 			}

@@ -75,7 +75,9 @@ func plain(text string) string {
 func (w *writer) service(s Service) {
 	w.line("  - name: %s%s", quoted(s.Name), from(s.From))
 	if s.Path != "" {
+		w.line("    # A pull request that changes nothing of these gets the default branch's image of it.")
 		w.line("    path: %s", quoted(s.Path))
+		w.line("    # paths: [libs/**] # whatever else it is built from")
 	}
 	if s.Kind != spec.Web {
 		w.line("    kind: %s # nothing says that it listens", s.Kind)

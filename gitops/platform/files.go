@@ -169,7 +169,7 @@ type classFile struct {
 	Domain string `json:"domain" jsonschema:"minLength=1,maxLength=253"`
 	// The template of a service's host, of {service} {env} {hash} {repo} {owner} {zone}; {hash} has to be in it.
 	Host string `json:"host" jsonschema:"minLength=1,maxLength=253"`
-	// The template of the image of a service that names none, of {owner} {repo} {service} {sha} {short_sha} {pr} {env}.
+	// The template of the image of a service that names none, of {owner} {repo} {service} {sha} {short_sha} {merge_sha} {short_merge_sha} {pr} {env}.
 	Image string `json:"image" jsonschema:"minLength=1,maxLength=1024"`
 	// How long a preview lives after the last push.
 	TTL *spec.Span `json:"ttl"`
@@ -199,6 +199,8 @@ type classFile struct {
 	RoutingNamespace string `json:"routing_namespace" jsonschema:"minLength=1,maxLength=63"`
 	// The Secret that the platform puts into every namespace to pull images with.
 	ImagePullSecret string `json:"image_pull_secret" jsonschema:"minLength=1,maxLength=253"`
+	// What the cluster's nodes are, as OS/ARCHITECTURE: an image that lacks one of them is not committed, and people are told; any image when left out.
+	NodePlatforms []string `json:"node_platforms" jsonschema:"minLength=3,maxLength=60,maxItems=20,example=linux/amd64"`
 	// The Pod Security Standard that is enforced.
 	PodSecurity string `json:"pod_security" jsonschema:"enum=restricted,enum=baseline,enum=privileged"`
 	// The destinations that pods may reach beside DNS and their own namespace; private ranges within them stay denied unless listed themselves.

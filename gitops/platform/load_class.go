@@ -99,6 +99,7 @@ var classKeys = map[string][]string{
 	"tls secret":              {"tls_secret"},
 	"controller namespace":    {"routing_namespace", "routing"},
 	"image pull secret":       {"image_pull_secret"},
+	"node platforms":          {"node_platforms"},
 	"pod security":            {"pod_security"},
 	"ttl":                     {"ttl"},
 	"maximum ttl":             {"max_ttl", "ttl"},
@@ -141,6 +142,7 @@ func (f *classFile) over(base Class, given func(key string) bool) Class {
 	set(given("comment"), &c.Comment, CommentMode(f.Comment))
 	set(given("bots"), &c.BotPreviews, f.Bots == "auto")
 	set(given("image_pull_secret"), &c.ImagePullSecret, f.ImagePullSecret)
+	set(given("node_platforms"), &c.NodePlatforms, f.NodePlatforms)
 	set(given("pod_security"), &c.PodSecurity, f.PodSecurity)
 	set(given("egress_cidrs"), &c.EgressCIDRs, f.EgressCIDRs)
 	set(given("egress_denied_cidrs"), &c.EgressDeniedCIDRs, f.EgressDeniedCIDRs)

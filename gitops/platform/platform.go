@@ -43,6 +43,9 @@ type Class struct {
 	// ImagePullSecret is the name of a Secret that the platform puts into every
 	// preview namespace; "" for none.
 	ImagePullSecret string
+	// NodePlatforms is what the cluster's nodes are, such as linux/amd64: images have to be
+	// there for each of them. None asks nothing of images.
+	NodePlatforms []string `json:",omitempty"`
 	// PodSecurity is the Pod Security Standard enforced on the namespace.
 	PodSecurity string
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -78,6 +79,9 @@ func (c Class) problems() []problem {
 	if c.ImagePullSecret != "" {
 		v.subdomain("image pull secret", c.ImagePullSecret)
 	}
+	for _, nodes := range c.NodePlatforms {
+		v.check(IsNodePlatform(nodes), "node platforms", "%q is not OS/ARCHITECTURE, such as linux/amd64 or linux/arm/v7", nodes)
+	}
 	v.check(slices.Contains([]string{Restricted, Baseline, Privileged}, c.PodSecurity),
 		"pod security", "%q is none of restricted, baseline, privileged", c.PodSecurity)
 	v.times(c)
@@ -91,6 +95,12 @@ func (c Class) problems() []problem {
 	v.check(slices.Contains([]ShowMode{ShowPrivate, ShowAlways, ShowNever}, c.Diffs), "diffs", "%q is none of private, always, never", c.Diffs)
 	return v.problems
 }
+
+// nodePlatform is what Docker and Kubernetes call a kind of node.
+var nodePlatform = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
+
+// IsNodePlatform says that a text is OS/ARCHITECTURE, perhaps with a variant.
+func IsNodePlatform(text string) bool { return nodePlatform.MatchString(text) }
 
 // validator gathers the mistakes of one class.
 type validator struct{ problems []problem }

@@ -33,6 +33,9 @@ type Input struct {
 	// SHA is the full 40-digit commit that is deployed, HeadRef the branch it came
 	// from, Author the login of whoever opened the pull request.
 	SHA, HeadRef, Author string
+	// MergeSHA is the commit by which GitHub would merge the pull request, "" where it is not
+	// known; of a declared environment it is SHA by itself. Only ImageReference asks for it.
+	MergeSHA string
 	// AskedBy is the login of whoever asked for a preview with a command, "" where nobody did.
 	AskedBy    string
 	Generation int64
@@ -48,6 +51,9 @@ type Input struct {
 	// Images are full references by service, by digest where that is known. A
 	// service that is not among them gets the reference of its template.
 	Images map[string]string
+	// ImagesOf are, by service, the commits that images are of which are not of SHA, as
+	// previews.Image.Of gives them: for the record.
+	ImagesOf map[string]string
 	// ExpiresAt is when the environment goes; zero for never. It is written in
 	// UTC to the second.
 	ExpiresAt time.Time

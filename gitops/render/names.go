@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +47,10 @@ func vars(in Input, host, service string) spec.Vars {
 	owner, repo, _ := strings.Cut(strings.ToLower(in.FullName), "/")
 	v := spec.Vars{SHA: in.SHA, Env: in.Ref.ID, Host: host, Owner: owner, Repo: repo, Service: service}
 	v.ShortSHA = in.SHA[:min(7, len(in.SHA))]
+	v.MergeSHA, v.ShortMergeSHA = "{merge_sha}", "{short_merge_sha}"
+	if merge := in.merge(); merge != "" {
+		v.MergeSHA, v.ShortMergeSHA = merge, merge[:min(7, len(merge))]
+	}
 	if in.PR > 0 {
 		v.PR = strconv.Itoa(in.PR)
 	}
@@ -56,21 +61,41 @@ func (e *environment) vars(service string) spec.Vars {
 	return vars(e.Input, e.hosts[service], service)
 }
 
-// ImageReference returns the image of a service: its own template, or the
-// class's where it names none, with the placeholders filled in. It reads SHA,
-// FullName, PR, Ref, Spec and Class of in. A result that is no image reference is
-// a fault; whether the image exists is not asked.
+// ImageTemplate returns the template of a service's image: its own, or the class's where it
+// names none.
+func ImageTemplate(class platform.Class, svc spec.Service) string {
+	return cmp.Or(svc.Image, class.ImageTemplate)
+}
+
+// ImageReference returns the image of a service: its template, with the placeholders filled
+// in. It reads SHA, MergeSHA, FullName, PR, Ref, Spec and Class of in. A result that is no
+// image reference is a fault, and so is a template of the pull request's merge where that is
+// not known; whether the image exists is not asked.
 func ImageReference(in Input, svc spec.Service) (string, error) {
-	template := svc.Image
-	if template == "" {
-		template = in.Class.ImageTemplate
+	reference := ImageName(in, svc)
+	if template := ImageTemplate(in.Class, svc); in.merge() == "" && spec.OfMerge(template) {
+		return "", fault.Newf(fault.Invalid, "service %s: the commit by which GitHub would merge the pull request is not known, and its image %s is named by it", svc.Name, template)
 	}
+	return reference, checkImage(svc.Name, reference)
+}
+
+// ImageName is ImageReference for people: it keeps the placeholder of a merge that is not
+// known.
+func ImageName(in Input, svc spec.Service) string {
 	host := ""
 	if svc.Kind == spec.Web {
 		host = in.Ref.Host(in.Class.HostTemplate, svc.Name, in.Class.Zone)
 	}
-	reference := vars(in, host, svc.Name).Expand(template)
-	return reference, checkImage(svc.Name, reference)
+	return vars(in, host, svc.Name).Expand(ImageTemplate(in.Class, svc))
+}
+
+// merge is the commit by which GitHub would merge the pull request, "" where it is not known;
+// of a declared environment the commit itself, which CI runs at once it is pushed.
+func (in Input) merge() string {
+	if in.Environment != "" {
+		return in.SHA
+	}
+	return in.MergeSHA
 }
 
 func checkImage(service, reference string) error {

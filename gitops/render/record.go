@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
@@ -57,7 +58,10 @@ type Record struct {
 	Application string `json:"application"`
 	// Images and Hosts are by service. There are no hosts where no route leads to them.
 	Images map[string]string `json:"images"`
-	Hosts  map[string]string `json:"hosts,omitempty"`
+	// ImagesOf are the commits of images that are not of SHA, by service: "@COMMIT" of what
+	// would merge the pull request, "BRANCH@COMMIT" of the default branch.
+	ImagesOf map[string]string `json:"imagesOf,omitempty"`
+	Hosts    map[string]string `json:"hosts,omitempty"`
 	// ExpiresAt is nil when the environment is pinned.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 	// Spec is the text of .idp/deploy.yaml at SHA.
@@ -76,7 +80,7 @@ func (e *environment) record() ([]byte, error) {
 		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation, Attempt: e.Attempt,
 		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, AskedBy: e.AskedBy, Team: e.team, Class: e.Class.Name, Trust: string(e.Trust),
 		Namespace: e.namespace, Application: e.Ref.Name(),
-		Images: map[string]string{}, Hosts: e.hosts, Spec: string(e.SpecRaw),
+		Images: map[string]string{}, ImagesOf: e.ImagesOf, Hosts: e.hosts, Spec: string(e.SpecRaw),
 	}
 	if !e.routed() {
 		r.Hosts = nil
@@ -134,6 +138,12 @@ func (r *Record) check() error {
 	for _, svc := range slices.Sorted(maps.Keys(r.Images)) {
 		if r.Images[svc] == "" {
 			return fmt.Errorf("image of %s is empty", svc)
+		}
+	}
+	for _, svc := range slices.Sorted(maps.Keys(r.ImagesOf)) {
+		of := r.ImagesOf[svc]
+		if at := strings.LastIndexByte(of, '@'); at < 0 || !shaPattern.MatchString(of[at+1:]) || r.Images[svc] == "" {
+			return fmt.Errorf("the image of %s is of %q, which names no commit", svc, of)
 		}
 	}
 	return nil

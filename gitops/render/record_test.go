@@ -42,6 +42,22 @@ func TestParseRecordRefuses(t *testing.T) {
 			t.Errorf("%s is taken: %+v", name, got)
 		}
 	}
+	built := web(t)
+	built.ImagesOf = map[string]string{"web": "main@" + testSHA}
+	record = mustRender(t, built)["environment.yaml"]
+	if r, err := ParseRecord([]byte(record)); err != nil || r.ImagesOf["web"] != "main@"+testSHA {
+		t.Fatalf("%+v (%v)", r, err)
+	}
+	for name, replace := range map[string][2]string{
+		"an image of no commit":     {"web: main@" + testSHA, "web: main@HEAD"},
+		"an image of a bare commit": {"web: main@" + testSHA, "web: " + testSHA},
+		"a commit of no image":      {"web: main@", "jobs: main@"},
+	} {
+		broken := strings.Replace(record, replace[0], replace[1], 1)
+		if got, err := ParseRecord([]byte(broken)); err == nil || broken == record {
+			t.Errorf("%s is taken: %+v", name, got)
+		}
+	}
 	in := staging(t)
 	in.Ref.Service = "web"
 	record = mustRender(t, in)["environment.yaml"]

@@ -49,6 +49,37 @@ func changed(a, b map[string]string) []string {
 	return out
 }
 
+// A pull request's merge has to be known; of a declared environment it is the commit itself.
+func TestMergeInImages(t *testing.T) {
+	t.Parallel()
+	merge := strings.Repeat("f", 40)
+	for name, test := range map[string]struct {
+		in         Input
+		merge      string
+		want, told string
+	}{
+		"known":                   {web(t), merge, "a:" + merge + "-" + testSHA, "a:" + merge + "-" + testSHA},
+		"not known":               {web(t), "", "", "a:{merge_sha}-" + testSHA},
+		"declared":                {staging(t), "", "a:" + testSHA + "-" + testSHA, "a:" + testSHA + "-" + testSHA},
+		"never of a declared one": {staging(t), merge, "a:" + testSHA + "-" + testSHA, "a:" + testSHA + "-" + testSHA},
+	} {
+		test.in.MergeSHA = test.merge
+		svc := spec.Service{Name: "web", Kind: spec.Web, Image: "a:{merge_sha}-{sha}"}
+		got, err := ImageReference(test.in, svc)
+		if test.want != "" && (err != nil || got != test.want) || test.want == "" && fault.CodeOf(err) != fault.Invalid {
+			t.Errorf("%s: %q (%v), want %q", name, got, err, test.want)
+		}
+		if told := ImageName(test.in, svc); told != test.told {
+			t.Errorf("%s: people are told %q, want %q", name, told, test.told)
+		}
+	}
+	in := web(t)
+	in.MergeSHA = merge
+	if got, err := ImageReference(in, spec.Service{Name: "web", Image: "a:sha-{short_merge_sha}"}); err != nil || got != "a:sha-fffffff" {
+		t.Errorf("short: %q (%v)", got, err)
+	}
+}
+
 func TestWhatChangesWithWhat(t *testing.T) {
 	t.Parallel()
 	before := mustRender(t, web(t))

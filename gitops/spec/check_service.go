@@ -41,7 +41,13 @@ func (c *checker) service(b *serviceBlock, field string, defaults shared, single
 	}
 	c.label(join(field, "name"), "service name", b.Name, maxName)
 	c.team(join(field, "team"), b.Team)
-	out.Path = c.folder(join(field, "path"), b.Path)
+	out.Path, out.Paths = c.folder(join(field, "path"), b.Path), b.Paths
+	if b.Path == "." && len(b.Paths) > 0 {
+		out.Paths = []string{"**"} // all of the repository is of it
+	}
+	for i, glob := range b.Paths {
+		c.glob(indexed(join(field, "paths"), i), glob)
+	}
 	c.image(join(field, "image"), b.Image)
 	own := c.blocks(field, b.Deploy, b.Healthcheck, b.Rollback, b.Environments)
 	if c.ok(join(field, "kind")) || !c.given(join(field, "kind")) {

@@ -28,34 +28,37 @@ func (c *checker) env(field string, values map[string]word) []EnvVar {
 		if strings.ContainsRune(value, 0) {
 			c.report(at, KindFormat, "%s holds a NUL byte, which no environment variable can", quote(key))
 		}
-		c.placeholders(at, value)
+		c.placeholders(at, value, placeholders)
 		out = append(out, EnvVar{Name: key, Value: value})
 	}
 	return out
 }
 
-// placeholders reports words in braces that are no placeholders, each word once and
-// where it stands.
-func (c *checker) placeholders(field, value string) {
+// placeholders reports words in braces that are none of the placeholders of the field, each
+// word once and where it stands.
+func (c *checker) placeholders(field, value string, allowed []string) {
 	c.eachToken(field, value, func(t braced) *problem {
-		known := slices.Contains(placeholders, t.name)
+		known := slices.Contains(allowed, t.name)
 		switch {
 		case t.guard == '$' && known:
 			meant := "{" + t.name + "}"
 			return &problem{KindPlaceholder, fmt.Sprintf("placeholder $%s: did you mean %q, without the dollar sign?", meant, meant), meant}
 		case t.guard == 0 && !known:
-			return unknownPlaceholder(t.name)
+			return unknownPlaceholder(t.name, allowed)
 		}
 		return nil
 	})
 }
 
-func unknownPlaceholder(word string) *problem {
+func unknownPlaceholder(word string, allowed []string) *problem {
+	if slices.Contains(imagePlaceholders, word) {
+		return &problem{KindPlaceholder, fmt.Sprintf(`placeholder {%s} is for "image" alone: expected one of %s`, word, inBraces(allowed)), ""}
+	}
 	msg := fmt.Sprintf("unknown placeholder {%s}", cut(word))
-	if meant := near(word, placeholders); meant != "" {
+	if meant := near(word, allowed); meant != "" {
 		return &problem{KindPlaceholder, fmt.Sprintf(`%s: did you mean "{%s}"?`, msg, meant), "{" + meant + "}"}
 	}
-	return &problem{KindPlaceholder, fmt.Sprintf(`%s: expected one of %s, or \{%s} for the text itself`, msg, allPlaceholders(), cut(word)), ""}
+	return &problem{KindPlaceholder, fmt.Sprintf(`%s: expected one of %s, or \{%s} for the text itself`, msg, inBraces(allowed), cut(word)), ""}
 }
 
 // noPlaceholders reports placeholders where they are not replaced.
@@ -114,7 +117,7 @@ func (c *checker) image(field, value string) {
 		return
 	}
 	before := len(c.errs)
-	c.placeholders(field, value)
+	c.placeholders(field, value, imagePlaceholders)
 	if len(c.errs) > before {
 		return
 	}
@@ -127,8 +130,8 @@ func (c *checker) image(field, value string) {
 // "ghcr.io/{owner}/{repo}:{sha}", for templates that come from elsewhere than a spec.
 func CheckImage(template string) error {
 	for _, t := range tokens(template) {
-		if t.guard != 0 || !slices.Contains(placeholders, t.name) {
-			return fmt.Errorf("unknown placeholder in image template %s: expected one of %s", quote(template), allPlaceholders())
+		if t.guard != 0 || !slices.Contains(imagePlaceholders, t.name) {
+			return fmt.Errorf("unknown placeholder in image template %s: expected one of %s", quote(template), inBraces(imagePlaceholders))
 		}
 	}
 	if err := checkReference(template); err != nil {
@@ -140,7 +143,7 @@ func CheckImage(template string) error {
 // checkReference parses an image reference with example values for placeholders.
 func checkReference(template string) error {
 	sha := strings.Repeat("0123456789", 4)
-	example := Vars{SHA: sha, ShortSHA: sha[:7], PR: "1", Env: "pr-1", Host: "example.com", Owner: "owner", Repo: "repo", Service: "service"}
+	example := Vars{SHA: sha, ShortSHA: sha[:7], MergeSHA: sha, ShortMergeSHA: sha[:7], PR: "1", Env: "pr-1", Host: "example.com", Owner: "owner", Repo: "repo", Service: "service"}
 	ref := example.Expand(template)
 	if strings.TrimSpace(ref) != ref {
 		return fmt.Errorf("expected an image reference without spaces around it")

@@ -72,7 +72,7 @@ func notScalar(n *yaml.Node, t reflect.Type) *problem {
 		want = "a string"
 	}
 	p := &problem{KindType, "expected " + want + ", got " + describe(n), ""}
-	if n.Kind == yaml.MappingNode && len(n.Content) == 2 && slices.Contains(placeholders, n.Content[0].Value) {
+	if n.Kind == yaml.MappingNode && len(n.Content) == 2 && slices.Contains(imagePlaceholders, n.Content[0].Value) {
 		p.meant = quote("{" + n.Content[0].Value + "}")
 		p.msg += ": put it in quotes: " + p.meant
 	}

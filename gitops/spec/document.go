@@ -32,9 +32,11 @@ type serviceBlock struct {
 	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=40,pattern=^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
 	// The team that owns the service.
 	Team string `json:"team" jsonschema:"minLength=1,maxLength=63,pattern=^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"`
-	// The folder of the service in the repository, such as "services/api". It is for readers alone: what a pull request has to change stands in "preview".
+	// The folder of the service in the repository, such as "services/api". Where a pull request changes nothing in it, and nothing that "paths" match, its preview runs the default branch's newest image of the service.
 	Path string `json:"path" jsonschema:"minLength=1,maxLength=512,pattern=^[^/]"`
-	// The container image, with placeholders {sha} {short_sha} {pr} {env} {host} {owner} {repo} {service}; the server's image template when left out.
+	// Globs of what the service is made of beside its folder, such as "libs/**"; they need no "path".
+	Paths []string `json:"paths" jsonschema:"minLength=1,maxLength=512,maxItems=50"`
+	// The container image, with placeholders {sha} {short_sha} {merge_sha} {short_merge_sha} {pr} {env} {host} {owner} {repo} {service}; the server's image template when left out.
 	Image string `json:"image" jsonschema:"minLength=1,maxLength=1024,example=ghcr.io/{owner}/{repo}:{sha}"`
 	// What the service is: reachable at a host (web), running unseen (worker) or run on a schedule (cron).
 	Kind string `json:"kind" jsonschema:"enum=web,enum=worker,enum=cron,default=web"`

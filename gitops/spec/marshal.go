@@ -53,7 +53,7 @@ func sourceOf(s *Source) *sourceBlock {
 // blockOf is a service as it is written, with the keys alone that suit its kind.
 func blockOf(s Service) *serviceBlock {
 	b := &serviceBlock{
-		Name: s.Name, Team: s.Team, Path: s.Path, Image: s.Image, Kind: string(s.Kind), Schedule: s.Schedule,
+		Name: s.Name, Team: s.Team, Path: s.Path, Paths: s.Paths, Image: s.Image, Kind: string(s.Kind), Schedule: s.Schedule,
 		Env: words(s.Env), Resources: resourcesOf(s.Resources), Command: wordsOf(s.Command), Args: wordsOf(s.Args),
 		Environments: environmentsOf(s),
 	}

@@ -11,6 +11,10 @@ import (
 type Vars struct {
 	// SHA is the commit in full, ShortSHA its first seven digits.
 	SHA, ShortSHA string
+	// MergeSHA is what github.sha is in the workflow that builds the image: of a pull
+	// request the commit by which GitHub would merge it, else SHA. ShortMergeSHA are its
+	// first seven digits. Both are for images alone.
+	MergeSHA, ShortMergeSHA string
 	// PR is the pull request's number, "" in a declared environment.
 	PR string
 	// Env is the environment's id: "pr-42" or "staging".
@@ -23,8 +27,13 @@ type Vars struct {
 	Service string
 }
 
-// placeholders are the names that image and env values may hold in braces.
-var placeholders = []string{"sha", "short_sha", "pr", "env", "host", "owner", "repo", "service"}
+// placeholders are the names that image and env values may hold in braces, and
+// imagePlaceholders those that images may: what a pull request's merge is called has nothing
+// to do with what runs, which would change with it.
+var (
+	placeholders      = []string{"sha", "short_sha", "pr", "env", "host", "owner", "repo", "service"}
+	imagePlaceholders = append([]string{"sha", "short_sha", "merge_sha", "short_merge_sha"}, placeholders[2:]...)
+)
 
 // tokenForm finds a word in braces with the character before it that changes what it
 // means. Braces around anything else (JSON, "{{ .Go }}", "{2,3}") are text.
@@ -64,6 +73,10 @@ func (v Vars) value(name string) (string, bool) {
 		return v.SHA, true
 	case "short_sha":
 		return v.ShortSHA, true
+	case "merge_sha":
+		return v.MergeSHA, true
+	case "short_merge_sha":
+		return v.ShortMergeSHA, true
 	case "pr":
 		return v.PR, true
 	case "env":
@@ -85,7 +98,7 @@ func (v Vars) value(name string) (string, bool) {
 func Placeholders(template string) []string {
 	var out []string
 	for _, t := range tokens(template) {
-		if t.guard == 0 && slices.Contains(placeholders, t.name) {
+		if t.guard == 0 && slices.Contains(imagePlaceholders, t.name) {
 			out = append(out, t.name)
 		}
 	}
@@ -112,7 +125,23 @@ func tokens(template string) []braced {
 	return out
 }
 
-// allPlaceholders returns "{sha}, {short_sha}, …".
-func allPlaceholders() string {
-	return "{" + strings.Join(placeholders, "}, {") + "}"
+// OfMerge says that a template of images holds the name of the commit by which GitHub
+// would merge a pull request.
+func OfMerge(template string) bool {
+	return slices.ContainsFunc(Placeholders(template), func(name string) bool { return strings.HasSuffix(name, "merge_sha") })
+}
+
+// OfCommit says that what a template of images names follows from a commit alone, and
+// differs from one to the next: not from the pull request or its environment.
+func OfCommit(template string) bool {
+	held := Placeholders(template)
+	of := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(held, name) })
+	}
+	return of("sha", "short_sha", "merge_sha", "short_merge_sha") && !of("pr", "env", "host")
+}
+
+// inBraces returns "{sha}, {short_sha}, …".
+func inBraces(names []string) string {
+	return "{" + strings.Join(names, "}, {") + "}"
 }

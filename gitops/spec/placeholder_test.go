@@ -7,7 +7,7 @@ import (
 
 func TestExpand(t *testing.T) {
 	t.Parallel()
-	preview := Vars{SHA: "a1b2c3d4", ShortSHA: "a1b2c3d", PR: "42", Env: "pr-42", Host: "web.example.com", Owner: "acme", Repo: "shop", Service: "web"}
+	preview := Vars{SHA: "a1b2c3d4", ShortSHA: "a1b2c3d", PR: "42", MergeSHA: "0f1e2d3c", ShortMergeSHA: "0f1e2d3", Env: "pr-42", Host: "web.example.com", Owner: "acme", Repo: "shop", Service: "web"}
 	staging := Vars{Env: "staging"}
 	for _, test := range []struct {
 		vars     Vars
@@ -16,6 +16,7 @@ func TestExpand(t *testing.T) {
 		{preview, "ghcr.io/{owner}/{repo}/{service}:{sha}", "ghcr.io/acme/shop/web:a1b2c3d4"},
 		{preview, "{short_sha} {pr} {env} https://{host}/", "a1b2c3d 42 pr-42 https://web.example.com/"},
 		{preview, "{pr}{pr}", "4242"},
+		{preview, "{merge_sha} {short_merge_sha}", "0f1e2d3c 0f1e2d3"},
 		{staging, "[{pr}] {env}", "[] staging"},
 		{preview, `{"sha": "{sha}"}`, `{"sha": "a1b2c3d4"}`},
 		{preview, `\{sha} \{id}`, "{sha} {id}"},
@@ -40,16 +41,58 @@ func TestPlaceholders(t *testing.T) {
 // Every placeholder that Parse takes is one that Expand replaces.
 func TestEveryPlaceholderHasAValue(t *testing.T) {
 	t.Parallel()
-	for _, name := range placeholders {
+	for _, name := range imagePlaceholders {
 		if _, ok := (Vars{}).value(name); !ok {
 			t.Errorf("{%s} has no value", name)
 		}
 	}
 }
 
+// What names an image tells whether the pull request's merge has to be known, and whether
+// another commit's image can be found by the same template.
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	for template, want := range map[string][2]bool{ // of a merge, of a commit
+		"ghcr.io/{owner}/{repo}:{sha}":          {false, true},
+		"ghcr.io/{owner}/{service}:{merge_sha}": {true, true},
+		"ghcr.io/a/b:sha-{short_merge_sha}":     {true, true},
+		"ghcr.io/a/b:pr-{pr}-{short_sha}":       {false, false},
+		"ghcr.io/a/b:{env}-{merge_sha}":         {true, false},
+		"ghcr.io/a/b:latest":                    {false, false},
+		"ghcr.io/a/b:\\{merge_sha}":             {false, false},
+	} {
+		if got := [2]bool{OfMerge(template), OfCommit(template)}; got != want {
+			t.Errorf("%s: %v, want %v", template, got, want)
+		}
+	}
+}
+
+func TestTouched(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		of    Service
+		files []string
+		want  bool
+	}{
+		"its folder":             {Service{Path: "services/api"}, []string{"README.md", "services/api/main.go"}, true},
+		"a longer name":          {Service{Path: "services/api"}, []string{"services/api-docs/main.go"}, false},
+		"the folder, as a link":  {Service{Path: "services/api"}, []string{"services/api"}, true},
+		"another folder":         {Service{Path: "services/api"}, []string{"services/web/main.go"}, false},
+		"a glob":                 {Service{Path: "services/api", Paths: []string{"libs/**", "go.mod"}}, []string{"go.mod"}, true},
+		"a folder as a glob":     {Service{Paths: []string{"./libs"}}, []string{"libs/a/b.go"}, true},
+		"none of its globs":      {Service{Paths: []string{"*.go"}}, []string{"cmd/main.go"}, false},
+		"nothing":                {Service{Path: "services/api"}, nil, false},
+		"nothing, and no folder": {Service{}, nil, true},
+	} {
+		if got := test.of.Touched(test.files); got != test.want {
+			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 func TestCheckImage(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"ghcr.io/{owner}/{repo}:{sha}", "nginx", "localhost:5000/a/{service}:pr-{pr}"} {
+	for _, good := range []string{"ghcr.io/{owner}/{repo}:{sha}", "nginx", "localhost:5000/a/{service}:pr-{pr}", "ghcr.io/a/b:sha-{short_merge_sha}"} {
 		if err := CheckImage(good); err != nil {
 			t.Error(err)
 		}

@@ -47,8 +47,10 @@ func rules(s *jsonschema.Schema) {
 		command.AllOf = []*jsonschema.Schema{{Extras: map[string]any{"items": []any{first}}}}
 	}
 	sourceRules(s)
-	paths, _ := s.Definitions["preview"].Properties.Get("paths")
-	paths.Items.Not = &jsonschema.Schema{Pattern: `^[!/]|/$`}
+	for _, block := range []string{"preview", "service"} {
+		paths, _ := s.Definitions[block].Properties.Get("paths")
+		paths.Items.Not = &jsonschema.Schema{Pattern: `^[!/]|/$`}
+	}
 }
 
 // sourceRules holds a preview's source to one kind, and its paths to those of folders.

@@ -44,9 +44,10 @@ const (
 type Service struct {
 	Name string // DNS-1123 label, at most 40 characters
 	Team string // "" when not given
-	// Path is the service's folder in the repository, "" where it is not told. Nothing
-	// follows from it: which changes count is for Preview.Paths.
-	Path string
+	// Path is the service's folder in the repository, "" where it is not told, and Paths
+	// doublestar globs of what it is made of beside. See Touched.
+	Path  string
+	Paths []string `json:",omitempty"`
 	// Image is the image template, "" for the server's.
 	Image string
 	Kind  Kind

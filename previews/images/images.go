@@ -2,7 +2,7 @@
 //
 // A Resolver guarantees that a digest it returns was stated by the image's own
 // registry during the call: tags move, so nothing is cached. It reads at most the
-// manifest, never a layer, with a time limit for the whole call and a limit on
+// manifest, of an image that is no index the configuration where its platform is asked for, never a layer, with a time limit for the whole call and a limit on
 // how many calls one registry gets at a time. References come from pull
 // requests, so it never speaks plain HTTP but to loopback and to listed
 // registries, never connects to a link-local address (where clouds keep their
@@ -114,10 +114,23 @@ func New(o Options) *Resolver {
 // is verified to exist. A ref without a registry is Docker Hub's, one without a
 // tag ":latest". Errors are ErrNotFound, ErrUnauthorized, ErrUnavailable,
 // ErrInvalid, or the context's.
-func (r *Resolver) Resolve(ctx context.Context, ref string) (string, error) {
-	parsed, err := r.parse(ref)
+func (r *Resolver) Resolve(ctx context.Context, ref string) (digest string, err error) {
+	err = r.inTurn(ctx, ref, func(ctx context.Context, parsed name.Reference) error {
+		found, err := r.ask(ctx, parsed)
+		digest = found.String()
+		return err
+	})
 	if err != nil {
 		return "", err
+	}
+	return digest, nil
+}
+
+// inTurn asks the registry of ref when it is its turn, and explains what it fails with.
+func (r *Resolver) inTurn(ctx context.Context, ref string, ask func(context.Context, name.Reference) error) error {
+	parsed, err := r.parse(ref)
+	if err != nil {
+		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
@@ -125,15 +138,15 @@ func (r *Resolver) Resolve(ctx context.Context, ref string) (string, error) {
 	leave, err := r.gates.enter(bounded, registry)
 	if err == nil {
 		defer leave()
-		var digest v1.Hash
-		if digest, err = r.ask(bounded, parsed); err == nil {
-			return digest.String(), nil
-		}
+		err = ask(bounded, parsed)
 	}
-	if ctx.Err() != nil {
-		return "", fmt.Errorf("resolve image %s: %w", ref, ctx.Err())
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("resolve image %s: %w", ref, ctx.Err())
 	}
-	return "", fmt.Errorf("resolve image %s: %w", ref, explain(registry, err))
+	return fmt.Errorf("resolve image %s: %w", ref, explain(registry, err))
 }
 
 // Pinned returns ref's repository at digest, "registry/repository@sha256:…": the
@@ -181,14 +194,7 @@ func parseReference(ref string, opts ...name.Option) (name.Reference, error) {
 // ask sends HEAD, and GET where HEAD leaves the answer open: registries need not
 // state the digest on HEAD, may not allow it, and give reasons on GET only.
 func (r *Resolver) ask(ctx context.Context, ref name.Reference) (v1.Hash, error) {
-	puller, err := remote.NewPuller(
-		remote.WithTransport(r.reaching(ctx, ref.Context().RegistryStr())),
-		remote.WithAuthFromKeychain(r.keychain),
-		remote.WithUserAgent("idp"),
-		// One attempt: the caller asks again, at its own pace.
-		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
-		remote.WithRetryPredicate(func(error) bool { return false }),
-	)
+	puller, err := r.puller(ctx, ref)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -205,6 +211,18 @@ func (r *Resolver) ask(ctx context.Context, ref name.Reference) (v1.Hash, error)
 		return v1.Hash{}, err
 	}
 	return got.Digest, nil
+}
+
+// puller reads from a reference's registry.
+func (r *Resolver) puller(ctx context.Context, ref name.Reference) (*remote.Puller, error) {
+	return remote.NewPuller(
+		remote.WithTransport(r.reaching(ctx, ref.Context().RegistryStr())),
+		remote.WithAuthFromKeychain(r.keychain),
+		remote.WithUserAgent("idp"),
+		// One attempt: the caller asks again, at its own pace.
+		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
+		remote.WithRetryPredicate(func(error) bool { return false }),
+	)
 }
 
 // reaching is the transport for a registry by who names it.

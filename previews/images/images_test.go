@@ -109,7 +109,7 @@ func TestResolve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantDigest(t, r, host+"/acme/web:multi", digest.String())
+	wantDigest(t, r, host+"/acme/web:multi", digest.String()) // the index's, not one of its images'
 	if len(r.gates.open) != 0 {
 		t.Errorf("%d registries are remembered", len(r.gates.open))
 	}

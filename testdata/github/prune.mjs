@@ -49,6 +49,8 @@ GET    /users/{username}
 GET    /users/{username}/installation
 GET    /repos/{owner}/{repo}
 GET    /repos/{owner}/{repo}/attestations/{subject_digest}
+GET    /repos/{owner}/{repo}/actions/runs
+GET    /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs
 GET    /repos/{owner}/{repo}/activity
 GET    /repos/{owner}/{repo}/installation
 GET    /repos/{owner}/{repo}/branches
@@ -60,6 +62,7 @@ GET    /repos/{owner}/{repo}/check-runs/{check_run_id}/annotations
 GET    /repos/{owner}/{repo}/check-suites/{check_suite_id}
 GET    /repos/{owner}/{repo}/check-suites/{check_suite_id}/check-runs
 GET    /repos/{owner}/{repo}/collaborators/{username}/permission
+GET    /repos/{owner}/{repo}/commits
 GET    /repos/{owner}/{repo}/commits/{ref}
 GET    /repos/{owner}/{repo}/commits/{ref}/check-runs
 GET    /repos/{owner}/{repo}/commits/{ref}/check-suites

@@ -21,6 +21,10 @@ type PullRequest struct {
 	mergedAt time.Time
 	mergedBy *account
 	merge    string // the merge commit's SHA
+	// tried are the merges that GitHub has tried, the oldest first; pondering says that it
+	// does not yet know what comes of the next one.
+	tried     []string
+	pondering bool
 }
 
 // PullRequestOptions describe a pull request to open.
@@ -272,6 +276,21 @@ func (pr *PullRequest) MergeSHA() string {
 	return pr.merge
 }
 
+// TestMerges returns the commits by which GitHub has tried to merge it, the oldest first.
+func (pr *PullRequest) TestMerges() []string {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	return slices.Clone(pr.tried)
+}
+
+// Ponder has GitHub not know, or know again, whether it can be merged: as it is for some
+// seconds after the head or the base has moved. What it names meanwhile is the last merge.
+func (pr *PullRequest) Ponder(pondering bool) {
+	pr.repo.s.mu.Lock()
+	defer pr.repo.s.mu.Unlock()
+	pr.pondering = pondering
+}
+
 // HeadSHA returns the head commit.
 func (pr *PullRequest) HeadSHA() string {
 	pr.headRepo.mustCatchUp()
@@ -360,6 +379,12 @@ func (pr *PullRequest) mergeSHA() string {
 	if pr.merged {
 		return pr.merge
 	}
+	if pr.pondering {
+		if len(pr.tried) == 0 {
+			return ""
+		}
+		return pr.tried[len(pr.tried)-1]
+	}
 	tree, clean := pr.mergedTree()
 	if !clean {
 		return ""
@@ -367,5 +392,8 @@ func (pr *PullRequest) mergeSHA() string {
 	c := &commit{network: pr.repo.network(), parents: []string{pr.base(), pr.headSHA}, author: pr.author, message: "Merge " + pr.headSHA, at: pr.updated, tree: tree}
 	c.sha = digest("commit", strings.Join(c.parents, "\n"))
 	pr.repo.s.commits[c.sha] = c
+	if !slices.Contains(pr.tried, c.sha) {
+		pr.tried = append(pr.tried, c.sha)
+	}
 	return c.sha
 }

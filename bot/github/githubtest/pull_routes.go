@@ -47,7 +47,7 @@ func (s *Server) pullFullShape(pr *PullRequest) object {
 	}
 	state, mergeable := "clean", any(true)
 	switch _, clean := pr.mergedTree(); {
-	case pr.state == "closed":
+	case pr.state == "closed" || pr.pondering:
 		state, mergeable = "unknown", nil
 	case !clean:
 		state, mergeable = "dirty", false

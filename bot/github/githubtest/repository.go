@@ -34,6 +34,7 @@ type Repository struct {
 	statuses      []*commitStatus
 	attestations  []*attestation
 	runs          []*checkRun
+	workflowRuns  []*workflowRun // the oldest first
 	deployments   []*deployment
 	activities    []activity // of branches, the oldest first
 	rulesets      []Ruleset

@@ -77,10 +77,13 @@ var routes = []route{
 
 	{"GET", "/repos/{owner}/{repo}", read("metadata"), getRepository},
 	{"GET", "/repos/{owner}/{repo}/attestations/{subject_digest}", read("attestations"), listAttestations},
+	{"GET", "/repos/{owner}/{repo}/actions/runs", read("actions"), listWorkflowRuns},
+	{"GET", "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs", read("actions"), listRunsOfWorkflow},
 	{"GET", "/repos/{owner}/{repo}/activity", read("contents"), listActivities},
 	{"GET", "/repos/{owner}/{repo}/branches", read("contents"), listBranches},
 	{"GET", "/repos/{owner}/{repo}/branches/{branch:.+}", read("contents"), getBranch},
 	{"GET", "/repos/{owner}/{repo}/collaborators/{username}/permission", read("metadata"), getPermission},
+	{"GET", "/repos/{owner}/{repo}/commits", read("contents"), listCommits},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/check-runs", read("checks"), listCommitCheckRuns},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/check-suites", read("checks"), listCommitCheckSuites},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/status", read("statuses"), getCombinedStatus},

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 )
@@ -50,6 +51,15 @@ func TestEveryRoute(t *testing.T) {
 	}
 	w.do("GET", repo+"/rules/branches/main", token, "", 200).decode(&rules)
 
+	for _, err := range []error{
+		w.repo.RanWorkflow("alice", "build", 6*time.Minute), w.repo.FinishWorkflow("alice", "build", "feature", "failure"),
+		w.repo.StartWorkflow("alice", "test", "feature", true), w.repo.StartWorkflow("alice", "test", "feature", false),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	w.server.AddTeam("acme/web", "alice")
 	digest := "sha256:" + strings.Repeat("5", 64)
 	statement := `{"predicateType":"https://slsa.dev/provenance/v1","subject":[{"digest":{"sha256":"` + digest[7:] + `"}}]}`
@@ -75,6 +85,10 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", "/app/hook/deliveries/" + itoa(deliveries[0].ID), app, "", 200},
 		{"POST", "/app/hook/deliveries/" + itoa(deliveries[0].ID) + "/attempts", app, "", 202},
 		{"GET", "/orgs/acme/installation", app, "", 200},
+		{"GET", repo + "/actions/runs?head_sha=" + sha + "&exclude_pull_requests=true&per_page=100", token, "", 200},
+		{"GET", repo + "/actions/runs", token, "", 200},
+		{"GET", repo + "/actions/workflows/" + itoa(w.repo.ID()) + "/runs?status=success&per_page=10", token, "", 200},
+		{"GET", repo + "/actions/workflows/1/runs", token, "", 404},
 		{"GET", repo + "/activity?ref=refs/heads/feature&per_page=1&activity_type=branch_creation", token, "", 200},
 		{"GET", repo + "/activity", token, "", 200},
 		{"GET", "/orgs/acme/teams/web/memberships/alice", token, "", 200},
@@ -95,6 +109,8 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", repo + "/branches", token, "", 200},
 		{"GET", repo + "/branches/feature", token, "", 200},
 		{"GET", repo + "/collaborators/alice/permission", token, "", 200},
+		{"GET", repo + "/commits", token, "", 200},
+		{"GET", repo + "/commits?sha=" + sha + "&per_page=100", token, "", 200},
 		{"GET", repo + "/commits/feature", token, "", 200},
 		{"GET", repo + "/commits/heads/feature/check-runs", token, "", 200},
 		{"GET", repo + "/commits/" + sha + "/status", token, "", 200},

@@ -3,7 +3,12 @@ package update
 import (
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
+
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/repo"
 )
 
 const (
@@ -96,4 +101,22 @@ func cutBracket(text string) (s step, rest string, err error) {
 		return s, "", fmt.Errorf("[%s] selects nothing: expected an item by a value of its own, such as [name=web]", inside)
 	}
 	return step{where: where, is: is}, rest, nil
+}
+
+// CheckFile says why a file of a GitOps repository is none that is edited; nil for one that
+// is. Folders that are idp's, the platform team's and the host's own are not.
+func CheckFile(file string) error {
+	if err := repo.ValidPath(file); err != nil {
+		return err
+	}
+	top, _, below := strings.Cut(file, "/")
+	for _, own := range []string{gitops.ApplicationSetsDir, gitops.EnvironmentsDir, gitops.PlatformDir, ".github", ".gitlab", ".gitea", ".forgejo"} {
+		if below && strings.EqualFold(top, own) {
+			return fmt.Errorf("%s is no folder for deployments", own)
+		}
+	}
+	if !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(file)) {
+		return errors.New("expected a .yaml, .yml or .json file")
+	}
+	return nil
 }

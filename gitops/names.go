@@ -12,7 +12,7 @@ import (
 const (
 	// ApplicationSetsDir and EnvironmentsDir are the only two folders of the
 	// GitOps repository that are idp's. Elsewhere it writes single values alone, in
-	// files that the platform team names (package update).
+	// files that the platform team names (package inplace).
 	ApplicationSetsDir = "applicationsets"
 	EnvironmentsDir    = "environments"
 	// PlatformDir is the platform team's, which idp only reads.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
-	"github.com/idp-bot/idp/gitops/update"
+	"github.com/idp-bot/idp/gitops/inplace"
 )
 
 // Environment is a long-lived environment that the platform team declares, such as
@@ -49,7 +49,7 @@ type Environment struct {
 type Update struct {
 	// Application is the one in Argo CD that reads the files.
 	Application string
-	Fields      []update.Field
+	Fields      []inplace.Field
 }
 
 // UpdateOf returns what a deployment of a repository's service changes here. updates says

@@ -6,8 +6,8 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/idp-bot/idp/gitops/inplace"
 	"github.com/idp-bot/idp/gitops/spec"
-	"github.com/idp-bot/idp/gitops/update"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -59,7 +59,7 @@ func (b *updatedBlock) update(doc *spec.Document, at string, env Environment, cl
 		if block == nil {
 			continue
 		}
-		read := update.Field{File: block.File, Object: block.Object, Field: block.Field, Set: update.Set(cmp.Or(block.Set, string(update.Image)))}
+		read := inplace.Field{File: block.File, Object: block.Object, Field: block.Field, Set: inplace.Set(cmp.Or(block.Set, string(inplace.Image)))}
 		exact = exact || read.Set.Exact()
 		checkField(doc, field, read)
 		key := class.PushURL + " " + class.RepoURL + " " + class.Branch + " " + read.String()
@@ -79,9 +79,9 @@ func (b *updatedBlock) update(doc *spec.Document, at string, env Environment, cl
 // objectName is how an object of a file is named.
 var objectName = regexp.MustCompile(`^[A-Za-z0-9]+/[^/]+$`)
 
-func checkField(doc *spec.Document, at string, f update.Field) {
+func checkField(doc *spec.Document, at string, f inplace.Field) {
 	if field := spec.Join(at, "file"); doc.OK(field) {
-		if err := update.CheckFile(f.File); err != nil {
+		if err := inplace.CheckFile(f.File); err != nil {
 			doc.Report(field, spec.KindFormat, "file %q cannot be changed: %v", f.File, err)
 		}
 	}
@@ -89,7 +89,7 @@ func checkField(doc *spec.Document, at string, f update.Field) {
 		doc.Report(field, spec.KindFormat, "object %q is none: expected its kind and name, such as Deployment/web", f.Object)
 	}
 	if field := spec.Join(at, "field"); doc.OK(field) {
-		if _, err := update.ParsePath(f.Field); err != nil {
+		if _, err := inplace.ParsePath(f.Field); err != nil {
 			doc.Report(field, spec.KindFormat, "field %q is no path: %v", f.Field, err)
 		}
 	}

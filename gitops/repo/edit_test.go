@@ -73,7 +73,9 @@ func TestEditsOfOneFileAddUp(t *testing.T) {
 	t.Parallel()
 	r, remote := setup(t)
 	put(t, remote, theirs, "tag: v1\n")
-	more := Edit{Path: theirs, Apply: func(content, _ []byte) ([]byte, error) { return append(content[:len(content):len(content)], "more: x\n"...), nil }}
+	more := Edit{Path: theirs, Apply: func(content, _ []byte) ([]byte, error) {
+		return append(content[:len(content):len(content)], "more: x\n"...), nil
+	}}
 	broken := Edit{Path: theirs, Apply: func([]byte, []byte) ([]byte, error) { return nil, errors.New("not so") }}
 	result := mustCommit(t, r, edits("staging.web", setTag("v2")), edits("staging.api", more, broken), edits("staging.job", more))
 	equal(t, theirs, content(t, remote, theirs), "tag: v2\nmore: x\n")

@@ -1,4 +1,4 @@
-// Package update changes one value of a YAML file that somebody else owns, and nothing
+// Package inplace changes one value of a YAML file that somebody else owns, and nothing
 // beside it: how a deployment is made in a GitOps layout that a team has already, instead
 // of rendering one.
 //
@@ -11,7 +11,7 @@
 // alias, a block of text, a key that stands twice.
 //
 // The package never reads or writes a file, and never adds or removes a key.
-package update
+package inplace
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package update_test
+package inplace_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	k8syaml "sigs.k8s.io/yaml"
 
-	"github.com/idp-bot/idp/gitops/update"
+	"github.com/idp-bot/idp/gitops/inplace"
 )
 
 const digest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -53,8 +53,8 @@ func TestEditReplacesNothingElse(t *testing.T) {
 	for _, value := range []string{"v2", "1234567", "1e10", "null", "yes", "190:20:30", "0123", "ghcr.io/acme/web@" + digest, "3f2c1a@" + digest, digest} {
 		for _, c := range corpus {
 			content, before, after := unmarked(c.file)
-			w := update.Write{Field: update.Field{File: "f.yaml", Object: c.object, Field: c.field}, Value: value}
-			got, err := update.Edit(content, w)
+			w := inplace.Write{Field: inplace.Field{File: "f.yaml", Object: c.object, Field: c.field}, Value: value}
+			got, err := inplace.Edit(content, w)
 			if err != nil {
 				t.Errorf("%s, %s: %v", c.name, value, err)
 				continue
@@ -65,10 +65,10 @@ func TestEditReplacesNothingElse(t *testing.T) {
 			if written := strings.TrimSuffix(strings.TrimPrefix(string(got), before), after); strings.Trim(written, `'"`) != value {
 				t.Errorf("%s: wrote %s, want %s", c.name, written, value)
 			}
-			if read, err := update.Read(got, w.Field); err != nil || read != value {
+			if read, err := inplace.Read(got, w.Field); err != nil || read != value {
 				t.Errorf("%s: reads %q after that, %v, want %q", c.name, read, err, value)
 			}
-			if again, err := update.Edit(got, w); err != nil || !bytes.Equal(again, got) {
+			if again, err := inplace.Edit(got, w); err != nil || !bytes.Equal(again, got) {
 				t.Errorf("%s: a second edit gave %q, %v, want no change", c.name, again, err)
 			}
 		}
@@ -79,7 +79,7 @@ func TestEditReplacesNothingElse(t *testing.T) {
 // what is written for text, whatever it looks like.
 func TestKubernetesReadsText(t *testing.T) {
 	for _, value := range []string{"1234567", "1e10", "null", "yes", "on", "y", "0x1f", "0123", "1_000", "5.", "true", "2026-11-30", "v2", digest} {
-		got, err := update.Edit([]byte("tag: v1\n"), update.Write{Field: update.Field{Field: "tag"}, Value: value})
+		got, err := inplace.Edit([]byte("tag: v1\n"), inplace.Write{Field: inplace.Field{Field: "tag"}, Value: value})
 		if err != nil {
 			t.Errorf("%s: %v", value, err)
 			continue
@@ -119,16 +119,16 @@ func TestEditRefuses(t *testing.T) {
 		{"no YAML", "", "tag", "a: b\n  c: [\n", "f.yaml:2:4: it is not valid YAML"},
 		{"a conflict that was committed", "", "tag", "a: b\n<<<<<<< HEAD\ntag: v1\n=======\ntag: v2\n>>>>>>> x\n", "f.yaml:3:1: it is not valid YAML"},
 		{"no text", "", "tag", "tag: \xff\n", "f.yaml: it is not UTF-8 text"},
-		{"a large file", "", "tag", "tag: v1\n" + strings.Repeat("#\n", update.MaxFile/2), "and files of up to 1048576 are edited"},
+		{"a large file", "", "tag", "tag: v1\n" + strings.Repeat("#\n", inplace.MaxFile/2), "and files of up to 1048576 are edited"},
 		{"no path", "", "a..b", "a: b\n", `f.yaml: field "a..b" is no path: a key is empty`},
 	} {
-		_, err := update.Edit([]byte(c.file), update.Write{Field: update.Field{File: "f.yaml", Object: c.object, Field: c.field}, Value: "v2"})
-		wrong, ok := errors.AsType[*update.Error](err)
+		_, err := inplace.Edit([]byte(c.file), inplace.Write{Field: inplace.Field{File: "f.yaml", Object: c.object, Field: c.field}, Value: "v2"})
+		wrong, ok := errors.AsType[*inplace.Error](err)
 		if !ok || !strings.Contains(wrong.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", c.name, err, c.want)
 		}
 	}
-	if _, err := update.Edit([]byte("tag: v1\n"), update.Write{Field: update.Field{Field: "tag"}, Value: "a\nb: c"}); err == nil {
+	if _, err := inplace.Edit([]byte("tag: v1\n"), inplace.Write{Field: inplace.Field{Field: "tag"}, Value: "a\nb: c"}); err == nil {
 		t.Error("a value of two lines was written")
 	}
 }
@@ -159,7 +159,7 @@ func TestParsePath(t *testing.T) {
 		{"a[name=web]b", `expected "." or "["`}, {"a[name", "is not closed"}, {`a["b]`, `expected a key and "]`}, {"a b", "is no key"}, {"*", "is no key"},
 		{"a[=x].b", "selects nothing"}, {strings.Repeat("a.", 20) + "a", "more than 20 levels"},
 	} {
-		_, err := update.ParsePath(c.path)
+		_, err := inplace.ParsePath(c.path)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("ParsePath(%.40q) = %v, want %q", c.path, err, c.want)
 		}
@@ -169,25 +169,25 @@ func TestParsePath(t *testing.T) {
 func TestValue(t *testing.T) {
 	const sha = "3f2c1a0000000000000000000000000000000000"
 	for _, c := range []struct {
-		set               update.Set
+		set               inplace.Set
 		reference, digest string
 		want, err         string
 	}{
-		{update.Image, "host:5000/acme/web:v1", digest, "host:5000/acme/web@" + digest, ""},
-		{update.Image, "acme/web:v1", "", "acme/web:v1", ""},
-		{update.Repository, "host:5000/acme/web:v1", digest, "host:5000/acme/web", ""},
-		{update.Tag, "host:5000/acme/web:v1", digest, "v1", ""},
-		{update.Tag, "host:5000/acme/web", digest, "", "has none that is known"},
-		{update.Digest, "acme/web:v1", digest, digest, ""},
-		{update.Digest, "acme/web:v1", "", "", "the image's digest, and acme/web:v1 has none that is known"},
-		{update.TagDigest, "acme/web:v1", digest, "v1@" + digest, ""},
-		{update.TagDigest, "acme/web:v1", "", "", "the image's digest"},
-		{update.TagDigest, "acme/web", digest, "", "the image's tag"},
-		{update.Commit, "acme/web:v1", "", sha, ""},
-		{update.Tag, "acme/web:v 1", "", "", "cannot hold"},
+		{inplace.Image, "host:5000/acme/web:v1", digest, "host:5000/acme/web@" + digest, ""},
+		{inplace.Image, "acme/web:v1", "", "acme/web:v1", ""},
+		{inplace.Repository, "host:5000/acme/web:v1", digest, "host:5000/acme/web", ""},
+		{inplace.Tag, "host:5000/acme/web:v1", digest, "v1", ""},
+		{inplace.Tag, "host:5000/acme/web", digest, "", "has none that is known"},
+		{inplace.Digest, "acme/web:v1", digest, digest, ""},
+		{inplace.Digest, "acme/web:v1", "", "", "the image's digest, and acme/web:v1 has none that is known"},
+		{inplace.TagDigest, "acme/web:v1", digest, "v1@" + digest, ""},
+		{inplace.TagDigest, "acme/web:v1", "", "", "the image's digest"},
+		{inplace.TagDigest, "acme/web", digest, "", "the image's tag"},
+		{inplace.Commit, "acme/web:v1", "", sha, ""},
+		{inplace.Tag, "acme/web:v 1", "", "", "cannot hold"},
 		{"else", "acme/web:v1", digest, "", "cannot hold"},
 	} {
-		got, err := update.Field{File: "f.yaml", Field: "x", Set: c.set}.Value(c.reference, c.digest, sha)
+		got, err := inplace.Field{File: "f.yaml", Field: "x", Set: c.set}.Value(c.reference, c.digest, sha)
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s of %s@%s = %q, %v, want %q, %q", c.set, c.reference, c.digest, got, err, c.want, c.err)
 		}

@@ -1,11 +1,11 @@
-package update_test
+package inplace_test
 
 import (
 	"bytes"
 	"testing"
 
 	"github.com/idp-bot/idp/gitops/figure"
-	"github.com/idp-bot/idp/gitops/update"
+	"github.com/idp-bot/idp/gitops/inplace"
 	"pgregory.net/rapid"
 )
 
@@ -20,29 +20,29 @@ func FuzzEdit(f *testing.F) {
 	f.Add([]byte("? [a, b]\n: {c: d}\n'tag': !x y\n"), "", "tag", "1e3")
 	f.Add([]byte("tag: v1\u2028x: y\u0085z: w\rq: r"), "", "q", "v2")
 	f.Fuzz(func(t *testing.T, content []byte, object, field, value string) {
-		edited(t, content, update.Write{Field: update.Field{File: "f.yaml", Object: object, Field: field}, Value: value})
+		edited(t, content, inplace.Write{Field: inplace.Field{File: "f.yaml", Object: object, Field: field}, Value: value})
 	})
 }
 
 // edited edits, and holds what came out to what went in.
-func edited(t interface{ Errorf(string, ...any) }, content []byte, w update.Write) (ok bool) {
+func edited(t interface{ Errorf(string, ...any) }, content []byte, w inplace.Write) (ok bool) {
 	was := bytes.Clone(content)
-	got, err := update.Edit(content, w)
+	got, err := inplace.Edit(content, w)
 	if !bytes.Equal(content, was) {
 		t.Errorf("%q was changed in place", was)
 	}
 	if err != nil {
 		return false
 	}
-	if read, err := update.Read(got, w.Field); err != nil || read != w.Value {
+	if read, err := inplace.Read(got, w.Field); err != nil || read != w.Value {
 		t.Errorf("%q of %q reads %q, %v, want %q", w.Field.Field, got, read, err, w.Value)
 	}
-	old, err := update.Read(content, w.Field)
+	old, err := inplace.Read(content, w.Field)
 	if err != nil {
 		t.Errorf("%q was edited, and cannot be read: %v", content, err)
 	}
 	// The value before brings back the file before, but for its quotes.
-	back, err := update.Edit(got, update.Write{Field: w.Field, Value: old})
+	back, err := inplace.Edit(got, inplace.Write{Field: w.Field, Value: old})
 	if err == nil {
 		head, tail := shared(content, back)
 		if cut := content[head : len(content)-tail]; len(cut) > len(old)+2 {
@@ -91,7 +91,7 @@ func TestEditsOfDrawnFiles(t *testing.T) {
 		add(noise.Draw(t, "before"))
 		file += "image:" + end + indent + "tag: " + old + end
 		add(noise.Draw(t, "after"))
-		w := update.Write{Field: update.Field{File: "f.yaml", Field: "image.tag"}, Value: value}
+		w := inplace.Write{Field: inplace.Field{File: "f.yaml", Field: "image.tag"}, Value: value}
 		if !edited(t, []byte(file), w) {
 			t.Errorf("refused: %q", file)
 		}

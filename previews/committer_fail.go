@@ -16,7 +16,7 @@ func (c *Committer) failChanged(ctx context.Context, b *batch, conflicts []repo.
 	for _, conflict := range conflicts {
 		row := b.rows[conflict.Key]
 		if conflict.File != "" {
-			if err := c.failRow(ctx, row, editProblem(conflict, row)); err != nil {
+			if err := c.failRow(ctx, row, editProblem(conflict)); err != nil {
 				return err
 			}
 			continue

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/idp-bot/idp/gitops/inplace"
 	"github.com/idp-bot/idp/gitops/render"
@@ -105,8 +106,8 @@ func apply(content, record []byte, fields []inplace.Write, file string, overwrit
 	return content, nil
 }
 
-// editProblem is why a team's file was not written.
-func editProblem(c repo.Conflict, row Environment) Problem {
+// editProblem is why a team's file was not written. Reports name the command that tries again.
+func editProblem(c repo.Conflict) Problem {
 	by := ""
 	if c.Commit != "" {
 		by = fmt.Sprintf(" (last changed by %s in commit %.7s)", c.Author, c.Commit)
@@ -114,17 +115,17 @@ func editProblem(c repo.Conflict, row Environment) Problem {
 	if hand, ok := errors.AsType[*handEdit](c.Err); ok {
 		return Problem{
 			Kind: ProblemChanged, Message: hand.Error() + by + ", so idp left it alone",
-			Hint: "Comment " + again(row) + " to go on and replace that.",
+			Hint: "Trying again replaces that.",
 		}
 	}
 	p := Problem{
 		Kind: ProblemUpdate, Message: c.File + " in the GitOps repository cannot be changed: " + c.Err.Error() + by,
-		Hint: "Mend that, or what the platform team declares of it; then comment " + again(row) + ".",
+		Hint: "Mend that, or what the platform team declares of it.",
 	}
 	if wrong, ok := errors.AsType[*inplace.Error](c.Err); ok {
 		p.Message = "the GitOps repository's file cannot be changed: " + wrong.Error() + by
 		if wrong.Hint != "" {
-			p.Hint = "There, " + wrong.Hint + ". Then comment " + again(row) + "."
+			p.Hint = strings.ToUpper(wrong.Hint[:1]) + wrong.Hint[1:] + "."
 		}
 	}
 	return p

@@ -38,7 +38,7 @@ func updateOf(declared platform.Platform, env previews.Environment) (*platform.U
 
 func notListed(env previews.Environment, what string) error {
 	return fault.Newf(fault.Denied, "the platform team %s, in update of %s", what, platform.EnvironmentsPath).
-		WithHint("The platform team has to say otherwise there; then comment /idp retry %s.", env.Ref.ID)
+		WithHint("The platform team has to say otherwise there.")
 }
 
 // written fills in the values that a deployment writes.

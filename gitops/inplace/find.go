@@ -149,7 +149,7 @@ func follow(f Field, at *yaml.Node, s step, before string) (*yaml.Node, error) {
 	case times > 1:
 		return nil, fail(f, at, fmt.Sprintf("key %q stands twice in %s", s.key, before), "remove one: readers of YAML differ in which they take")
 	case times == 0:
-		return nil, fail(f, at, fmt.Sprintf("%s has no key %q: it has %s", before, s.key, some(keys(at))), "idp adds no key: write it once by hand, with any value")
+		return nil, fail(f, at, fmt.Sprintf("%s has no key %q: it has %s", before, s.key, some(keys(at))), "write the key once by hand, with any value: idp adds none")
 	}
 	return value, nil
 }

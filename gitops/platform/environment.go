@@ -104,3 +104,14 @@ func expandNamespace(pattern string, ref gitops.EnvironmentRef, most int) string
 		"{env}", gitops.Slug(ref.ID, 24), "{hash}", ref.Hash(),
 	).Replace(pattern)
 }
+
+// AllUpdates returns every update of every repository, in order.
+func (e Environment) AllUpdates() []Update {
+	var out []Update
+	for _, id := range slices.Sorted(maps.Keys(e.Updates)) {
+		for _, service := range e.UpdatedServices(id) {
+			out = append(out, e.Updates[id][service])
+		}
+	}
+	return out
+}

@@ -162,7 +162,7 @@ func (s *scene) theirsRuns(image string) error {
 func (d staged) updatedTo() string {
 	d.Helper()
 	sha, image := d.pr.HeadSHA(), d.built()
-	d.await("staging is said to be healthy", func() error { return d.says(sha, "success", "Deployed to staging", "web-staging", "success") })
+	d.await("staging is said to be healthy", func() error { return d.says(sha, "success", "", "eployed to staging", "success") })
 	if err := d.theirsRuns(image); err != nil {
 		d.Errorf("it is said to be healthy, and is not: %v", err)
 	}
@@ -180,6 +180,8 @@ func (d staged) updatedTo() string {
 			d.Errorf("something was rendered beside it: %s", line)
 		}
 	}
-	d.Logf("the comment:\n%s", d.comment())
+	if said := d.comment(); !strings.Contains(said, "Application `web-staging` reads `"+theirFile+"`") {
+		d.Errorf("the comment does not name the team's Application and file:\n%s", said)
+	}
 	return image
 }

@@ -174,7 +174,13 @@ func (r *Record) checkUpdate() error {
 	case r.Service != "" && len(validation.IsDNS1123Subdomain(r.Update.Application)) > 0:
 		return fmt.Errorf("application %q of update is no name", r.Update.Application)
 	}
+	if len(r.Update.Fields) == 0 {
+		r.Update.Fields = nil
+	}
 	for _, w := range r.Update.Fields {
+		if _, err := inplace.ParsePath(w.Field.Field); err != nil {
+			return fmt.Errorf("field %q of update: %w", w.Field.Field, err)
+		}
 		if err := inplace.CheckFile(w.File); err != nil {
 			return fmt.Errorf("file %q of update: %w", w.File, err)
 		}

@@ -120,3 +120,36 @@ func TestUpdatesAreMadeOnce(t *testing.T) {
 		w.once()
 	}
 }
+
+// TestProposedUpdates: what is merged is held to what was proposed, in the team's file as in
+// idp's folder, and what moves on there is proposed anew.
+func TestProposedUpdates(t *testing.T) {
+	t.Parallel()
+	r := newReview(t)
+	r.proposer.Committer.Render = renderUpdate
+	r.put("web: {tag: v1}\n")
+	web := r.part("web", "b")
+	r.change(web, func(e *previews.Environment) { e.Update = &previews.Update{} })
+	r.step()
+	r.put("web: {tag: v1}\n# more\n")
+	r.step()
+	r.step()
+	if n := len(r.forge.pulls); n != 2 {
+		t.Fatalf("%d pull requests were opened, want another when the file moved on", n)
+	}
+	r.forge.merge(2, gitops.File{Path: theirs, Content: []byte("web: {tag: other}\n")})
+	r.step()
+	if p := r.byID(web).Problem; p == nil || p.Kind != previews.ProblemChanged || !strings.Contains(p.Message, "was merged with something else in "+theirs+", web.tag than idp had proposed") {
+		t.Errorf("the problem is %+v", p)
+	}
+	r.newer(web, "c")
+	r.change(web, func(e *previews.Environment) { e.Overwrite = true })
+	r.step()
+	r.forge.merge(3)
+	r.step()
+	sha := r.byID(web).SHA
+	r.holds(fmt.Sprintf("web: {tag: %s}\n", sha))
+	if row := r.byID(web); row.AppliedSHA != sha || row.Update.Fields[0].Value != sha {
+		t.Errorf("the row has %s, and wrote %+v", row.AppliedSHA, row.Update)
+	}
+}

@@ -51,7 +51,7 @@ func (r *run) order(environment func(name string) (platform.Environment, answer,
 	if o.rev, a, ok = r.revision(named); !ok {
 		return o, a, false
 	}
-	o.services, a, ok = r.picked(o.rev.Spec.Spec, names)
+	o.services, a, ok = r.picked(o.env, o.rev.Spec.Spec, names)
 	return o, a, ok
 }
 
@@ -82,6 +82,9 @@ func (r *run) release(env platform.Environment, rev Revision, services []string,
 	}
 	if why := r.fit(env, rev); why != "" {
 		return sorry(why, capitalised(report.Text(why))+". Nothing was deployed.")
+	}
+	if a, ok := r.placed(env, services); !ok {
+		return a
 	}
 	if a, ok := r.permitted(kind, env, rev, services); !ok {
 		return a

@@ -110,6 +110,9 @@ func (r *run) refusals(o order) []string {
 	if why := r.fit(o.env, o.rev); why != "" {
 		out = append(out, capitalised(report.Text(why))+".")
 	}
+	if a, ok := r.placed(o.env, o.services); !ok {
+		out = append(out, a.text)
+	}
 	out = append(out, r.unproven(previews.ReleaseDeploy, o.env, o.rev.SHA, o.services)...)
 	if a, ok := r.sound(o.env, o.rev.SHA, o.services, o.forced); !ok {
 		out = append(out, a.text)

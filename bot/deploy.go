@@ -32,12 +32,15 @@ func (d *deciding) part(env platform.Environment, service string) *previews.Envi
 		if lane := d.laneOf(env); !e.Live() || lane.Target() == e.Lane.Target() {
 			e.Lane, e.ArgoCD = lane, d.argoCDOf(env)
 		}
+		if !e.Live() {
+			e.Update = d.updateOf(env, service)
+		}
 		return e
 	}
 	repo := d.PR.Repository
 	e := &previews.Environment{
 		Ref: ref, Owner: repo.Owner, Repo: repo.Name, Private: repo.Private, InstallationID: d.PR.InstallationID,
-		Wanted: previews.Absent, Class: env.Class, Lane: d.laneOf(env), ArgoCD: d.argoCDOf(env), Namespace: env.NamespaceOf(ref), RolloutTimeout: env.RolloutTimeout, Deployed: &previews.Deployed{},
+		Wanted: previews.Absent, Class: env.Class, Lane: d.laneOf(env), ArgoCD: d.argoCDOf(env), Namespace: env.NamespaceOf(ref), RolloutTimeout: env.RolloutTimeout, Deployed: &previews.Deployed{}, Update: d.updateOf(env, service),
 	}
 	if shared, ok := d.existing(ref.Shared()); ok {
 		e.Deployed.Lock = shared.Deployed.Lock
@@ -215,14 +218,15 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// picked are the services that a command names, all where it names none.
-func (r *run) picked(s *spec.Spec, names []string) ([]string, answer, bool) {
-	var all []string
-	for _, service := range s.Services {
-		all = append(all, service.Name)
-	}
+// picked are the services that a command names, all that the environment has a place for
+// where it names none.
+func (r *run) picked(env platform.Environment, s *spec.Spec, names []string) ([]string, answer, bool) {
+	all := allServices(s)
 	if len(names) == 0 {
-		return all, answer{}, true
+		if names = r.deployableTo(env, s); len(names) == 0 {
+			names = all // each is refused with its reason
+		}
+		return names, answer{}, true
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
@@ -242,7 +246,7 @@ func codes(names []string) string {
 
 // fit says why a revision may not go into an environment; "" where it may.
 func (d *deciding) fit(env platform.Environment, rev Revision) string {
-	if why := d.moved(env); why != "" {
+	if why := cmp.Or(d.moved(env), d.converted(env)); why != "" {
 		return why
 	}
 	if env.Protected {

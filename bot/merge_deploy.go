@@ -40,7 +40,8 @@ func (d *deciding) merged() {
 			d.tellMerged(env, rev, capitalised(report.Text(why))+".")
 			continue
 		}
-		if refusals, _ := d.judged(previews.ReleaseMerge, env, rev, allServices(rev.Spec.Spec)); len(refusals) > 0 {
+		deployable := d.deployableTo(env, rev.Spec.Spec)
+		if refusals, _ := d.judged(previews.ReleaseMerge, env, rev, deployable); len(refusals) > 0 {
 			why := strings.Join(refusals, " ")
 			d.because("the merge is not deployed: %s", why)
 			d.rulebook = d.denied
@@ -48,7 +49,7 @@ func (d *deciding) merged() {
 			d.tellMerged(env, rev, refusals...)
 			continue
 		}
-		if unproven := d.unproven(previews.ReleaseMerge, env, rev.SHA, allServices(rev.Spec.Spec)); len(unproven) > 0 {
+		if unproven := d.unproven(previews.ReleaseMerge, env, rev.SHA, deployable); len(unproven) > 0 {
 			why := strings.Join(unproven, " ")
 			d.because("the merge is not deployed: %s", why)
 			d.auditOf(shared.Ref, "merge", rev.SHA, false, "not proven: "+why)
@@ -56,9 +57,9 @@ func (d *deciding) merged() {
 		}
 		shared.NoteMerge(d.PR.Number)
 		var services []string
-		for _, service := range rev.Spec.Spec.Services {
-			if part := d.part(env, service.Name); part.Deployed.Current.Kind != previews.ReleaseMerge || !part.Deployed.Current.CommittedAt.After(rev.CommittedAt) {
-				services = append(services, service.Name)
+		for _, service := range deployable {
+			if part := d.part(env, service); part.Deployed.Current.Kind != previews.ReleaseMerge || !part.Deployed.Current.CommittedAt.After(rev.CommittedAt) {
+				services = append(services, service)
 			}
 		}
 		started, queued, _ := d.deploy(env, services, func(string) previews.Release {

@@ -170,6 +170,12 @@ func (r *Restorer) basics(h holdings.Holding) previews.Environment {
 	if r.Watched {
 		e.Observed = &previews.Observation{At: r.Now}
 	}
+	if record.Update != nil {
+		e.Update = &previews.Update{Application: record.Update.Application, Fields: record.Update.Fields}
+		if record.Update.Application == "" {
+			e.Observed = nil // nothing in Argo CD reads it
+		}
+	}
 	return e
 }
 

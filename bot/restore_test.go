@@ -1,12 +1,14 @@
 package bot
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/holdings"
+	"github.com/idp-bot/idp/gitops/inplace"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/spec"
@@ -100,6 +102,27 @@ func TestRestoreImages(t *testing.T) {
 		if err != nil || len(row.Environment.Images) != 1 || row.Environment.Images[0] != want {
 			t.Errorf("%q: %+v (%v), want %+v", of, row.Environment.Images, err, want)
 		}
+	}
+}
+
+// TestRestoreUpdate: what was written to a team's files is known again, and who reads it.
+func TestRestoreUpdate(t *testing.T) {
+	t.Parallel()
+	r := restorer()
+	r.Watched = true
+	h := holding(1, 1, "")
+	h.Record.Environment, h.Record.ID, h.Record.Service, h.Record.PullRequest = "staging", "staging", "web", 0
+	h.Record.Hosts = nil
+	fields := []inplace.Write{{Field: inplace.Field{File: "apps/web.yaml", Field: "image", Set: inplace.Image}, Value: "x@sha256:1"}}
+	h.Record.Update = &render.RecordedUpdate{Application: "web-staging", Fields: fields}
+	row, _, err := r.Restore(h, gitops.Lane{})
+	if e := row.Environment; err != nil || e.Application() != "web-staging" || !reflect.DeepEqual(e.Update.Fields, fields) || e.Observed == nil {
+		t.Errorf("the row has Application %q, %+v, observed %v, %v", e.Application(), e.Update, e.Observed, err)
+	}
+	h.Record.Service, h.Record.Update = "", &render.RecordedUpdate{}
+	h.Record.Application = h.Record.Ref().Name()
+	if row, _, err = r.Restore(h, gitops.Lane{}); err != nil || row.Environment.Observed != nil || row.Environment.Application() != "" {
+		t.Errorf("the shared part waits for Application %q, %v, %v", row.Environment.Application(), row.Environment.Observed, err)
 	}
 }
 

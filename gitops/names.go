@@ -11,9 +11,12 @@ import (
 
 const (
 	// ApplicationSetsDir and EnvironmentsDir are the only two folders of the
-	// GitOps repository that idp writes to.
+	// GitOps repository that are idp's. Elsewhere it writes single values alone, in
+	// files that the platform team names (package inplace).
 	ApplicationSetsDir = "applicationsets"
 	EnvironmentsDir    = "environments"
+	// PlatformDir is the platform team's, which idp only reads.
+	PlatformDir = "platform"
 
 	// maxLabel is the length of a DNS-1123 label, the tightest limit that the
 	// names below are put to (namespaces, label values, host labels).

@@ -37,6 +37,8 @@ type Writer interface {
 	Commit(ctx context.Context, c repo.Commit, intent func(repo.Prepared) error) (repo.Result, error)
 	// Diff returns the diff of a folder between two commits; from may be "".
 	Diff(ctx context.Context, from, to, dir string, maxBytes int) (string, error)
+	// Parent returns a commit's first parent, "" where it has none.
+	Parent(ctx context.Context, commit string) (string, error)
 }
 
 // Committer brings the GitOps repository to what the rows want: it takes the
@@ -123,6 +125,11 @@ func (b *batch) ids() []int64 {
 	return ids
 }
 
+// updates says that a row is of those whose deployments change values in files of others.
+func (b *batch) updates(row Environment) bool {
+	return row.Update != nil || b.rendered[row.RowID].Update != nil
+}
+
 func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error) {
 	result, err := c.Git.Commit(ctx, b.commit, func(p repo.Prepared) error {
 		intents, revisions := make(map[int64]string, len(b.rows)), make(map[int64]string, len(b.rows))
@@ -137,6 +144,7 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 				return errUncleared // another commit was approved while this one was prepared
 			}
 			e.Intend(intents[e.RowID])
+			e.setOut(b.rendered[e.RowID])
 			return nil
 		})
 	})
@@ -233,7 +241,10 @@ func (c *Committer) change(ctx context.Context, row Environment) (repo.Change, R
 	if err != nil {
 		return repo.Change{}, Rendered{}, err
 	}
-	change.Files = rendered.Files
+	change.Files, change.Edits = rendered.Files, edits(row, rendered.Update)
+	if rendered.Update != nil {
+		return change, rendered, nil
+	}
 	// One that cannot be listed must not keep its repository's list from being written.
 	if _, err := c.List(listOf(row), []Environment{row}); err != nil {
 		return repo.Change{}, Rendered{}, err
@@ -296,6 +307,9 @@ func (l Listed) path() string {
 func (c *Committer) listAll(ctx context.Context, b *batch) error {
 	done := map[Listed]bool{}
 	for _, change := range b.commit.Changes {
+		if b.updates(b.rows[change.Key]) {
+			continue
+		}
 		of := listOf(b.rows[change.Key])
 		if done[of] {
 			continue
@@ -325,12 +339,12 @@ func (c *Committer) listed(ctx context.Context, b *batch, of Listed) ([]Environm
 		changing[row.RowID] = true
 	}
 	for _, row := range committed {
-		if listOf(row) == of && !changing[row.RowID] {
+		if listOf(row) == of && !changing[row.RowID] && row.Update == nil {
 			listed = append(listed, row)
 		}
 	}
 	for _, row := range b.rows {
-		if listOf(row) == of && row.Wanted == Present {
+		if listOf(row) == of && row.Wanted == Present && !b.updates(row) {
 			listed = append(listed, row)
 		}
 	}
@@ -346,7 +360,8 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 	changed := make([]Environment, 0, len(result.Applied))
 	for _, done := range result.Applied {
 		row := b.rows[done.Key]
-		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, Watched: c.Watched, At: now}
+		row.setOut(b.rendered[row.RowID])
+		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, Watched: c.Watched && row.followed(), At: now}
 		if row.Wanted == Present {
 			a.SHA, a.Base, a.Diff = row.SHA, row.Source.base(), c.diff(ctx, row, done)
 			a.Unrouted = b.rendered[row.RowID].Unrouted
@@ -383,11 +398,31 @@ func (c *Committer) diff(ctx context.Context, row Environment, done repo.Applied
 	if row.AppliedSHA == row.SHA && row.AppliedBase == row.Source.base() {
 		return ""
 	}
-	diff, err := c.Git.Diff(ctx, row.AppliedCommit, done.Commit, row.Ref.ManifestsDir(), maxDiff)
+	diff, err := c.diffOf(ctx, row, done)
 	if err != nil {
 		c.Log.Warn("no manifest diff", "env", row.Ref.String(), "error", err)
 	}
 	return diff
+}
+
+// diffOf returns what a commit changed in an environment's manifests, or in its team's files.
+func (c *Committer) diffOf(ctx context.Context, row Environment, done repo.Applied) (string, error) {
+	if row.Update == nil {
+		return c.Git.Diff(ctx, row.AppliedCommit, done.Commit, row.Ref.ManifestsDir(), maxDiff)
+	}
+	parent, err := c.Git.Parent(ctx, done.Commit)
+	if err != nil {
+		return "", err
+	}
+	diff := ""
+	for _, file := range row.Update.Files() {
+		one, err := c.Git.Diff(ctx, parent, done.Commit, file, maxDiff-len(diff))
+		if err != nil {
+			return diff, err
+		}
+		diff += one
+	}
+	return diff, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

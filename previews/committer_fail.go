@@ -15,6 +15,12 @@ import (
 func (c *Committer) failChanged(ctx context.Context, b *batch, conflicts []repo.Conflict) error {
 	for _, conflict := range conflicts {
 		row := b.rows[conflict.Key]
+		if conflict.File != "" {
+			if err := c.failRow(ctx, row, editProblem(conflict)); err != nil {
+				return err
+			}
+			continue
+		}
 		err := c.failRow(ctx, row, Problem{Kind: ProblemChanged, Message: conflictMessage(conflict), Hint: conflictHint(conflict, row)})
 		if err != nil {
 			return err

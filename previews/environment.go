@@ -83,6 +83,9 @@ type Environment struct {
 	Fork *Fork `json:",omitempty"`
 	// Source is where the objects of a preview's services come from; nil for idp itself.
 	Source *Source `json:",omitempty"`
+	// Update is what there is beside where deployments change values in files that are there
+	// already; nil where idp renders.
+	Update *Update `json:",omitempty"`
 	// Deployed is what a part of a declared environment has beside; nil for a preview.
 	Deployed *Deployed `json:",omitempty"`
 	// Concluded is the revision of a preview whose end was taken down for the measures.
@@ -247,6 +250,8 @@ const (
 	ProblemImage      ProblemKind = "image"   // an image never came, or may not be read
 	ProblemChanged    ProblemKind = "changed" // somebody else changed the folder in the GitOps repository
 	ProblemPush       ProblemKind = "push"    // the GitOps repository refuses the push
+	// ProblemUpdate is for a team's file whose value cannot be replaced.
+	ProblemUpdate ProblemKind = "update"
 	// ProblemPlatform is for what the platform team declares and nobody can read.
 	ProblemPlatform ProblemKind = "platform"
 	// ProblemDeclined is for a proposal that was closed and not merged.

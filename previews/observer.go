@@ -39,6 +39,9 @@ type Seen struct {
 	Sync, Health, Message string
 	// Error says why Argo CD cannot bring the cluster to the branch, "" where it can.
 	Error string
+	// Unread says why an Application of a team's own does not read what was written, "" where
+	// it does.
+	Unread string
 	// Deleting is true while everything of it is being taken down.
 	Deleting bool
 	// Steps says that it has rollouts by steps, whose progress may be asked for.
@@ -75,6 +78,8 @@ type Observer struct {
 	// Where it is nil there is no Argo CD (any more): what was followed until now is
 	// let go of, and stands as committed.
 	See func(ctx context.Context, application string) (Seen, error)
+	// Theirs asks about an environment whose Application is a team's own.
+	Theirs func(ctx context.Context, env Environment) (Seen, error)
 	// Blockers says in words what keeps an Application that is being deleted.
 	Blockers func(ctx context.Context, application string) (string, error)
 	// Moved returns the Applications that Argo CD has told something new of since the
@@ -159,7 +164,7 @@ func (o *Observer) Step(ctx context.Context) (more bool, err error) {
 	err = errors.Join(group.Wait(), errors.Join(failed...))
 	for i, row := range rows {
 		if failed[i] == nil {
-			delete(o.moved, row.Ref.Name())
+			delete(o.moved, row.Application())
 		}
 	}
 	if len(rows) == 0 || slices.Contains(failed, nil) {
@@ -188,7 +193,7 @@ func (o *Observer) note() {
 func (o *Observer) settled(ctx context.Context, rows []Environment) ([]Environment, error) {
 	looked := map[string]bool{}
 	for _, row := range rows {
-		looked[row.Ref.Name()] = true
+		looked[row.Application()] = true
 	}
 	var out []Environment
 	for name := range o.moved {
@@ -215,7 +220,7 @@ func (o *Observer) due(row Environment) bool {
 		return false // it has not left Git yet
 	}
 	blocked := row.State() == StateDegraded || row.Leaving() && row.Observed.Message != ""
-	if !blocked || o.moved[row.Ref.Name()] {
+	if !blocked || o.moved[row.Application()] {
 		delete(o.asked, row.RowID)
 		return true
 	}
@@ -287,7 +292,7 @@ func (o *Observer) letGo(ctx context.Context, row Environment) error {
 // leave follows an environment that has left Git until it has left the cluster.
 // Gone it is when Argo CD says that it has no such Application: that goes last.
 func (o *Observer) leave(ctx context.Context, row Environment) error {
-	seen, err := o.See(ctx, row.Ref.Name())
+	seen, err := o.See(ctx, row.Application())
 	now := o.Now()
 	left := Observation{Generation: row.AppliedGeneration, At: now}
 	switch {
@@ -302,7 +307,7 @@ func (o *Observer) leave(ctx context.Context, row Environment) error {
 		}
 		left.Message = away
 	case seen.Deleting && now.Sub(row.AppliedAt) >= blockedAfter:
-		left.Message, err = o.Blockers(ctx, row.Ref.Name())
+		left.Message, err = o.Blockers(ctx, row.Application())
 	case now.Sub(row.AppliedAt) >= o.timeout(row):
 		left.Message = strings.TrimSuffix("Argo CD has not begun to take it down: "+seen.Error, ": ")
 	}
@@ -355,14 +360,21 @@ func (o *Observer) measure(e Environment) {
 // one, and says nothing here.
 func (o *Observer) see(ctx context.Context, row Environment) (Observation, Seen, error) {
 	waiting := Observation{Generation: row.AppliedGeneration, Sync: outOfSync, Health: "Progressing"}
-	seen, err := o.See(ctx, row.Ref.Name())
+	seen, err := o.ask(ctx, row)
 	if errors.Is(err, ErrNotFound) || seen.Deleting {
 		// One that is on its way out makes place for another.
 		waiting.Message = "waiting for Argo CD to make the Application"
+		if row.Update != nil {
+			waiting.Message = "Argo CD has no Application " + row.Application() + " that idp may see: it has to be there, and idp's account needs the right to get it"
+		}
 		return waiting, seen, nil
 	}
 	if err != nil {
 		return Observation{}, seen, err
+	}
+	if seen.Unread != "" {
+		waiting.Health, waiting.Message = degraded, seen.Unread
+		return waiting, seen, nil
 	}
 	applied, err := o.contains(ctx, seen.Revision, row)
 	if err != nil {
@@ -384,6 +396,14 @@ func (o *Observer) see(ctx context.Context, row Environment) (Observation, Seen,
 	}
 	waiting.Message = seen.Error
 	return waiting, seen, o.again(ctx, row, seen)
+}
+
+// ask asks about a row's Application.
+func (o *Observer) ask(ctx context.Context, row Environment) (Seen, error) {
+	if row.Update != nil {
+		return o.Theirs(ctx, row)
+	}
+	return o.See(ctx, row.Application())
 }
 
 // again commits what is wanted once more where Argo CD would never sync it: it was told of

@@ -141,7 +141,7 @@ func (o *Observer) serve(ctx context.Context, row Environment, seen *Observation
 		every = min(max(now.Sub(since)/5, observeEvery), lookEvery)
 	}
 	before := row.Observed.Unserved
-	if before != "" && !o.moved[row.Ref.Name()] && !o.diary.due(row.RowID, "serves", every, now) {
+	if before != "" && !o.moved[row.Application()] && !o.diary.due(row.RowID, "serves", every, now) {
 		seen.Unserved = before
 		return
 	}
@@ -169,10 +169,10 @@ func (o *Observer) progress(ctx context.Context, row Environment, told Seen, see
 	if o.Look.Progress == nil || !told.Steps || seen.Sync != synced || verdict(*seen) {
 		return nil
 	}
-	if due := o.diary.due(row.RowID, "progress", lookEvery, o.Now()); !due && !o.moved[row.Ref.Name()] {
+	if due := o.diary.due(row.RowID, "progress", lookEvery, o.Now()); !due && !o.moved[row.Application()] {
 		return nil
 	}
-	p, err := o.Look.Progress(ctx, row.Ref.Name())
+	p, err := o.Look.Progress(ctx, row.Application())
 	if err != nil {
 		return fmt.Errorf("ask how far %s has come: %w", row.Ref, err)
 	}
@@ -196,7 +196,7 @@ func (o *Observer) fault(ctx context.Context, row Environment, seen *Observation
 		return nil
 	}
 	logs := o.Look.ShowsLogs != nil && o.Look.ShowsLogs(row)
-	f, err := o.Look.Fault(ctx, row.Ref.Name(), logs)
+	f, err := o.Look.Fault(ctx, row.Application(), logs)
 	if err != nil {
 		return fmt.Errorf("ask what is wrong with %s: %w", row.Ref, err)
 	}

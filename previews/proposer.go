@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/inplace"
 	"github.com/idp-bot/idp/gitops/repo"
 )
 
@@ -44,6 +45,8 @@ type BranchWriter interface {
 	Tree(ctx context.Context, commit, dir string) (string, error)
 	Contains(ctx context.Context, descendant, ancestor string) (bool, error)
 	Differ(ctx context.Context, from, to string, paths []string) (bool, error)
+	// Text returns a file in a commit.
+	Text(ctx context.Context, commit, path string) ([]byte, error)
 }
 
 // Pulls are the pull requests of the GitOps repository.
@@ -230,6 +233,7 @@ func (p *Proposer) intend(ctx context.Context, b *batch, branch string, prepared
 		if e.Generation != next.Generation {
 			return ErrStale
 		}
+		e.setOut(b.rendered[e.RowID])
 		e.Propose(next)
 		return nil
 	})
@@ -374,9 +378,15 @@ func (p *Proposer) merged(ctx context.Context, rows []Environment, commit string
 		if err != nil {
 			return fmt.Errorf("read what %s became: %w", proposal.URL, err)
 		}
-		if tree != row.Proposal.Tree {
+		other := row.Ref.Dir()
+		if tree == row.Proposal.Tree {
+			if other, err = p.otherwise(ctx, row, commit); err != nil {
+				return fmt.Errorf("read what %s became: %w", proposal.URL, err)
+			}
+		}
+		if other != "" {
 			err := p.Committer.failRow(ctx, row, Problem{
-				Kind: ProblemChanged, Message: fmt.Sprintf("%s was merged with something else in %s than idp had proposed", proposal.URL, row.Ref.Dir()),
+				Kind: ProblemChanged, Message: fmt.Sprintf("%s was merged with something else in %s than idp had proposed", proposal.URL, other),
 				Hint: "Comment " + again(row) + " to propose it again, in place of that.",
 			})
 			if err != nil {
@@ -391,6 +401,27 @@ func (p *Proposer) merged(ctx context.Context, rows []Environment, commit string
 		return err
 	}
 	return p.forget(ctx, rows)
+}
+
+// otherwise names a field of a team's file that does not hold in a commit what idp had
+// proposed for it, "" where all do.
+func (p *Proposer) otherwise(ctx context.Context, row Environment, commit string) (string, error) {
+	if row.Update == nil {
+		return "", nil
+	}
+	for _, w := range row.Update.Fields {
+		content, err := p.Git.Text(ctx, commit, w.File)
+		if errors.Is(err, repo.ErrNoFile) {
+			return w.File, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if now, err := inplace.Read(content, w.Field); err != nil || now != w.Value {
+			return w.Field.String(), nil
+		}
+	}
+	return "", nil
 }
 
 // declined gives up what people closed instead of merging it.
@@ -434,9 +465,13 @@ func (p *Proposer) rebase(ctx context.Context, rows []Environment) error {
 	if tip == rows[0].Proposal.Parent || tip == "" {
 		return nil
 	}
-	paths := []string{listOf(rows[0]).path()}
+	var paths []string
 	for _, row := range rows {
 		paths = append(paths, row.Ref.Dir())
+		paths = append(paths, row.Update.Files()...)
+		if list := listOf(row).path(); row.Update == nil && !slices.Contains(paths, list) {
+			paths = append(paths, list)
+		}
 	}
 	moved, err := p.Git.Differ(ctx, rows[0].Proposal.Parent, tip, paths)
 	if err != nil || !moved {

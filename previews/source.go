@@ -62,6 +62,8 @@ type Rendered struct {
 	Notes []string
 	// Unrouted says that no route leads into it, as Environment.Unrouted.
 	Unrouted bool
+	// Update is what is written to files of others, in place of manifests; nil for nothing.
+	Update *Update
 }
 
 // LaterError says that something cannot be rendered now and may be later, through nobody's

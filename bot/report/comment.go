@@ -138,7 +138,11 @@ func facts(in Input, v verdict) string {
 	if e.AppliedCommit != "" {
 		facts = append(facts, "GitOps commit "+commitLink(in))
 	}
-	if e.Wanted == previews.Present && e.Live() {
+	switch {
+	case e.Wanted != previews.Present || !e.Live():
+	case e.Update != nil:
+		facts = append(facts, "Application "+Code(e.Application())+" reads "+strings.Join(codes(e.Update.Files()), ", "))
+	default:
 		facts = append(facts, "namespace "+Code(e.NamespaceName()))
 	}
 	if e.Team != "" {

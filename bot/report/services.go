@@ -39,6 +39,10 @@ func services(in Input) []service {
 			continue
 		}
 		one := service{name: s.Name, image: images[s.Name]}
+		if e.Update != nil { // how it is reached is its team's
+			out = append(out, one)
+			continue
+		}
 		if one.closed = s.Kind == spec.Web && closed; s.Kind == spec.Web && !closed {
 			one.host = e.Ref.Host(in.Class.HostTemplate, s.Name, in.Class.Zone)
 		}

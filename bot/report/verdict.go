@@ -132,11 +132,15 @@ func problemVerdict(in Input) verdict {
 	case previews.ProblemFork:
 		forkVerdict(&v, e)
 	case previews.ProblemChanged:
+		if e.Update != nil {
+			v.title, v.cause = "Somebody else changed the file", sentence(p.Message)
+			break
+		}
 		v.title, v.cause = "Somebody else changed the preview's folder", sentence(p.Message)
 	case previews.ProblemProvenance:
 		v.title, v.cause = "Not proven where its image was built", sentence(p.Message)
 		v.next = strings.TrimSpace(v.next + " [How to attest](" + previews.AttestAction + ").")
-	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemPlatform, previews.ProblemPaused:
+	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemUpdate, previews.ProblemPlatform, previews.ProblemPaused:
 		// As it was split.
 	}
 	return v

@@ -117,6 +117,9 @@ func (m *Main) follow(took prometheus.ObserverVec) {
 		o := observer(func(e previews.Environment) bool { return e.ArgoCD == a.name })
 		o.Look = m.looking(a)
 		o.See, o.Moved, o.Blockers = a.see, told.take, a.blockers
+		o.Theirs = func(ctx context.Context, env previews.Environment) (previews.Seen, error) {
+			return m.theirs(ctx, a, env)
+		}
 		m.observe(o, told.wake)
 		m.own = append(m.own, a.refreshes.loop())
 		m.loops = append(m.loops, a.refreshes.overdueLoop(a.name, m.store.Syncing, m.now))
@@ -135,6 +138,9 @@ func (m *Main) forgotten(observer func(func(previews.Environment) bool) *preview
 	o := observer(func(e previews.Environment) bool { return m.argoCDNamed(e.ArgoCD) == nil })
 	o.See = func(context.Context, string) (previews.Seen, error) {
 		return previews.Seen{}, errors.New("the Argo CD that it is in is named by no item of argocd_token_files any more")
+	}
+	o.Theirs = func(ctx context.Context, env previews.Environment) (previews.Seen, error) {
+		return o.See(ctx, env.Application())
 	}
 	o.Blockers = func(context.Context, string) (string, error) { return "", nil }
 	return o
@@ -171,5 +177,5 @@ func (m *Main) applicationURL(env previews.Environment, class platform.Class) st
 	if a == nil {
 		return ""
 	}
-	return a.url + "/applications/" + url.PathEscape(class.ArgoCDNamespace) + "/" + env.Ref.Name()
+	return a.url + "/applications/" + url.PathEscape(class.ArgoCDNamespace) + "/" + env.Application()
 }

@@ -20,7 +20,10 @@ import (
 type comparing struct {
 	images func(context.Context, previews.Environment) ([]previews.Image, error)
 	render func(previews.Environment) ([]gitops.File, error)
-	files  func(ctx context.Context, env previews.Environment, commit, dir string) ([]gitops.File, error)
+	// updates returns the files that committing the row would change values in, as they are
+	// and as they would be; updated is false of one that is rendered.
+	updates func(ctx context.Context, would previews.Environment) (now, then []gitops.File, updated bool, err error)
+	files   func(ctx context.Context, env previews.Environment, commit, dir string) ([]gitops.File, error)
 	// judge asks the policies about the files, where there are any.
 	judge func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict
 	// shows says whether what changes may be told where the row is reported; nil is yes.
@@ -41,6 +44,11 @@ func (c comparing) compare(ctx context.Context, would previews.Environment) repo
 		if would.Images, err = c.images(ctx, would); err != nil {
 			return c.unknown(would, err)
 		}
+	}
+	if now, then, missing, updated, err := c.updated(ctx, would); err != nil {
+		return c.unknown(would, err)
+	} else if updated {
+		return report.Planned{Missing: missing, Changes: manifests.Compare(now, then), Hidden: c.shows != nil && !c.shows(would)}
 	}
 	rendered, missing, verdict, err := c.rendered(ctx, would)
 	if err != nil {
@@ -90,6 +98,27 @@ func (c comparing) rendered(ctx context.Context, would previews.Environment) (fi
 		}
 	}
 	return files, missing, v, nil
+}
+
+// updated are the files of a team that would change, where some would. Images that are not in
+// their registry yet have dots for a digest.
+func (c comparing) updated(ctx context.Context, would previews.Environment) (now, then []gitops.File, missing []previews.Image, updated bool, err error) {
+	if c.updates == nil {
+		return nil, nil, nil, false, nil
+	}
+	would.Images = slices.Clone(would.Images)
+	for i, image := range would.Images {
+		if image.Missing != "" {
+			missing, would.Images[i].Digest = append(missing, image), noDigest
+		}
+	}
+	if now, then, updated, err = c.updates(ctx, would); err != nil || !updated {
+		return nil, nil, nil, false, err
+	}
+	for i := range then {
+		then[i].Content = bytes.ReplaceAll(then[i].Content, []byte(noDigest), []byte("sha256:…"))
+	}
+	return now, then, missing, true, nil
 }
 
 // unknown words why it is not known what would change.

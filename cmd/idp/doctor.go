@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/idp-bot/idp/bot/github"
+	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews/store"
 )
 
@@ -81,7 +83,11 @@ type examination struct {
 	certificate func(ctx context.Context, address, host string) (*x509.Certificate, error)
 
 	// known says that GitHub knows the App.
-	known    bool
+	known bool
+	// declared is what the platform team declares, and client Argo CD's, once they are read
+	// and answer.
+	declared platform.Platform
+	client   *argocd.Client
 	clocks   clocks
 	findings []diagnosis
 }
@@ -104,6 +110,7 @@ func (x *examination) run(ctx context.Context) {
 		func(ctx context.Context) { x.previewAccess(ctx, app) },
 		x.argocd,
 		x.argocdsBeside,
+		func(ctx context.Context) { x.updates(ctx, app) },
 		x.cluster,
 	} {
 		bounded, cancel := context.WithTimeout(ctx, checkTimeout)

@@ -40,6 +40,7 @@ func (x *examination) previewAccess(ctx context.Context, app *github.App) {
 			`mend it: "idp validate --platform DIR" shows every mistake`)
 		return
 	}
+	x.declared = declared
 	x.findings = append(x.findings, judgeAccess(declared.OfPreviews(x.cfg.Class())))
 }
 

@@ -61,6 +61,7 @@ func (x *examination) argocd(ctx context.Context) {
 		return
 	}
 	x.ok(checkToken, "of account %s", account)
+	x.client = client
 	x.rights(ctx, client)
 	x.project(ctx, client)
 	x.root(ctx, client)

@@ -425,3 +425,34 @@ func TestDoctorJudges(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorOfUpdates: values of teams' files that are not there, and Applications that do not
+// read them, are told before anybody deploys.
+func TestDoctorOfUpdates(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t)
+	put := func(values string) {
+		t.Helper()
+		edit := gittest.Edit{Message: "Declare", Put: []gitops.File{
+			{Path: platform.EnvironmentsPath, Content: []byte("environments: {staging: {update: [{id: 7, services: {web: {application: web-staging, fields: [{file: apps/web/values.yaml, field: image.tag}]}}}]}}\n")},
+			{Path: "apps/web/values.yaml", Content: []byte(values)},
+		}}
+		if _, err := p.gitops.Commit(t.Context(), "main", edit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func(want string) {
+		t.Helper()
+		if got, _ := p.examine(formatTable); !strings.Contains(got, want) {
+			t.Errorf("the doctor does not say %q:\n%s", want, got)
+		}
+	}
+	put("image: {}\n")
+	told(`apps/web/values.yaml:1:8: image has no key "tag"`)
+	told("Application web-staging is not there, or the token may not see it")
+	p.argocd.Add("web-staging", p.gitops.URL, "apps/api")
+	put("image: {tag: v1}\n")
+	told("Application web-staging does not read apps/web/values.yaml: it reads apps/api")
+	p.argocd.Add("web-staging", p.gitops.URL, "apps/web")
+	told("every value is there, and the Application of each of 1 service reads it")
+}

@@ -157,6 +157,9 @@ func (m *Main) compareAll(ctx context.Context, s *store.Store, declared platform
 	if state.Rows, err = s.Environments(ctx, store.Filter{}); err != nil {
 		return nil, err
 	}
+	if state.Fields, err = m.changedFields(ctx, state.Rows); err != nil {
+		return nil, err
+	}
 	versions := make(map[int64]int64, len(before))
 	for _, row := range before {
 		versions[row.RowID] = row.Version

@@ -69,6 +69,7 @@ func TestEndToEnd(t *testing.T) {
 		{"deploy and promote", promoted},
 		{"deploy by pull request", deploysByPullRequest},
 		{"deploy, lock and queue", lockedAndQueued},
+		{"deploy to files of a team", updatesTheirs},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.play(s.scene(t)) })
 	}

@@ -34,7 +34,7 @@ var importers = map[string][]string{
 	"github.com/coreos/go-oidc/":               {"bot/github"},
 	"github.com/sigstore/":                     {"gitops/provenance"},
 	"github.com/go-git/":                       {},
-	"go.yaml.in/yaml/":                         {"gitops/spec", "gitops/platform", "gitops/onboard", "cmd/idp"},
+	"go.yaml.in/yaml/":                         {"gitops/spec", "gitops/platform", "gitops/inplace", "gitops/onboard", "cmd/idp"},
 	"gopkg.in/yaml":                            {},
 	"github.com/spf13/":                        {"cmd"},
 	"os/exec":                                  {"gitops/repo", "gitops/source", "gitops/clustertest", "previews/storetest/postgrestest", "cmd"},

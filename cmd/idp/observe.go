@@ -48,6 +48,27 @@ func (a *argoCD) see(ctx context.Context, application string) (previews.Seen, er
 	if !live {
 		app, err = a.client.Application(ctx, application)
 	}
+	return seenOf(app, err)
+}
+
+// theirs says what Argo CD sees of a team's own Application, which the watch hears nothing of.
+func (m *Main) theirs(ctx context.Context, in *argoCD, env previews.Environment) (previews.Seen, error) {
+	class, err := m.declared.class(env)
+	if err != nil {
+		return previews.Seen{}, err
+	}
+	var files []argocd.Place
+	for _, file := range env.Update.Files() {
+		files = append(files, argocd.Place{URLs: []string{class.RepoURL, class.PushURL}, Branch: class.Branch, File: file})
+	}
+	app, unread, err := in.client.Theirs(ctx, env.Application(), files)
+	seen, err := seenOf(app, err)
+	seen.Unread = unread
+	return seen, err
+}
+
+// seenOf words what Argo CD says for the observer.
+func seenOf(app argocd.Application, err error) (previews.Seen, error) {
 	if errors.Is(err, argocd.ErrNotFound) {
 		return previews.Seen{}, previews.ErrNotFound
 	}
@@ -163,7 +184,7 @@ func (m *Main) logs(ctx context.Context, env previews.Environment, service strin
 		out.Missing = "the platform team has to let idp ask the Argo CD that it is in: " + env.ArgoCD
 		return out
 	}
-	lines, err := a.client.Logs(ctx, env.Ref.Name(), service)
+	lines, err := a.client.Logs(ctx, env.Application(), service)
 	switch {
 	case errors.Is(err, argocd.ErrLogsNotPermitted):
 		out.Missing = "logs are not shown here, since idp may not read them in Argo CD; the platform team can let it, with what idp bootstrap --logs prints"

@@ -66,9 +66,12 @@ func (r *refresher) loop() previews.Loop {
 func (r *refresher) changed(rows []previews.Environment) {
 	r.mu.Lock()
 	for _, row := range rows {
-		if row.Wanted == previews.Present && row.Live() {
-			r.waiting[row.Ref.Name()] = 0
-		} else {
+		switch {
+		case row.Update != nil && (row.Wanted == previews.Absent || row.Application() == ""):
+			// Nothing that Argo CD reads has changed.
+		case row.Update != nil, row.Wanted == previews.Present && row.Live():
+			r.waiting[row.Application()] = 0
+		default:
 			root := r.rootOf(row)
 			r.waiting[root], r.roots[root] = 0, true
 		}

@@ -45,6 +45,9 @@ for each service. --platform names the checkout that declares it, which may be t
 --out; without it the server's configuration is all there is to it. Of a preview it says
 what the class gives by its base objects to code of the trust class that --trust names.
 
+Where that environment changes values in files that are there already, what is printed
+is a patch of the checkout that --platform names, and --out changes the files.
+
 What a commit holds that the flags do not tell is assumed and said: the repository's id,
 the generation, the time, and the images' digests, which the bot asks registries for.`,
 		Example: `  idp render --repo acme/web --pr 42 --sha "$(git rev-parse HEAD)"
@@ -252,6 +255,9 @@ func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environmen
 	if cfg.ImageCheck == "wait" && slices.ContainsFunc(row.Images, func(i previews.Image) bool { return i.Digest == "" }) {
 		p.note("no registry is asked: images without --image stand as their templates name them, not by digest")
 	}
+	if _, _, updates := env.UpdateOf(row.Ref.RepositoryID, ""); updates {
+		return p.updatedTree(f, row, env, all, parsed)
+	}
 	if f.env != "" {
 		return p.declaredTree(cfg, row, env, all)
 	}
@@ -263,6 +269,14 @@ func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environmen
 
 // render prints or writes the files.
 func (p *program) render(f renderFlags, tree rendered) error {
+	if updated, ok := tree.(updatedTree); ok && f.out == "" {
+		patch, err := updated.diff()
+		if err != nil {
+			return err
+		}
+		_, err = p.stdout.Write(patch)
+		return wrapOutput(err)
+	}
 	if f.out == "" {
 		files, err := tree.alone()
 		if err != nil {

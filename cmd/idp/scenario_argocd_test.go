@@ -87,6 +87,12 @@ func (p *play) argocd(ts *testscript.TestScript, args []string) {
 		ts.Check(server.SetDrift(p.applicationName(ts, word(1)), strings.Join(args[2:], " ")))
 	case "hold":
 		ts.Check(server.Hold(p.applicationName(ts, word(1)), word(2), word(3)))
+	case "theirs":
+		url := p.world.gitops.URL
+		if len(args) > 3 {
+			url = args[3]
+		}
+		server.Add(word(1), url, word(2))
 	case "away", "back":
 		server.SetAway(args[0] == "away")
 	case "refreshed":
@@ -107,7 +113,7 @@ func (p *play) applicationName(ts *testscript.TestScript, name string) string {
 	}
 	env, err := p.environment(ts, name)
 	ts.Check(err)
-	return env.Ref.Name()
+	return env.Application()
 }
 
 // heard says that the bot knows what each Argo CD has told, unless that is away or the bot

@@ -13,6 +13,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/adopt"
 	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/source"
 	"github.com/idp-bot/idp/gitops/spec"
@@ -23,6 +24,8 @@ import (
 // overlay or manifests of the repository's.
 type sourced struct {
 	classOf classes
+	// platform is what the platform team declares now.
+	platform func() (platform.Platform, error)
 	// tree reads files of an environment's repository at a commit.
 	tree func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error)
 	// children renders sources; it is asked for when the first is.
@@ -32,7 +35,7 @@ type sourced struct {
 // sourced returns what renders environments here.
 func (m *Main) sourced() sourced {
 	return sourced{
-		classOf: m.declared.rendering,
+		classOf: m.declared.rendering, platform: m.declared.latest,
 		tree: func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error) {
 			repo := bot.RepositoryRef{ID: env.Ref.RepositoryID, Owner: env.Owner, Name: env.Repo}
 			return m.github.Installation(env.InstallationID).Tree(ctx, repo, sha, under)
@@ -82,6 +85,19 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 	}
 	if env.Source == nil && !env.Declared() && in.Spec.Preview.Source != nil {
 		return previews.Rendered{}, errUnsourced
+	}
+	if env.Declared() {
+		declared, err := s.platform()
+		if err != nil {
+			return previews.Rendered{}, &previews.LaterError{Err: err}
+		}
+		u, err := updateOf(declared, env)
+		if err != nil {
+			return previews.Rendered{}, err
+		}
+		if u != nil {
+			return updated(env, in, *u)
+		}
 	}
 	var notes []string
 	if env.Sourced() && !env.Declared() {

@@ -41,7 +41,8 @@ func newValidate(p *program) *cobra.Command {
 		Long: `Checks a .idp/deploy.yaml as the bot would: the file given, "-" for standard input,
 or the one in the repository at DIR, by default here. With --platform it is instead what
 the platform team declares in a checkout of the GitOps repository: environments.yaml,
-teams.yaml and the classes of its platform folder. What a class leaves out is the server's
+teams.yaml and the classes of its platform folder, and whether the values that update
+names in environments.yaml can be changed in it. What a class leaves out is the server's
 configuration, in whose place the defaults stand here.
 
 With --policies it is also put to the guardrails in a folder, and the starter set beside
@@ -102,6 +103,13 @@ func (p *program) validatePlatform(output format, checkout string) error {
 	v := validation{Path: filepath.Join(checkout, platform.Dir), Valid: len(errs) == 0, Errors: errs, Environments: declared.Names()}
 	if class := declared.OfPreviews(base); v.Valid && class.Closed() {
 		v.Notes = append(v.Notes, "previews get no address: "+platform.WhyClosed+"; "+class.HowToOpen())
+	}
+	if v.Valid {
+		warnings, err := updateWarnings(checkout, declared, base)
+		if err != nil {
+			return err
+		}
+		v.Notes = append(v.Notes, warnings...)
 	}
 	return p.printValidation(output, v, errs.Count(), platformHint)
 }

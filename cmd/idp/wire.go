@@ -113,7 +113,7 @@ func (m *Main) wire() {
 // comparing is what /idp diff asks.
 func (m *Main) comparing(watcher *previews.ImageWatcher) comparing {
 	return comparing{
-		images: watcher.Images, render: renderer(m.declared.rendering), files: m.filesOf,
+		images: watcher.Images, render: renderer(m.declared.rendering), updates: m.updates, files: m.filesOf,
 		judge: func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
 			return m.judging(ctx)(ctx, would, files)
 		},

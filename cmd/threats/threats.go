@@ -87,6 +87,10 @@ var threats = []threat{
 	{"traversal and symbolic links", "trees are built in the object database, below one prefix", []proof{
 		{"gitops/repo", "TestValidPath"}, {"gitops/repo", "TestLinkedParents"}, scenario("planted-link"), scenario("planted-link-inside"),
 	}},
+	{"another team's files", "values in files of teams are changed where the platform team lists file and field, by the repository's id; a deploy.yaml has no say in it, no other byte differs, and what others wrote is not overwritten unasked", []proof{
+		{"gitops/inplace", "TestEditReplacesNothingElse"}, {"gitops/inplace", "TestEditRefuses"}, {"gitops/inplace", "TestEditsOfDrawnFiles"}, {"gitops/inplace", "FuzzEdit"}, {"gitops/platform", "TestLoad/updates-wrong.txtar"},
+		{"gitops/repo", "TestEditsRefused"}, {"previews", "TestUpdates"}, {"cmd/idp", "TestUpdateOf"}, scenario("update-refused"), scenario("update-converted"),
+	}},
 	{"name collision", "names carry a hash of the repository's id and are unique in the store; a collision is refused", []proof{
 		{"gitops", "TestNamesAreLabels"}, {"gitops", "TestNamesAreUnique"}, {"gitops", "FuzzNames"}, {"bot", "TestHandleNameTaken"}, scenario("names-taken-over"),
 	}},

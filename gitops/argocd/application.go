@@ -72,10 +72,17 @@ type application struct {
 		ResourceVersion   string     `json:"resourceVersion"`
 		DeletionTimestamp *time.Time `json:"deletionTimestamp"`
 	} `json:"metadata"`
+	Spec struct {
+		Source  source   `json:"source"`
+		Sources []source `json:"sources"`
+	} `json:"spec"`
 	Status struct {
-		Sync struct {
-			Status   v1alpha1.SyncStatusCode `json:"status"`
-			Revision string                  `json:"revision"`
+		SourceType  string   `json:"sourceType"`
+		SourceTypes []string `json:"sourceTypes"`
+		Sync        struct {
+			Status    v1alpha1.SyncStatusCode `json:"status"`
+			Revision  string                  `json:"revision"`
+			Revisions []string                `json:"revisions"`
 		} `json:"sync"`
 		Health         healthStatus `json:"health"`
 		OperationState *struct {
@@ -83,7 +90,8 @@ type application struct {
 			Message    string                    `json:"message"`
 			StartedAt  time.Time                 `json:"startedAt"`
 			SyncResult *struct {
-				Revision string `json:"revision"`
+				Revision  string   `json:"revision"`
+				Revisions []string `json:"revisions"`
 			} `json:"syncResult"`
 			Operation struct {
 				Sync *struct {
@@ -104,7 +112,8 @@ type application struct {
 			Health *healthStatus           `json:"health"`
 		} `json:"resources"`
 		History []struct {
-			Revision string `json:"revision"`
+			Revision  string   `json:"revision"`
+			Revisions []string `json:"revisions"`
 		} `json:"history"`
 		ReconciledAt *time.Time `json:"reconciledAt"`
 	} `json:"status"`

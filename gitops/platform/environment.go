@@ -1,10 +1,13 @@
 package platform
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/inplace"
 )
 
 // Environment is a long-lived environment that the platform team declares, such as
@@ -37,6 +40,30 @@ type Environment struct {
 	// RolloutTimeout is how long a deployment may take to become healthy, 0 for the
 	// server's.
 	RolloutTimeout time.Duration
+	// Updates are the repositories whose deployments change values in files that are there
+	// already, by GitHub's id and then by service.
+	Updates map[int64]map[string]Update `json:",omitempty"`
+}
+
+// Update is what a deployment of a service changes, in place of being rendered.
+type Update struct {
+	// Application is the one in Argo CD that reads the files.
+	Application string
+	Fields      []inplace.Field
+}
+
+// UpdateOf returns what a deployment of a repository's service changes here. updates says
+// that the repository is one whose deployments change values, so that nothing of it is
+// rendered here, though none is declared for the service.
+func (e Environment) UpdateOf(repositoryID int64, service string) (u Update, declared, updates bool) {
+	services, updates := e.Updates[repositoryID]
+	u, declared = services[service]
+	return u, declared, updates
+}
+
+// UpdatedServices returns the services of a repository that have files here, sorted.
+func (e Environment) UpdatedServices(repositoryID int64) []string {
+	return slices.Sorted(maps.Keys(e.Updates[repositoryID]))
 }
 
 // The permissions that Environment.Permission takes; PermissionWrite is the default.
@@ -76,4 +103,15 @@ func expandNamespace(pattern string, ref gitops.EnvironmentRef, most int) string
 		"{repo}", gitops.Slug(ref.Repo, most), "{owner}", gitops.Slug(ref.Owner, most),
 		"{env}", gitops.Slug(ref.ID, 24), "{hash}", ref.Hash(),
 	).Replace(pattern)
+}
+
+// AllUpdates returns every update of every repository, in order.
+func (e Environment) AllUpdates() []Update {
+	var out []Update
+	for _, id := range slices.Sorted(maps.Keys(e.Updates)) {
+		for _, service := range e.UpdatedServices(id) {
+			out = append(out, e.Updates[id][service])
+		}
+	}
+	return out
 }

@@ -41,6 +41,38 @@ type environmentBlock struct {
 	Logs string `json:"logs" jsonschema:"enum=private,enum=always,enum=never,default=private"`
 	// How long a deployment may take until it is healthy; the server's rollout_timeout when left out.
 	RolloutTimeout *spec.Span `json:"rollout_timeout" jsonschema:"example=30m"`
+	// The repositories that have files and Applications of their own here: a deployment changes values in those files, and nothing is rendered. Only what stands here is ever changed; a deploy.yaml has no say in it.
+	Update []*updateBlock `json:"update" jsonschema:"minItems=1,maxItems=500"`
+}
+
+// updateBlock is a repository whose deployments change values in files that are there already.
+type updateBlock struct {
+	// GitHub's id of it, which outlives renames: "gh api repos/OWNER/NAME --jq .id" prints it.
+	ID *int64 `json:"id" jsonschema:"required,minimum=1,maximum=9007199254740991"`
+	// Its name as OWNER/NAME, for readers.
+	Name string `json:"name" jsonschema:"minLength=3,maxLength=140,example=acme/web"`
+	// Its services by their name in its deploy.yaml. Others of it are not deployed here.
+	Services map[string]*updatedBlock `json:"services"`
+}
+
+// updatedBlock is a service, and what a deployment of it changes.
+type updatedBlock struct {
+	// The Application in Argo CD that reads the files, which idp watches and refreshes, and never changes or removes.
+	Application string `json:"application" jsonschema:"required,minLength=1,maxLength=253,example=web-staging"`
+	// What is changed: all of it in one commit.
+	Fields []*fieldBlock `json:"fields" jsonschema:"required,minItems=1,maxItems=20"`
+}
+
+// fieldBlock is one value of a YAML file, which has to be there already.
+type fieldBlock struct {
+	// The file, from the root of the class's GitOps repository.
+	File string `json:"file" jsonschema:"required,minLength=1,maxLength=512,pattern=^[^/].*\\.(yaml|yml|json)$,example=apps/web/staging/values.yaml"`
+	// Which object of the file is meant, as Kind/name, where it has several.
+	Object string `json:"object" jsonschema:"minLength=3,maxLength=320,pattern=^[A-Za-z0-9]+/[^/]+$,example=Deployment/web"`
+	// Where the value stands: keys with dots between them, [key=value] for the item of a list, and ["key"] for a key that has dots.
+	Field string `json:"field" jsonschema:"required,minLength=1,maxLength=512,example=spec.template.spec.containers[name=web].image"`
+	// What is written: the image by its digest, its repository, tag or digest alone, both of these for charts that put ":" before a tag, or the full commit.
+	Set string `json:"set" jsonschema:"enum=image,enum=repository,enum=tag,enum=digest,enum=tag@digest,enum=commit,default=image"`
 }
 
 // previewsBlock is who may run commands about previews.

@@ -11,7 +11,7 @@ import (
 
 const (
 	// Dir is the folder of the GitOps repository that is the platform team's.
-	Dir = "platform"
+	Dir = gitops.PlatformDir
 	// EnvironmentsPath declares the environments beside previews, and who may do what;
 	// TeamsPath says whose repositories are, and ClassesDir has a file "<name>.yaml" for
 	// each class.

@@ -20,6 +20,7 @@ func loadEnvironments(f gitops.File, classes map[string]Class, fallback string) 
 	previews := file.Previews.access()
 	checkAccess(doc, "previews", previews)
 	var out []Environment
+	taken := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(file.Environments)) {
 		at := spec.Join("environments", name)
 		if why := spec.CheckEnvironment(name); why != "" {
@@ -40,6 +41,7 @@ func loadEnvironments(f gitops.File, classes map[string]Class, fallback string) 
 		checkNamespace(doc, spec.Join(at, "namespace"), env.Namespace)
 		checkAccess(doc, at, env.Access())
 		unique(doc, spec.Join(at, "checks"), env.Checks)
+		env.Updates = block.updates(doc, at, env, classes[env.Class], taken)
 		out = append(out, env)
 	}
 	return out, previews, doc.Errors()

@@ -64,6 +64,9 @@ type Input struct {
 	// of a preview's services, their paths below manifests/: a chart's, let through by
 	// package adopt.
 	Adopted *[]gitops.File
+	// Update, when not nil, is what is written to files of others: then there is the record
+	// and no object.
+	Update *RecordedUpdate
 	// RolloutTimeout is how long a rollout of a declared environment may make no
 	// progress, 0 for progressDeadline.
 	RolloutTimeout time.Duration
@@ -199,6 +202,8 @@ func newEnvironment(in Input) (*environment, error) {
 // has says whether a part of the environment is rendered.
 func (e *environment) has(p part) bool {
 	switch {
+	case e.Update != nil:
+		return false
 	case e.Adopted != nil:
 		return p == sharedPart
 	case e.Environment == "":

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/inplace"
 	"github.com/idp-bot/idp/gitops/platform"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 )
 
@@ -64,8 +66,25 @@ type Record struct {
 	Hosts    map[string]string `json:"hosts,omitempty"`
 	// ExpiresAt is nil when the environment is pinned.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// Update is what was written to files of others, in place of manifests; nil for nothing.
+	Update *RecordedUpdate `json:"update,omitempty"`
 	// Spec is the text of .idp/deploy.yaml at SHA.
 	Spec string `json:"spec,omitempty"`
+}
+
+// RecordedUpdate is what a deployment wrote to files that a team has already.
+type RecordedUpdate struct {
+	// Application is the team's, "" of the part that the services share.
+	Application string          `json:"application,omitempty"`
+	Fields      []inplace.Write `json:"fields,omitempty"`
+}
+
+// Written are the values that were written to files of others.
+func (r *Record) Written() []inplace.Write {
+	if r.Update == nil {
+		return nil
+	}
+	return r.Update.Fields
 }
 
 // Ref is the environment that the record is about.
@@ -80,9 +99,9 @@ func (e *environment) record() ([]byte, error) {
 		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation, Attempt: e.Attempt,
 		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, AskedBy: e.AskedBy, Team: e.team, Class: e.Class.Name, Trust: string(e.Trust),
 		Namespace: e.namespace, Application: e.Ref.Name(),
-		Images: map[string]string{}, ImagesOf: e.ImagesOf, Hosts: e.hosts, Spec: string(e.SpecRaw),
+		Images: map[string]string{}, ImagesOf: e.ImagesOf, Hosts: e.hosts, Update: e.Update, Spec: string(e.SpecRaw),
 	}
-	if !e.routed() {
+	if !e.routed() || e.Update != nil {
 		r.Hosts = nil
 	}
 	for _, svc := range e.services {
@@ -135,6 +154,9 @@ func (r *Record) check() error {
 	if name := r.Ref().Name(); r.Application != name {
 		return fmt.Errorf("application %q is not %s", r.Application, name)
 	}
+	if err := r.checkUpdate(); err != nil {
+		return err
+	}
 	for _, svc := range slices.Sorted(maps.Keys(r.Images)) {
 		if r.Images[svc] == "" {
 			return fmt.Errorf("image of %s is empty", svc)
@@ -144,6 +166,33 @@ func (r *Record) check() error {
 		of := r.ImagesOf[svc]
 		if at := strings.LastIndexByte(of, '@'); at < 0 || !shaPattern.MatchString(of[at+1:]) || r.Images[svc] == "" {
 			return fmt.Errorf("the image of %s is of %q, which names no commit", svc, of)
+		}
+	}
+	return nil
+}
+
+// checkUpdate holds what was written to files of others to what can have been.
+func (r *Record) checkUpdate() error {
+	if r.Update == nil {
+		return nil
+	}
+	switch {
+	case r.Environment == "":
+		return errors.New("update is of a preview")
+	case r.Service == "" && (r.Update.Application != "" || len(r.Update.Fields) > 0):
+		return errors.New("update is of no service")
+	case r.Service != "" && len(validation.IsDNS1123Subdomain(r.Update.Application)) > 0:
+		return fmt.Errorf("application %q of update is no name", r.Update.Application)
+	}
+	if len(r.Update.Fields) == 0 {
+		r.Update.Fields = nil
+	}
+	for _, w := range r.Update.Fields {
+		if _, err := inplace.ParsePath(w.Field.Field); err != nil {
+			return fmt.Errorf("field %q of update: %w", w.Field.Field, err)
+		}
+		if err := inplace.CheckFile(w.File); err != nil {
+			return fmt.Errorf("file %q of update: %w", w.File, err)
 		}
 	}
 	return nil

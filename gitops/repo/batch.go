@@ -69,6 +69,9 @@ func validChange(c Change) error {
 			return fmt.Errorf("accepted tree %.80q: %w", tree, ErrInvalid)
 		}
 	}
+	if err := validEdits(c); err != nil {
+		return err
+	}
 	if c.Dir == "" {
 		if len(c.Files) > 0 {
 			return fmt.Errorf("change without a folder: %w: it has files", ErrInvalid)

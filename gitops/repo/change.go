@@ -24,6 +24,9 @@ type Change struct {
 	// says that Dir may be absent. What the change itself would write is always
 	// accepted. See TreeID. AnyTree among them replaces whatever is there.
 	Accept []string
+	// Edits are what the change does to files of others, together with the folder or not
+	// at all. Where the folder has its new content already, they were made with that.
+	Edits []Edit
 	// Subject is one line about the change, used where the commit has none and
 	// listed in the message of a commit of several.
 	Subject string
@@ -88,12 +91,15 @@ type Applied struct {
 // Conflict is a change that was left out, and why.
 type Conflict struct {
 	Key, Dir string
-	// Err is ErrConflict, or wraps ErrIrregular or ErrInvalid.
+	// File is the one that an edit could not be made in, "" where it is about Dir.
+	File string
+	// Err is ErrConflict, or wraps ErrIrregular or ErrInvalid. Of an edit it wraps
+	// ErrIrregular or ErrNoFile, or is what its Apply returned.
 	Err error
 	// Tree is what Dir holds at the tip, "" when absent. It, and who last touched
-	// Dir, are set for ErrConflict only.
+	// Dir, are set for ErrConflict only, and who last touched File.
 	Tree string
-	// Commit, Author and Date are of the commit that last touched Dir; empty when
+	// Commit, Author and Date are of the commit that last touched it; empty when
 	// none ever did. The author's name is not to be trusted.
 	Commit, Author string
 	Date           time.Time

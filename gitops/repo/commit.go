@@ -312,13 +312,17 @@ func (r *Repo) prepareCommit(ctx context.Context, b batch) (*made, error) {
 }
 
 func (r *Repo) tryPrepare(ctx context.Context, b batch) (*made, error) {
+	texts, err := r.texts(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	r.packs.RLock()
 	defer r.packs.RUnlock()
 	i, err := r.startImport(ctx, r.tip.sha)
 	if err != nil {
 		return nil, err
 	}
-	p, err := decide(b, i.at)
+	p, err := decide(b, i.at, texts)
 	if err != nil {
 		return nil, i.abort(err)
 	}

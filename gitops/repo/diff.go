@@ -17,7 +17,7 @@ const (
 	maxNamed = 20
 )
 
-// Diff returns the unified diff of the folder dir ("" for all) between two
+// Diff returns the unified diff of the folder or file dir ("" for all) between two
 // commits; from may be "" for an empty repository. Text beyond maxBytes is cut
 // between two files, and a last line says which files were left out; with
 // maxBytes 0 nothing is cut below 8 MiB. The text is of the repository's content
@@ -55,7 +55,7 @@ func diffArgs(from, to, dir string, more ...string) []string {
 	}, more...)
 	args = append(args, from, to, "--")
 	if dir != "" {
-		args = append(args, dir+"/")
+		args = append(args, dir)
 	}
 	return args
 }

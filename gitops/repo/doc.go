@@ -18,7 +18,9 @@
 //     the changes' trailers and trees. The change is not committed twice.
 //   - A folder is replaced only if its tree is one that the caller accepts, so
 //     that nobody's work is overwritten unseen. Nothing outside environments/ and
-//     applicationsets/ is ever written, nor anything below a symbolic link.
+//     applicationsets/ is ever written, nor anything below a symbolic link, but for the
+//     files that a Change edits: each is read at the tip that it is written on, and what
+//     becomes of it is the caller's word (see Edit). None is added or removed.
 //   - A change whose result the tip already holds makes no commit.
 //   - Credentials reach git through GIT_ASKPASS and the environment only; they
 //     are in no URL, argument, log line or error.

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,6 +109,10 @@ func (i *importer) commit(p plan, message string, author Signature, now time.Tim
 			i.data(f.Content)
 		}
 	}
+	for _, path := range slices.Sorted(maps.Keys(p.edited)) {
+		i.printf("M %s inline %s\n", p.texts[path].mode, quotePath(path))
+		i.data(p.texts[path].content)
+	}
 	for _, f := range p.shared {
 		if f.Content == nil {
 			i.printf("D %s\n", quotePath(f.Path))
@@ -126,7 +132,7 @@ func (i *importer) commit(p plan, message string, author Signature, now time.Tim
 	return sha, i.verify(p, sha)
 }
 
-// verify compares what git made of each folder with what was computed for it:
+// verify compares what git made of each folder and each edited file with what was computed for it:
 // the intent that is recorded must be what is pushed.
 func (i *importer) verify(p plan, sha string) error {
 	for _, w := range p.write {
@@ -141,7 +147,7 @@ func (i *importer) verify(p plan, sha string) error {
 			return fmt.Errorf("folder %s became tree %s instead of %s", w.Dir, strconv.Quote(e.id), strconv.Quote(w.tree))
 		}
 	}
-	return nil
+	return i.verifyEdits(p, sha)
 }
 
 // finish ends the process; objects that were made are on disk when it returns nil.

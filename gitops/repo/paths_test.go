@@ -206,7 +206,7 @@ func TestDecideIrregular(t *testing.T) {
 					return entry{"040000", "tree", id}, nil
 				}
 				return entry{}, nil
-			})
+			}, nil)
 			if planted == "applicationsets" {
 				equal(t, kind+" at "+planted, errors.Is(err, ErrIrregular), true)
 				continue

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/idp-bot/idp/gitops"
 )
@@ -28,15 +29,19 @@ type plan struct {
 	conflicts []Conflict
 	// present says which folders of write exist at the tip.
 	present map[string]bool
+	// texts are the files of others as they are to be, and edited says which of them differ
+	// from the tip.
+	texts  map[string]text
+	edited map[string]bool
 }
 
 func (p plan) empty() bool { return len(p.write) == 0 && len(p.shared) == 0 }
 
-// decide compares a batch with a tip. It fails only when a lookup does, or when
+// decide compares a batch with a tip, whose files that are to be edited are texts. It fails only when a lookup does, or when
 // a shared file has no regular place.
-func decide(b batch, at lookup) (plan, error) {
+func decide(b batch, at lookup, texts map[string]text) (plan, error) {
 	at = remembered(at)
-	p := plan{present: map[string]bool{}}
+	p := plan{present: map[string]bool{}, texts: maps.Clone(texts), edited: map[string]bool{}}
 	for _, file := range b.shared {
 		same, err := sharedUnchanged(file, at)
 		if errors.Is(err, ErrIrregular) {
@@ -74,6 +79,14 @@ func (p *plan) place(w wanted, at lookup) error {
 	case !w.accepts(have):
 		p.conflicts = append(p.conflicts, Conflict{Key: w.Key, Dir: w.Dir, Err: ErrConflict, Tree: have})
 	default:
+		conflict, err := p.edit(w, at)
+		if err != nil {
+			return err
+		}
+		if conflict != nil {
+			p.conflicts = append(p.conflicts, *conflict)
+			return nil
+		}
 		p.write = append(p.write, w)
 		p.present[w.Dir] = have != ""
 	}

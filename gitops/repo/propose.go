@@ -120,7 +120,7 @@ func (r *Repo) proposedBefore(ctx context.Context, b batch, branch string, out P
 		}
 	}
 	out.Commit = sha
-	if out.Parent, err = r.parentOf(ctx, sha); err != nil {
+	if out.Parent, err = r.Parent(ctx, sha); err != nil {
 		return Proposed{}, err
 	}
 	return out, nil
@@ -138,8 +138,8 @@ func (r *Repo) fetchRef(ctx context.Context, ref string) error {
 	return err
 }
 
-// parentOf returns a commit's first parent, "" where it has none.
-func (r *Repo) parentOf(ctx context.Context, sha string) (string, error) {
+// Parent returns a commit's first parent, "" where it has none.
+func (r *Repo) Parent(ctx context.Context, sha string) (string, error) {
 	out, err := r.local(ctx, gitexec.Command{Args: []string{"rev-list", "--parents", "--max-count=1", sha}})
 	if err != nil {
 		return "", fmt.Errorf("read the parent of %s: %w", sha, err)

@@ -3,6 +3,7 @@ package repo
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,12 +162,17 @@ func (r *Repo) fetchBlobs(ctx context.Context, dir string, commits, blobs []stri
 	if len(missing) == 0 {
 		return nil
 	}
-	_, err = r.network(ctx, "fetch files of the GitOps repository", gitexec.Command{
+	return r.fetchObjects(ctx, missing)
+}
+
+// fetchObjects fetches objects by their ids.
+func (r *Repo) fetchObjects(ctx context.Context, ids []string) error {
+	_, err := r.network(ctx, "fetch files of the GitOps repository", gitexec.Command{
 		Args: []string{
 			"-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
 			"--no-recurse-submodules", "--no-auto-maintenance", "--filter=blob:none", "--stdin", "origin",
 		},
-		Stdin: strings.NewReader(strings.Join(missing, "\n") + "\n"),
+		Stdin: strings.NewReader(strings.Join(ids, "\n") + "\n"),
 	})
 	return err
 }
@@ -235,16 +241,16 @@ func (r *Repo) treeAt(ctx context.Context, commit, dir string) (string, error) {
 	return "", nil
 }
 
-// explain adds to each conflict who last touched its folder, as far as that can
+// explain adds to each conflict who last touched its folder or file, as far as that can
 // be found out.
 func (r *Repo) explain(ctx context.Context, conflicts []Conflict) {
 	for i := range conflicts {
 		c := &conflicts[i]
-		if !errors.Is(c.Err, ErrConflict) || r.tip.sha == "" {
+		if !errors.Is(c.Err, ErrConflict) && c.File == "" || r.tip.sha == "" {
 			continue
 		}
 		out, err := r.local(ctx, gitexec.Command{
-			Args: []string{"log", "-1", "--no-color", "--no-show-signature", "--format=tformat:%H%x00%an%x00%aI", r.tip.sha, "--", c.Dir},
+			Args: []string{"log", "-1", "--no-color", "--no-show-signature", "--format=tformat:%H%x00%an%x00%aI", r.tip.sha, "--", cmp.Or(c.File, c.Dir)},
 		})
 		if err != nil {
 			r.opts.Log.WarnContext(ctx, "who changed a folder is unknown", "dir", c.Dir, "error", err)

@@ -26,6 +26,7 @@ const (
 	MissingFolder      Kind = "missing-folder"      // a row that is in Git, and its folder is not
 	LeftoverFolder     Kind = "leftover-folder"     // a folder in Git of an environment that is gone
 	ChangedFolder      Kind = "changed-folder"      // a folder that somebody else wrote to
+	ChangedField       Kind = "changed-field"       // a value of a team's file that idp wrote, and that is another now
 	UnknownElement     Kind = "unknown-element"     // listed for Argo CD, without an environment
 	MissingElement     Kind = "missing-element"     // an environment in Git that is not listed
 	UnreadableList     Kind = "unreadable-list"     // an ApplicationSet that idp cannot read
@@ -44,6 +45,7 @@ var Kinds = []struct {
 	{MissingFolder, true, "it is written again"},
 	{LeftoverFolder, false, "remove the folder from the GitOps repository, or bring the environment back with a command"},
 	{ChangedFolder, false, "undo the change in the GitOps repository; or let idp replace it: the next commit is refused, and then /idp preview, or /idp retry NAME, goes on"},
+	{ChangedField, false, "idp leaves it: undo it there, or deploy again, which is refused, and then /idp retry NAME replaces it"},
 	{UnknownElement, false, "if the database was lost, idp rebuild --merge adds it; else it goes with the next commit of its repository, and takes what runs with it"},
 	{MissingElement, true, "it is listed again"},
 	{UnreadableList, false, "restore the file from the history of the GitOps repository"},
@@ -73,6 +75,8 @@ type Place struct {
 type State struct {
 	Places []Place
 	Rows   []previews.Environment
+	// Fields are, by row, the values in files of teams that are not as the row says, in words.
+	Fields map[int64][]string
 	// Moving are rows that changed while the rest was read: of them nothing is said.
 	Moving map[int64]bool
 	// Applications are the names of those in Argo CD that are of these repositories and
@@ -208,6 +212,12 @@ func (c *comparison) row(row previews.Environment) {
 		c.addRow(MissingFolder, row, row.Ref.Dir())
 	case tree != row.Tree:
 		c.addRow(ChangedFolder, row, row.Ref.Dir())
+	}
+	for _, field := range c.Fields[row.RowID] {
+		c.addRow(ChangedField, row, field)
+	}
+	if row.Update != nil {
+		return // nothing lists it, and its Application is its team's
 	}
 	switch listed := c.elements[at{target, row.Ref.Name()}]; {
 	case !listed:

@@ -67,6 +67,9 @@ func TestCompare(t *testing.T) {
 	missed.Applications["https://argocd.example.com"] = nil
 	unreadable := held(rows(row(1)), is, one, one)
 	unreadable.Places[0].Unreadable = []string{"applicationsets/x.yaml"}
+	updated := held(rows(row(1, func(e *previews.Environment) { e.Update = &previews.Update{Application: "web"} })), is, nil, nil)
+	changed := updated
+	changed.Fields = map[int64][]string{1: {`apps/web.yaml, image.tag, which is "v1"`}}
 	young := func(e *previews.Environment) { e.AppliedAt = now.Add(-time.Minute) }
 	for name, c := range map[string]struct {
 		state State
@@ -87,6 +90,8 @@ func TestCompare(t *testing.T) {
 		"an orphan":                            {held(nil, nil, nil, one), "orphan-application"},
 		"an orphan of what is gone":            {held(rows(row(1, gone)), nil, nil, one), "orphan-application"},
 		"no Application after long":            {held(rows(row(1)), is, one, nil), "missing-application"},
+		"a value that is another now":          {changed, "changed-field"},
+		"in a team's own Application":          {updated, ""},
 		"no Application yet":                   {held(rows(row(1, young)), is, one, nil), ""},
 		"Argo CD was not asked":                {unasked, ""},
 		"a row that changed meanwhile":         {moving, ""},

@@ -28,6 +28,8 @@ type application struct {
 	listed map[string]string
 	// live is what the cluster has of it.
 	live cluster
+	// theirs says that somebody made it who is not idp.
+	theirs bool
 	// finalizers keep objects from being deleted, by "Kind name".
 	finalizers map[string]string
 }
@@ -39,6 +41,16 @@ func newApplication(name, dir string) *application {
 	a.Status.Sync.Status = v1alpha1.SyncStatusCodeOutOfSync
 	a.Status.Health.Status = health.HealthStatusMissing
 	return a
+}
+
+// Add makes an Application that is none of idp's, of a folder of a repository.
+func (s *Server) Add(name, repository, dir string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	app := newApplication(name, dir)
+	app.theirs, app.Spec.Source.RepoURL = true, repository
+	s.apps[name] = app
+	s.publish()
 }
 
 // Sync has Argo CD sync one Application to the branch's tip, or for "all" the root
@@ -218,7 +230,7 @@ func (s *Server) keep(listed map[string]string, now metav1.Time) {
 		case app.DeletionTimestamp != nil && len(app.finalizers) > 0:
 		case app.DeletionTimestamp != nil:
 			delete(s.apps, name)
-		case !ok && name != s.options.Root:
+		case !ok && name != s.options.Root && !app.theirs:
 			app.DeletionTimestamp = &now
 		}
 	}

@@ -59,8 +59,9 @@ func (b *brought) types(args ...string) {
 	b.told.WriteString(strings.ReplaceAll(b.idp(append(args, b.dir)...), b.dir+string(filepath.Separator), ""))
 }
 
-// onboards merges a pull request with what the program wrote.
-func (b *brought) onboards() {
+// onboards merges a pull request with what the program wrote, and returns the commit that
+// it became.
+func (b *brought) onboards() (merged string) {
 	b.Helper()
 	wrote := map[string]string{}
 	for _, name := range []string{".idp/deploy.yaml", ".idp/deploy.schema.json"} {
@@ -72,12 +73,17 @@ func (b *brought) onboards() {
 	pr, err := b.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Deploy with idp", Head: "idp"})
 	b.must(err)
 	b.must(pr.Merge("alice"))
+	return b.repo.Branch("main")
 }
 
-// becomes waits until a pull request has its preview, and returns it.
-func (b *brought) becomes(image string) *proposal {
+// becomes waits until a pull request that changes a file has its preview, and returns it.
+func (b *brought) becomes(image, file string) *proposal {
 	b.Helper()
-	c := b.open(b.repo, image)
+	sha := b.repo.PushAs("alice", "feature", "Change", map[string]string{file: "changed\n"})
+	b.must(b.pushImage(b.ctx, image, sha))
+	pr, err := b.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: "alice", Title: "Change", Head: "feature"})
+	b.must(err)
+	c := &proposal{scene: b.scene, repo: b.repo, pr: pr, image: image}
 	b.await("the preview of "+b.name+" is said to be ready", func() error { return c.says("success", "Preview is ready", "success") })
 	check := c.check()
 	fmt.Fprintf(&b.told, "\n%s: %s\n\n%s\n", check.Name, check.Title, check.Summary)
@@ -129,7 +135,7 @@ func bringsChart(s *scene) {
 	b.types("init")
 	b.types("validate")
 	b.onboards()
-	c := b.becomes("acme/shop")
+	c := b.becomes("acme/shop", "main.go")
 	c.runsAll("Deployment shop", "StatefulSet shop-cache")
 	b.records(c, "chart")
 	c.pr.Close("alice")
@@ -142,9 +148,30 @@ func bringsOverlay(s *scene) {
 	b.types("init")
 	b.types("validate")
 	b.onboards()
-	c := b.becomes("acme/blog")
+	c := b.becomes("acme/blog", "server.js")
 	c.runsAll("Deployment blog-preview")
 	b.records(c, "overlay")
+	c.pr.Close("alice")
+	c.gone("Preview removed")
+}
+
+// bringsMonorepo: a team whose CI builds one image of six, from nothing to a preview.
+func bringsMonorepo(s *scene) {
+	b := s.bring("monorepo", "mono")
+	b.types("init")
+	b.types("validate")
+	built := b.onboards()
+	services := []string{"api", "cart", "mailer-worker", "reports-worker", "search", "web"}
+	for _, service := range services {
+		s.must(s.pushImage(s.ctx, "acme/"+service, built))
+	}
+	c := b.becomes("acme/api", "services/api/main.go")
+	var want []string
+	for _, service := range services {
+		want = append(want, "Deployment "+service)
+	}
+	c.runsAll(want...)
+	b.records(c, "monorepo")
 	c.pr.Close("alice")
 	c.gone("Preview removed")
 }

@@ -46,6 +46,7 @@ func TestEndToEnd(t *testing.T) {
 		{"scrapes", prometheusScrapes},
 		{"brings a chart", bringsChart},
 		{"brings overlays", bringsOverlay},
+		{"brings a monorepo", bringsMonorepo},
 		{"two repositories", twoRepositories},
 		{"image cannot be pulled", imageCannotBePulled},
 		{"pod crashes", podCrashes},

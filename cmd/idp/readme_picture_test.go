@@ -54,7 +54,7 @@ func picture(t *testing.T) string {
 func broughtPicture(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, one := range [][2]string{{"chart", "A Helm chart"}, {"overlay", "Kustomize overlays"}} {
+	for _, one := range [][2]string{{"chart", "A Helm chart"}, {"overlay", "Kustomize overlays"}, {"monorepo", "Six services in one repository, of which CI builds one"}} {
 		told, err := os.ReadFile(filepath.Join("testdata", "brought", one[0]+".told"))
 		if err != nil {
 			t.Fatal(err)

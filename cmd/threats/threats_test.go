@@ -82,7 +82,7 @@ func TestReport(t *testing.T) {
 	if table, met := report(results, true); met || !strings.Contains(table, "**did not run**") {
 		t.Errorf("with a cluster, met %v:\n%s", met, table)
 	}
-	if table, met := report(results, false); !met || !strings.Contains(table, "takes a cluster: -cluster") {
+	if table, met := report(results, false); !met || !strings.Contains(table, "**not shown here**: it takes a cluster") {
 		t.Errorf("without a cluster, met %v:\n%s", met, table)
 	}
 	results[stolen] = outcome{passed: true}
@@ -116,5 +116,27 @@ func TestSecurityIsGenerated(t *testing.T) {
 	}
 	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestGroups: every proof is in one run, and no run leaves out what is below a proof: of one
+// that names no subtest all are run.
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	in := map[proof]int{}
+	for _, g := range groups() {
+		for _, test := range g.tests {
+			in[proof{g.pkg, test}]++
+			if nested := strings.Contains(test, "/"); nested != g.nested || nested != strings.Contains(g.pattern(), "/") {
+				t.Errorf("%s of %s is run by %s", test, g.pkg, g.pattern())
+			}
+		}
+	}
+	for _, threat := range threats {
+		for _, p := range threat.Proofs {
+			if in[p] != 1 {
+				t.Errorf("%s of %s is run %d times", p.Test, p.Package, in[p])
+			}
+		}
 	}
 }

@@ -40,8 +40,8 @@ func (of LiveOf) in(scope Scope) (where string, args []any, ok bool) {
 // Live is how many previews are wanted, and which might go.
 type Live struct {
 	Count int
-	// Oldest is, of those that are not pinned, the one that nothing new was wanted of for
-	// longest, Idle the one that is longest idle of those that may be taken
+	// Oldest is, of those that are not pinned and may be named in the repository, the one
+	// that is longest idle, Idle of those that may be taken
 	// (previews.Environment.MayBeTaken); each is nil where there is none.
 	Oldest, Idle *previews.Environment
 }
@@ -74,7 +74,7 @@ func livePreviews(ctx context.Context, query queryRows, of LiveOf, now time.Time
 		if !ok {
 			continue
 		}
-		live, err := oneLive(ctx, query, where, args, now)
+		live, err := oneLive(ctx, query, of.RepositoryID, where, args, now)
 		if err != nil {
 			return nil, fmt.Errorf("count live previews: %w", err)
 		}
@@ -88,33 +88,40 @@ func countLive(ctx context.Context, query queryRows, where string, args []any) (
 	return n, err
 }
 
-// oneLive counts the previews of one scope.
-func oneLive(ctx context.Context, query queryRows, where string, args []any, now time.Time) (live Live, err error) {
+// oneLive counts the previews of one scope, for who reads in a repository.
+func oneLive(ctx context.Context, query queryRows, reader int64, where string, args []any, now time.Time) (live Live, err error) {
 	if live.Count, err = countLive(ctx, query, where, args); err != nil {
 		return live, err
 	}
 	unpinned := where + ` AND expires_at > 0`
-	err = scanAll(ctx, query, func(rows *sql.Rows) (more bool, err error) {
-		live.Oldest, err = scanEnvironment(rows)
-		return false, err
-	}, `SELECT `+environmentColumns+unpinned+` ORDER BY wanted_at, id LIMIT 1`, args...)
+	live.Oldest, err = longestIdle(ctx, query, unpinned, args, func(e *previews.Environment) bool {
+		return e.Ref.RepositoryID == reader || !e.Private
+	})
 	if err != nil {
 		return live, err
 	}
 	for _, state := range previews.SettledStates {
 		args = append(args, string(state))
 	}
+	settled := unpinned + ` AND state IN (?` + strings.Repeat(", ?", len(previews.SettledStates)-1) + `)`
+	live.Idle, err = longestIdle(ctx, query, settled, args, func(e *previews.Environment) bool { return e.MayBeTaken(now) })
+	return live, err
+}
+
+// longestIdle returns, of the previews that may be, the one that is idle for longest; nil
+// for none.
+func longestIdle(ctx context.Context, query queryRows, where string, args []any, may func(*previews.Environment) bool) (found *previews.Environment, err error) {
 	err = scanAll(ctx, query, func(rows *sql.Rows) (more bool, err error) {
 		e, err := scanEnvironment(rows)
-		if err != nil || live.Idle != nil && !e.WantedAt.Before(live.Idle.IdleSince()) {
+		if err != nil || found != nil && !e.WantedAt.Before(found.IdleSince()) {
 			return false, err // whatever comes was asked for later
 		}
-		if e.MayBeTaken(now) && (live.Idle == nil || e.IdleSince().Before(live.Idle.IdleSince())) {
-			live.Idle = e
+		if may(e) && (found == nil || e.IdleSince().Before(found.IdleSince())) {
+			found = e
 		}
 		return true, nil
-	}, `SELECT `+environmentColumns+unpinned+` AND state IN (?`+strings.Repeat(", ?", len(previews.SettledStates)-1)+`) ORDER BY wanted_at, id`, args...)
-	return live, err
+	}, `SELECT `+environmentColumns+where+` ORDER BY wanted_at, id`, args...)
+	return found, err
 }
 
 // scanAll gives each row to fn for as long as it asks for more.

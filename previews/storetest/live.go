@@ -86,6 +86,25 @@ func testLive(t *testing.T, open Open) {
 			t.Errorf("of %s: %d, the oldest %q; want %+v", scope, live.Count, named(live.Oldest), want)
 		}
 	}
+	// More time for the one makes the other the longest idle; a private one of another
+	// repository is named to nobody here.
+	clock.Advance(time.Minute)
+	third, err := s.Environment(t.Context(), 7, "pr-3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	update(t, s, third.RowID, func(e *previews.Environment) { e.AskedAt = clock.Now() })
+	if oldest := lives(t, s)[store.OfAuthor].Oldest; named(oldest) != "8/pr-4" {
+		t.Errorf("once somebody asked for time, %q is the longest idle", named(oldest))
+	}
+	fourth, err := s.Environment(t.Context(), 8, "pr-4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	update(t, s, fourth.RowID, func(e *previews.Environment) { e.Private = true })
+	if oldest := lives(t, s)[store.OfAuthor].Oldest; named(oldest) != "7/pr-3" {
+		t.Errorf("beside a private one of another repository, %q is named", named(oldest))
+	}
 	nobodys, err := s.LivePreviews(t.Context(), store.LiveOf{RepositoryID: 9, ID: "pr-1"})
 	if err != nil || len(nobodys) != 1 || nobodys[store.OfRepository] != (store.Live{}) {
 		t.Errorf("of an empty repository, without a team or an author: %+v, %v", nobodys, err)

@@ -26,6 +26,7 @@ func commands() []func(*program) *cobra.Command {
 		newRender,
 		newSchema,
 		newBootstrap,
+		newInstall,
 		newReplay,
 		newLogin,
 		newLogout,

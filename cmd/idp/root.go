@@ -24,6 +24,7 @@ func commands() []func(*program) *cobra.Command {
 		newInit,
 		newValidate,
 		newRender,
+		newTry,
 		newSchema,
 		newBootstrap,
 		newInstall,

@@ -44,6 +44,7 @@ func commands() []func(*program) *cobra.Command {
 		newDeliveries,
 		newDB,
 		newRebuild,
+		newRerender,
 		newHealthcheck,
 		newRenderSource,
 		newVersion,

@@ -38,7 +38,7 @@ func installed(t *testing.T, changes map[string]string, args ...string) (status 
 func shapes(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"gitops-token", "production token"} {
+	for _, name := range []string{"gitops-token", "production token", "argocd-token"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("secret"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -49,13 +49,14 @@ func shapes(t *testing.T) map[string]map[string]string {
 			"IDP_DATABASE_URL": "postgres://idp:pw@db.data.svc:5432/idp", "IDP_ARGOCD_URL": "https://argocd-server.argocd.svc", "IDP_ARGOCD_TOKEN": "t",
 			"IDP_GITOPS_TOKEN_FILE":  filepath.Join(dir, "gitops-token"),
 			"IDP_GITOPS_TOKEN_FILES": "https://git.acme.dev:8443/durable.git=" + filepath.Join(dir, "production token"),
+			"IDP_ARGOCD_TOKEN_FILES": "https://argocd.production.acme.dev:8443=" + filepath.Join(dir, "argocd-token"),
 			"IDP_GATEWAY_ADDRESS":    "192.0.2.7:443", "IDP_EGRESS_CIDRS": "0.0.0.0/0,::/0", "IDP_DRAIN_TIMEOUT": "1m", "IDP_PREVIEW_MAX_TTL": "14d",
 		},
 	}
 }
 
 // temporary are the folders of a test.
-var temporary = regexp.MustCompile(`(?:/[^/\s'=]+)+/(app\.pem|gitops-token|production token)`)
+var temporary = regexp.MustCompile(`(?:/[^/\s'=]+)+/(app\.pem|gitops-token|argocd-token|production token)`)
 
 // TestInstallPrints: what is printed is a golden, for each way to run, with the commands that
 // make the Secret; and nothing of it is secret.
@@ -107,8 +108,10 @@ func TestInstallConfigures(t *testing.T) {
 			for _, c := range []*Config{given, got} { // what a pod has elsewhere
 				c.ServerConfig = ServerConfig{Mode: c.Mode, LogFormat: c.LogFormat, LogLevel: c.LogLevel, AuditLog: c.AuditLog, DrainTimeout: c.DrainTimeout}
 				c.GitHubPrivateKeyFile, c.GitOpsTokenFile, c.GitHubWebhookSecret, c.ArgoCDToken = "", "", nil, given.ArgoCDToken
-				for i, pair := range c.GitOpsTokenFiles {
-					c.GitOpsTokenFiles[i], _, _ = cutTokenFile(pair)
+				for _, pairs := range [][]string{c.GitOpsTokenFiles, c.ArgoCDTokenFiles} {
+					for i, pair := range pairs {
+						pairs[i], _, _ = cutTokenFile(pair)
+					}
 				}
 			}
 			if diff := cmp.Diff(given, got, cmp.AllowUnexported(secret.String{})); diff != "" {
@@ -240,9 +243,9 @@ func TestInstallChart(t *testing.T) {
 	}
 }
 
-// TestInstallSchema: what the chart takes as configuration is what idp does, without what the
+// TestGeneratedChartSchema: what the chart takes as configuration is what idp does, without what the
 // chart sets itself and what is secret. Run it with -update after a change.
-func TestInstallSchema(t *testing.T) {
+func TestGeneratedChartSchema(t *testing.T) {
 	t.Parallel()
 	const file = "chart/values.schema.json"
 	old, err := os.ReadFile(file)
@@ -256,12 +259,14 @@ func TestInstallSchema(t *testing.T) {
 	properties := schema["properties"].(map[string]any)
 	keys := map[string]any{}
 	for _, field := range configFields() {
-		if !field.Secret() && !slices.Contains(slices.Concat(chartKeys, secretFileKeys(), []string{"gitops_token_files"}), field.Key) {
+		if !field.Secret() && !slices.Contains(slices.Concat(chartKeys, secretFileKeys(), tokenFilesKeys()), field.Key) {
 			keys[field.Key] = field.schema()
 		}
 	}
 	properties["config"] = map[string]any{"type": "object", "additionalProperties": false, "properties": keys}
-	properties["secret"].(map[string]any)["properties"].(map[string]any)["files"].(map[string]any)["items"] = map[string]any{"enum": secretFileKeys()}
+	secret := properties["secret"].(map[string]any)["properties"].(map[string]any)
+	secret["files"].(map[string]any)["items"] = map[string]any{"enum": secretFileKeys()}
+	secret["tokens"].(map[string]any)["items"].(map[string]any)["properties"].(map[string]any)["key"] = map[string]any{"enum": tokenFilesKeys()}
 	want, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
 		t.Fatal(err)

@@ -59,8 +59,10 @@ type secretValues struct {
 	Tokens []tokenValue `json:"tokens,omitempty"`
 }
 
-// tokenValue is the entry of the Secret with the token of one GitOps repository.
+// tokenValue is the entry of the Secret with the token for one URL, of a key of the configuration
+// that has several.
 type tokenValue struct {
+	Key   string `json:"key"`
 	URL   string `json:"url"`
 	Entry string `json:"entry"`
 	file  string
@@ -161,10 +163,10 @@ func (v *installation) configure(l *loading) error {
 			own = append(own, field.Key)
 		case slices.Contains(secretFileKeys(), field.Key):
 			v.Secret.Files = append(v.Secret.Files, field.Key)
-		case field.Key == "gitops_token_files":
-			for i, pair := range l.config.GitOpsTokenFiles {
+		case slices.Contains(tokenFilesKeys(), field.Key):
+			for i, pair := range splitList(set.text) {
 				address, file, _ := cutTokenFile(pair)
-				v.Secret.Tokens = append(v.Secret.Tokens, tokenValue{address, fmt.Sprintf("%s-%d", field.Key, i+1), file})
+				v.Secret.Tokens = append(v.Secret.Tokens, tokenValue{field.Key, address, fmt.Sprintf("%s-%d", field.Key, i+1), file})
 			}
 		case field.Key == "audit_log" && set.text != "-":
 			return fault.Newf(fault.Invalid, "audit_log (%s): %s is a file, and a pod keeps none", set.origin, set.text).
@@ -188,6 +190,17 @@ func secretFileKeys() []string {
 	var out []string
 	for _, field := range configFields() {
 		if strings.HasSuffix(field.Key, "_file") && !slices.Contains(chartKeys, field.Key) {
+			out = append(out, field.Key)
+		}
+	}
+	return out
+}
+
+// tokenFilesKeys are the keys that name files with tokens, as URL=FILE.
+func tokenFilesKeys() []string {
+	var out []string
+	for _, field := range configFields() {
+		if strings.HasSuffix(field.Key, "_token_files") {
 			out = append(out, field.Key)
 		}
 	}
@@ -250,6 +263,10 @@ func peerURLs(c *Config) []peerURL {
 		address, _, _ := cutTokenFile(pair)
 		out = append(out, peerURL{"gitops_token_files", "The GitOps repository of a class", address})
 	}
+	for _, pair := range c.ArgoCDTokenFiles {
+		address, _, _ := cutTokenFile(pair)
+		out = append(out, peerURL{"argocd_token_files", "The Argo CD of a class", address})
+	}
 	return slices.DeleteFunc(out, func(p peerURL) bool { return p.text == "" })
 }
 
@@ -311,7 +328,7 @@ func egressOf(c *Config, namespace string) []destinations {
 			continue
 		}
 		d := destinationsOf(host, port, namespace)
-		if d.Namespace != "" && peer.key == "argocd_url" {
+		if d.Namespace != "" && strings.HasPrefix(peer.key, "argocd_") {
 			d.Pods, d.Port = map[string]string{"app.kubernetes.io/name": "argocd-server"}, argoCDPort
 		}
 		add(peer.to, d)

@@ -43,7 +43,13 @@ func (p *program) newRehearsal(ctx context.Context, cfg *Config, f tryFlags, dir
 		return nil, err
 	}
 	repository := filepath.Join(dir, "gitops.git")
-	if err := seed(ctx, cfg.Class(), f.platform, dir, repository, cfg.GitOpsBranch); err != nil {
+	var declared platform.Platform
+	if f.platform != "" {
+		if declared, err = loadPlatform(f.platform, cfg.Class()); err != nil {
+			return nil, err
+		}
+	}
+	if err := seed(ctx, f.platform, dir, repository, cfg.GitOpsBranch); err != nil {
 		return nil, err
 	}
 	if cfg.GitOpsReadURL == "" {
@@ -51,7 +57,7 @@ func (p *program) newRehearsal(ctx context.Context, cfg *Config, f tryFlags, dir
 	}
 	cfg.GitOpsURL, cfg.PlatformURL, cfg.GitOpsTokenFile = "file://"+repository, "", ""
 	cfg.DatabaseURL, cfg.StateDir = secret.New(sqliteScheme+filepath.Join(dir, "idp.db")), filepath.Join(dir, "state")
-	cfg.GitOpsPushesPerMinute, cfg.ArgoCDURL, cfg.AuditLog = 0, "", ""
+	cfg.GitOpsPushesPerMinute, cfg.ArgoCDURL, cfg.ArgoCDTokenFiles, cfg.AuditLog = 0, "", nil, ""
 	t = &rehearsal{Main: NewMain(cfg, quiet(), now), reader: reader, flags: f}
 	defer func() {
 		if err != nil {
@@ -70,6 +76,9 @@ func (p *program) newRehearsal(ctx context.Context, cfg *Config, f tryFlags, dir
 		t.images = images.New(images.Options{DockerConfigFile: cfg.ImagesDockerConfigFile, Named: t.namedRegistries})
 	}
 	t.wire()
+	for _, class := range declared.Classes { // a preview asks none of them, so that no token is needed
+		t.declared.argocds = append(t.declared.argocds, class.ArgoCDURL)
+	}
 	t.handler.GitHub = func(int64) bot.Handling { return reader }
 	t.handler.Told = func(d bot.Decision) { t.reasons = d.Reasons }
 	t.sources = func(int64) forest { return reader }
@@ -99,7 +108,7 @@ func (t *rehearsal) configured(l *loading) {
 }
 
 // seed makes the GitOps repository, with the platform folder of a checkout in it.
-func seed(ctx context.Context, class platform.Class, checkout, dir, repository, branch string) error {
+func seed(ctx context.Context, checkout, dir, repository, branch string) error {
 	tree := filepath.Join(dir, "seed")
 	if err := os.Mkdir(tree, 0o700); err != nil {
 		return fmt.Errorf("make the GitOps repository: %w", err)
@@ -113,9 +122,6 @@ func seed(ctx context.Context, class platform.Class, checkout, dir, repository, 
 		return nil
 	}
 	if err := git("init", "--quiet", "--bare", "--initial-branch", branch, repository); err != nil || checkout == "" {
-		return err
-	}
-	if _, err := loadPlatform(checkout, class); err != nil {
 		return err
 	}
 	if err := copyPlatform(checkout, tree); err != nil {

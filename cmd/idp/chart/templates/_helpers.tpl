@@ -41,10 +41,8 @@ app.kubernetes.io/component: bot
 {{- range .Values.secret.files -}}
 {{- $_ := set $config . (printf "/etc/idp/secret/%s" .) -}}
 {{- end -}}
-{{- with .Values.secret.tokens -}}
-{{- $files := list -}}
-{{- range . -}}{{- $files = append $files (printf "%s=/etc/idp/secret/%s" .url .entry) -}}{{- end -}}
-{{- $_ := set $config "gitops_token_files" $files -}}
+{{- range .Values.secret.tokens -}}
+{{- $_ := set $config .key (append (get $config .key | default list) (printf "%s=/etc/idp/secret/%s" .url .entry)) -}}
 {{- end -}}
 {{- if .Values.tls -}}
 {{- $_ := set $config "tls_cert_file" "/etc/idp/tls/tls.crt" -}}

@@ -126,7 +126,7 @@ func TestEndToEndChart(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Log(helm("lint", "--strict", chart, "--values", file))
-		got := helm("template", installRelease, chart, "--namespace", "idp", "--values", file, "--kube-version", source.KubernetesVersion)
+		got := helm("template", installRelease, chart, "--namespace", "idp", "--values", file, "--set", "namespace.create=true", "--kube-version", source.KubernetesVersion)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-idp +helm):\n%s", name, diff)
 		}

@@ -49,12 +49,12 @@ With an SQLite database there is one replica and a volume for the file, with Pos
 there are --replicas. What is secret is not printed: the objects refer to a Secret, and
 the command that makes it from the files named here goes to standard error.
 
---values prints the same as values of the Helm chart that is in this program, --chart
-writes that chart into a folder: "helm template idp DIR --namespace idp --values FILE"
-prints what --print does.`,
+--values prints the same as values of the Helm chart that is in this program, and --chart
+writes that chart into a folder: "helm template idp DIR --namespace idp --values FILE --set
+namespace.create=true" prints what --print does.`,
 		Example: `  idp install --print --config idp.yaml | kubectl apply --server-side --field-manager idp-install -f -
   idp install --chart idp-chart && idp install --values --config idp.yaml > values.yaml
-  helm upgrade --install idp idp-chart --namespace idp --values values.yaml`,
+  helm upgrade --install idp idp-chart --namespace idp --create-namespace --values values.yaml`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -117,12 +117,12 @@ func (p *program) install(f installFlags, scaled bool, config *configFlags) erro
 
 // output is what goes to standard output.
 func (v *installation) output(f installFlags) ([]byte, error) {
-	text, err := sigsyaml.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("write the values: %w", err)
+	if f.print {
+		v.Namespace = &createdValue{true} // Helm makes the one that it installs into itself
 	}
-	if f.values {
-		return text, nil
+	text, err := sigsyaml.Marshal(v)
+	if err != nil || f.values {
+		return text, err
 	}
 	var values map[string]any
 	if err := sigsyaml.Unmarshal(text, &values); err != nil {

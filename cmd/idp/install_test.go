@@ -216,6 +216,7 @@ func TestInstallChart(t *testing.T) {
 	if err := sigsyaml.Unmarshal([]byte(text), &values); err != nil {
 		t.Fatal(err)
 	}
+	values["namespace"] = map[string]any{"create": true} // as "helm template --set namespace.create=true"
 	got, err := source.Own(os.DirFS(dir), values, "idp", "idp")
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ type installation struct {
 	Grace            int            `json:"terminationGracePeriodSeconds"`
 	NetworkPolicy    networkValues  `json:"networkPolicy"`
 	ServiceMonitor   enabledValue   `json:"serviceMonitor"`
-	Namespace        createdValue   `json:"namespace"`
+	Namespace        *createdValue  `json:"namespace,omitempty"`
 
 	// notes are what is left out of the configuration, and why, a sentence each without its
 	// full stop.
@@ -135,7 +135,7 @@ func newInstallation(f installFlags, l *loading) (*installation, error) {
 		Image: image, Config: map[string]any{}, Secret: secretValues{Name: f.secret}, Database: sqliteDatabase,
 		Grace:          int((l.config.DrainTimeout + 15*time.Second) / time.Second),
 		NetworkPolicy:  networkValues{Monitoring: f.monitoring, Egress: egressOf(l.config, f.namespace)},
-		ServiceMonitor: enabledValue{f.serviceMonitor}, Namespace: createdValue{true},
+		ServiceMonitor: enabledValue{f.serviceMonitor},
 	}
 	if isPostgres(l.config.DatabaseURL.Reveal()) {
 		v.Database, v.Replicas = postgresDatabase, f.replicas

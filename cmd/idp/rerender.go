@@ -122,7 +122,7 @@ func (p *program) rerender(ctx context.Context, cfg *Config, f rerenderFlags, by
 	if _, err := m.platformNow(ctx); err != nil {
 		return nil, err
 	}
-	r := &rerendering{surveyor: m, store: s, flags: f, facts: &rerenderFacts{DryRun: f.dryRun}, places: map[gitops.Lane]rerenderPlace{}}
+	r := &rerendering{surveyor: m, store: s, flags: f, facts: &rerenderFacts{DryRun: f.dryRun, Changed: []rerenderedFact{}}, places: map[gitops.Lane]rerenderPlace{}}
 	if err := r.all(ctx, by); err != nil {
 		return nil, err
 	}

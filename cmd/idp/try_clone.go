@@ -20,7 +20,7 @@ import (
 )
 
 // clone reads a repository that was cloned as GitHub would tell of it. It runs git's own
-// commands that only read, and nothing that a repository's configuration names.
+// commands that only read, and fetches nothing.
 type clone struct {
 	dir string
 	// head is the commit that is tried, base the branch that it is for, with its remote

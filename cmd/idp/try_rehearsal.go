@@ -174,7 +174,16 @@ func (t *rehearsal) run(ctx context.Context, repo bot.RepositoryRef, number int)
 	if _, err := t.store.AddDelivery(ctx, store.Delivery{GUID: event.Delivery, Event: event.Name, Action: event.Action, RepositoryID: pr.Repository.ID, PR: number, ReceivedAt: t.now(), Payload: []byte("{}")}); err != nil {
 		return nil, err
 	}
-	if err := t.handler.Handle(ctx, event); err != nil {
+	err = t.handler.Handle(ctx, event)
+	if early, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err); ok && !errors.Is(err, bot.ErrNoAccess) {
+		t.unsure("who pushed the commit: %v", early)
+		event.ReceivedAt = event.ReceivedAt.Add(-time.Hour) // the bot waits, and then does without
+		err = t.handler.Handle(ctx, event)
+	}
+	if err != nil {
 		return nil, unread(err, name, t.cfg.GitHubAPIURL)
 	}
 	if clone, ok := t.reader.(*clone); ok {

@@ -93,8 +93,10 @@ type Handler struct {
 	Images func(ctx context.Context, would previews.Environment) ([]previews.Image, error)
 	Prove  func(ctx context.Context, asked platform.Provenance, of previews.Environment, images []previews.Image) ([]previews.Unproven, error)
 	AppID  int64
-	// Decided is called after each stored decision, to wake who acts on it.
+	// Decided is called after each stored decision, to wake who acts on it. Told, when set,
+	// is given the decision before.
 	Decided func()
+	Told    func(Decision)
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -231,6 +233,9 @@ func (h *Handler) apply(ctx context.Context, event Event, s Snapshot, d Decision
 	}
 	h.Log.Info("decided", "delivery", event.Delivery, "repo", s.PR.Repository.Owner+"/"+s.PR.Repository.Name,
 		"pr", s.PR.Number, "event", event.Name+"."+event.Action, "reasons", d.Reasons)
+	if h.Told != nil {
+		h.Told(d)
+	}
 	h.Decided()
 	return nil
 }

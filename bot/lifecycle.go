@@ -23,6 +23,9 @@ func (h *Handler) repository(ctx context.Context, event Event) error {
 	case "deleted":
 		return h.deleted(ctx, event, rows)
 	case "archived":
+		if err := h.unpin(ctx, rows); err != nil {
+			return err
+		}
 		return h.ignore(ctx, event, "previews of an archived repository stay until they expire")
 	}
 	if err := follow(ctx, h.Store, rows, place{event.InstallationID, event.Repository}); err != nil {
@@ -78,7 +81,9 @@ func (h *Handler) installation(ctx context.Context, event Event) error {
 	}
 	for repo, rows := range concerned {
 		if lost {
-			err = h.Store.ParkReports(ctx, rowIDs(rows))
+			if err = h.Store.ParkReports(ctx, rowIDs(rows)); err == nil && event.Action != "suspend" {
+				err = h.unpin(ctx, rows)
+			}
 		} else if err = follow(ctx, h.Store, rows, place{event.InstallationID, repo}); err == nil {
 			_, err = h.Store.ResumeReports(ctx, repo.ID)
 		}
@@ -88,6 +93,22 @@ func (h *Handler) installation(ctx context.Context, event Event) error {
 	}
 	h.Decided()
 	return h.ignore(ctx, event, fmt.Sprintf("access to %d repositories with previews noted", len(concerned)))
+}
+
+// unpin gives previews their time to live again that nobody can unpin any more, or close the
+// pull request of so that idp hears of it: they would stay for good. A suspension is
+// something that ends.
+func (h *Handler) unpin(ctx context.Context, rows []previews.Environment) error {
+	err := h.Store.UpdateAll(ctx, rowIDs(rows), func(e *previews.Environment) error {
+		if e.Declared() || !e.Unpin(h.Now()) {
+			return previews.ErrUnchanged
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("end the pins of previews that are out of reach: %w", err)
+	}
+	return nil
 }
 
 // concerns says whether access to a row's repository changed, and where that is now.

@@ -141,6 +141,9 @@ func Decided(before, after Environment) []Audit {
 			out[0].Actor, out[0].ActorID = by.By, by.ByID
 		}
 	}
+	if before.Pinned && !after.Pinned && after.Wanted == Present {
+		add("unpin", after.HeadSHA, true, "nobody can take the pin back any more, in a repository that is archived or out of idp's reach")
+	}
 	if after.Wanted == Present && !after.WarnedAt.IsZero() && after.ExpiresAt.After(before.ExpiresAt) && !before.ExpiresAt.IsZero() {
 		add("postpone", after.HeadSHA, true, "nobody had been told that it expires")
 	}

@@ -92,6 +92,19 @@ func waitTimer(ctx context.Context, d time.Duration) error {
 // New returns the App that the options describe. It asks GitHub nothing.
 func New(opts Options) (*App, error) {
 	opts = opts.withDefaults()
+	a, err := newApp(opts)
+	if err != nil {
+		return nil, err
+	}
+	if a.signed, err = newSigned(opts.AppID, opts.PrivateKey, a.clock.now, a.wire); err != nil {
+		return nil, err
+	}
+	a.tokens = &tokens{mint: a.mint, now: a.clock.now, held: map[scope]token{}}
+	return a, nil
+}
+
+// newApp is an App that cannot say who it is yet.
+func newApp(opts Options) (*App, error) {
 	base, err := apiRoot(opts.APIURL)
 	if err != nil {
 		return nil, err
@@ -108,15 +121,11 @@ func New(opts Options) (*App, error) {
 	}
 	a.newBudget = func(int64) *budget { return newBudget(opts.WritesPerMinute) }
 	a.wire = meter.around(deadline{next: opts.Transport})
-	if a.signed, err = newSigned(opts.AppID, opts.PrivateKey, a.clock.now, a.wire); err != nil {
-		return nil, err
-	}
 	a.budget, a.people = newBudget(-1), newBudget(-1)
 	a.cache = newCache(cacheBytes)
 	if a.trees, err = lru.New[treeKey, map[string][]byte](keptTrees); err != nil {
 		return nil, fmt.Errorf("keep trees: %w", err)
 	}
-	a.tokens = &tokens{mint: a.mint, now: a.clock.now, held: map[scope]token{}}
 	return a, nil
 }
 

@@ -126,13 +126,19 @@ func (c *Client) download(ctx context.Context, at *url.URL) (io.ReadCloser, erro
 	return resp.Body, nil
 }
 
-// unpack reads an archive as git archive writes it: everything below one folder.
+// unpack reads an archive as GitHub sends it.
 func unpack(body io.Reader, under []string) (map[string][]byte, error) {
 	zipped, err := gzip.NewReader(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errArchive, err)
 	}
-	limited := &io.LimitedReader{R: zipped, N: maxArchive}
+	return Untar(zipped, under)
+}
+
+// Untar reads an archive as "git archive --format=tar" writes it, everything below one folder:
+// the files that are asked for, within the bounds of Client.Tree and with its errors.
+func Untar(body io.Reader, under []string) (map[string][]byte, error) {
+	limited := &io.LimitedReader{R: body, N: maxArchive}
 	archive := tar.NewReader(limited)
 	out, size := map[string][]byte{}, int64(0)
 	for entries := 0; ; entries++ {

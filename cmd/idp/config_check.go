@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -365,13 +366,20 @@ func (l *loading) readFile(key, path string) ([]byte, bool) {
 		l.refuse(key, fmt.Sprintf("cannot read %s: %s", path, reason(err)), "check the path and the file's permissions")
 		return nil, false
 	}
-	if info, err := os.Stat(path); err == nil && readableByOthers(info.Mode()) {
+	if info, err := os.Stat(path); err == nil && readableByOthers(info.Mode()) && !mountedFor(info, os.Getuid(), os.Getgid()) {
 		l.warnings = append(l.warnings, fmt.Sprintf("%s (%s): %s has mode %04o: chmod 600 it", key, l.settings[key].origin, path, info.Mode().Perm()))
 	}
 	return content, true
 }
 
 func readableByOthers(mode fs.FileMode) bool { return mode.Perm()&0o077 != 0 }
+
+// mountedFor says that a file belongs to somebody else, who lets a user's group read it and
+// nobody more: so Kubernetes mounts a Secret for a pod that does not run as root.
+func mountedFor(info fs.FileInfo, uid, gid int) bool {
+	of, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(of.Uid) != uid && int(of.Gid) == gid && info.Mode().Perm()&0o037 == 0
+}
 
 // checkExposure warns of what is allowed and rarely meant.
 func (l *loading) checkExposure() {

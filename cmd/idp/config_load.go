@@ -66,6 +66,15 @@ const (
 // file before defaults. Everything that is wrong with it comes back as one error
 // with the code fault.Invalid; warnings go to standard error.
 func (p *program) loadConfig(flags *configFlags, need completeness) (*Config, error) {
+	l, err := p.soundConfig(flags, need)
+	if err != nil {
+		return nil, err
+	}
+	return l.config, nil
+}
+
+// soundConfig is loadConfig for whoever asks as well what was set, and where.
+func (p *program) soundConfig(flags *configFlags, need completeness) (*loading, error) {
 	l := p.readConfig(flags, need)
 	for _, w := range l.warnings {
 		fmt.Fprintf(p.stderr, "%s %s\n", p.styled(p.stderr).bold("warning:"), w)
@@ -74,7 +83,7 @@ func (p *program) loadConfig(flags *configFlags, need completeness) (*Config, er
 		return nil, fault.Wrap(configError(l.problems), fault.Invalid, plural(len(l.problems), "mistake")+" in the configuration",
 			`"idp serve --help" describes every key`)
 	}
-	return l.config, nil
+	return l, nil
 }
 
 // readConfig reads and checks the configuration, and leaves what is wrong with it to

@@ -40,6 +40,7 @@ func TestEndToEnd(t *testing.T) {
 	}{
 		{"dry run", dryRun},
 		{"dry run of charts and overlays", dryRunAdopted},
+		{"install dry run", installDryRun},
 		{"fence", fence},
 		{"preview", previewLives},
 		{"logs", podsLog},

@@ -71,6 +71,7 @@ func playTable() []playCommand {
 		{"halt", "halt", "stop the bot", 0, func(p *play, ts *testscript.TestScript, _ []string) { ts.Check(p.world.stopBot()) }},
 		{"resume", "resume [IDP_KEY=VALUE…]", "start the bot again, configured anew, with $GITOPS as in a file that is put; \"IDP_KEY=\" takes a setting away", 0, (*play).resume},
 		{"lose", "lose", "stop the bot, and lose its database", 0, (*play).lose},
+		{"rerender", "rerender [--dry-run] [--summary] [--repo=OWNER/NAME] [--class=NAME] [--at-most=N]", "run \"idp rerender\" and print what it prints and its status", 0, (*play).rerender},
 		{"rebuild", "rebuild [--dry-run] [--merge]", "run \"idp rebuild\" and print what it prints", 0, (*play).rebuild},
 		{"drift", "drift [mend]", "print what \"idp drift\" prints, but for what is to be done; or let the bot look, and mend what it can", 0, (*play).drift},
 		{"times", "times N COMMAND…", "do it N times, with % in its words for 1, 2, 3…", 2, nil},

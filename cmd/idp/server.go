@@ -59,8 +59,10 @@ type Main struct {
 	rooted  rooted
 	// observers follow commits, one in each Argo CD.
 	observers []*previews.Observer
-	// renderer is that of charts, overlays and manifests.
+	// renderer is that of charts, overlays and manifests, whose files sources reads: of GitHub,
+	// by default.
 	renderer startedRenderer
+	sources  func(installationID int64) forest
 	// lanes are the ways into Git beside the server's own.
 	lanes *lanes
 	// out is where audit_log - leads.

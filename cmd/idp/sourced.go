@@ -38,10 +38,15 @@ func (m *Main) sourced() sourced {
 		classOf: m.declared.rendering, platform: m.declared.latest,
 		tree: func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error) {
 			repo := bot.RepositoryRef{ID: env.Ref.RepositoryID, Owner: env.Owner, Name: env.Repo}
-			return m.github.Installation(env.InstallationID).Tree(ctx, repo, sha, under)
+			return m.sources(env.InstallationID).Tree(ctx, repo, sha, under)
 		},
 		children: m.children,
 	}
+}
+
+// forest reads the files of repositories that sources are made of.
+type forest interface {
+	Tree(ctx context.Context, repo bot.RepositoryRef, sha string, under []string) (map[string][]byte, error)
 }
 
 // children starts the renderer of sources once, and says what keeps it in that this

@@ -43,6 +43,7 @@ func newSurveyor(ctx context.Context, cfg *Config, log *slog.Logger, now func() 
 		return nil, err
 	}
 	s.declared.repo, s.policies.repo = s.platform, s.platform
+	s.sources = func(id int64) forest { return s.github.Installation(id) }
 	s.lanes = newLanes(s.Main, previews.Committer{})
 	return s, nil
 }

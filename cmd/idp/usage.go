@@ -77,15 +77,28 @@ func required(cmd *cobra.Command, flags ...string) error {
 	}
 }
 
-// oneOf refuses a call without exactly one of two flags.
-func oneOf(cmd *cobra.Command, a, b string) error {
-	switch given := [...]bool{cmd.Flags().Changed(a), cmd.Flags().Changed(b)}; given {
-	case [...]bool{false, false}:
-		return misused(cmd, fmt.Sprintf("one of --%s and --%s is missing", a, b))
-	case [...]bool{true, true}:
-		return misused(cmd, fmt.Sprintf("--%s and --%s exclude each other", a, b))
+// oneOf refuses a call without exactly one of the flags.
+func oneOf(cmd *cobra.Command, flags ...string) error {
+	var all, given []string
+	for _, name := range flags {
+		all = append(all, "--"+name)
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
 	}
-	return nil
+	switch len(given) {
+	case 0:
+		return misused(cmd, "one of "+inWords(all)+" is missing")
+	case 1:
+		return nil
+	}
+	return misused(cmd, inWords(given)+" exclude each other")
+}
+
+// inWords lists words as a sentence does.
+func inWords(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // misused is an error of usage that points to the command's help.

@@ -55,6 +55,7 @@ func (m *Main) wire() {
 	appID := m.cfg.GitHubAppID
 	m.declared = &declarations{base: class, api: m.cfg.GitHubAPIURL, argocds: m.cfg.argoCDsBeside(), repo: m.platform, now: m.now}
 	m.policies = &policies{repo: m.platform, log: m.log}
+	m.sources = func(id int64) forest { return m.github.Installation(id) }
 	m.handler = &bot.Handler{
 		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
 		Class: class, Platform: m.declared.current, Recent: m.declared.recent, Guard: m.policies.guard, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,

@@ -58,6 +58,44 @@ func (c *Cluster) Check(ctx context.Context, documents []byte) error {
 	})
 }
 
+// Warnings is Check that returns what the API server warns of, too.
+func (c *Cluster) Warnings(ctx context.Context, documents []byte) ([]string, error) {
+	heard := &warnings{}
+	config := c.restConfig("")
+	config.WarningHandler = heard
+	objects, err := Decode(documents)
+	if err != nil {
+		return nil, err
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	for _, object := range objects {
+		mapping, err := c.mapping(object.GroupVersionKind())
+		if err != nil {
+			return nil, fmt.Errorf("look up %s: %w", title(object), err)
+		}
+		content, err := object.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("check %s: %w", title(object), err)
+		}
+		_, err = client.Resource(mapping.Resource).Namespace(object.GetNamespace()).Patch(ctx, object.GetName(), types.ApplyPatchType, content, metav1.PatchOptions{
+			FieldManager: fieldManager, Force: new(true), DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+		})
+		if err != nil {
+			return heard.all, fmt.Errorf("check %s: %w", title(object), err)
+		}
+	}
+	return heard.all, nil
+}
+
+// warnings keeps what the API server warns of; one request at a time.
+type warnings struct{ all []string }
+
+// HandleWarningHeader implements rest.WarningHandler.
+func (w *warnings) HandleWarningHeader(_ int, _, text string) { w.all = append(w.all, text) }
+
 func (c *Cluster) apply(ctx context.Context, documents []byte, o metav1.PatchOptions) error {
 	objects, err := Decode(documents)
 	if err != nil {

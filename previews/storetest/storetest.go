@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		{"Effects", testEffects},
 		{"Update", testUpdate},
 		{"UpdateAllOrNone", testUpdateAllOrNone},
+		{"Rerender", testRerender},
 		{"RoundRobin", testRoundRobin},
 		{"Scans", testScans},
 		{"Lanes", testLanes},

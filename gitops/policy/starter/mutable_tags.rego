@@ -1,6 +1,6 @@
 # METADATA
 # title: no mutable tags in production
-# description: In production an image is named by its digest, or by a tag that has the commit in it. What "production" is, the settings say.
+# description: In production an image is named by its digest, or by a tag that has the whole commit in it. What "production" is, the settings say.
 package starter.mutable_tags
 
 import data.starter.lib
@@ -20,6 +20,6 @@ fixed(image) if regex.match(`@sha256:[0-9a-f]{64}$`, image)
 
 fixed(image) if {
 	tag := regex.find_n(`:[A-Za-z0-9_][A-Za-z0-9_.-]*$`, image, 1)[0]
-	contains(tag, substring(data.idp.revision.sha, 0, 7))
-	data.idp.revision.sha != ""
+	contains(tag, data.idp.revision.sha)
+	count(data.idp.revision.sha) == 40
 }

@@ -142,7 +142,12 @@ test_mutable_tag if {
 }
 
 test_tag_of_the_commit if {
-	count(mutable_tags.deny) == 0 with input as deployment({"image": "ghcr.io/acme/web:v1-0123456"})
+	count(mutable_tags.deny) == 0 with input as deployment({"image": "ghcr.io/acme/web:v1-0123456789abcdef0123456789abcdef01234567"})
+		with data.idp as {"environment": production, "revision": {"sha": "0123456789abcdef0123456789abcdef01234567"}}
+}
+
+test_tag_with_a_part_of_the_commit if {
+	count(mutable_tags.deny) == 1 with input as deployment({"image": "ghcr.io/acme/web:latest-0123456"})
 		with data.idp as {"environment": production, "revision": {"sha": "0123456789abcdef0123456789abcdef01234567"}}
 }
 

@@ -95,6 +95,9 @@ func (d *deciding) guarded(w wish) wish {
 		return wish{wanted: true, why: w.why + "; policies let other previews go for it"}
 	}
 	problem := previews.PolicyProblem(v)
+	if d.PR.Fork {
+		problem.Errors = nil // they point at lines of what was taken of it, not of its own file
+	}
 	return wish{problem: &problem, why: w.why + "; " + problem.Message}
 }
 

@@ -84,6 +84,9 @@ func TestGuarded(t *testing.T) {
 			if c.source == byFacts && (len(w.problem.Errors) != 1 || w.problem.Errors[0].Line != 3) {
 				t.Errorf("it points at %+v", w.problem.Errors)
 			}
+			if d.PR.Fork = true; c.source == byFacts && len(d.guarded(c.wish).problem.Errors) != 0 {
+				t.Error("it points at lines of a fork's file, which are of what was taken of that")
+			}
 		})
 	}
 }

@@ -67,7 +67,11 @@ func (c *Committer) judge(ctx context.Context, judge Judge, row Environment, fil
 		return v.Broken // nothing is known against it
 	}
 	if !v.Allowed() {
-		return &refusedError{PolicyProblem(v)}
+		problem := PolicyProblem(v)
+		if row.Fork != nil {
+			problem.Errors = nil // they point at lines of what was taken of its spec, not of its own file
+		}
+		return &refusedError{problem}
 	}
 	var news []string
 	for _, text := range Warnings(v) {

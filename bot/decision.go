@@ -29,7 +29,7 @@ type Snapshot struct {
 	Base    SpecAt
 	BaseSHA string
 	// ChangedFiles are the pull request's changed paths; read only where the spec
-	// names preview.paths, else nil.
+	// names preview.paths or a source that may come to be the pull request's, else nil.
 	ChangedFiles []string
 	// Permission is the actor's live permission; read only for commands. A failed
 	// read is access.None with PermissionErr saying why: an error denies.

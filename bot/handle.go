@@ -338,7 +338,7 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 	}
 	s.Class = s.ofPreviews()
 	s.Spec, s.Base = s.owned(s.Spec), s.owned(s.Base)
-	if trusted := s.trusted(); trusted != nil && len(trusted.Preview.Paths) > 0 {
+	if s.asksFiles() {
 		if s.ChangedFiles, err = gh.ChangedFiles(ctx, s.PR.Repository, number); err != nil {
 			return s, err
 		}

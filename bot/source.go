@@ -1,6 +1,8 @@
 package bot
 
 import (
+	"slices"
+
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -35,10 +37,29 @@ func (d *deciding) source() *previews.Source {
 		if head == nil {
 			return nil
 		}
-		return &previews.Source{Branch: d.PR.BaseRef, Left: []spec.Untaken{{Key: "preview.source"}}}
+		return &previews.Source{Branch: d.PR.BaseRef, Left: []spec.Untaken{{Key: "preview.source"}}, Head: head}
 	}
 	from := spec.SourceFrom(*base, head)
-	return &previews.Source{Base: d.BaseSHA, Branch: d.PR.BaseRef, From: from.Source, Taken: from.Taken, Left: from.Left}
+	out := &previews.Source{Base: d.BaseSHA, Branch: d.PR.BaseRef, From: from.Source, Taken: from.Taken, Left: from.Left}
+	if head != nil && (len(from.Left) > 0 || d.changes(*base, *head)) {
+		out.Head = head
+	}
+	return out
+}
+
+// asksFiles says whether it counts which files the pull request changes: for preview.paths,
+// or since a source may come to be its own.
+func (s Snapshot) asksFiles() bool {
+	trusted := s.trusted()
+	return trusted != nil && (len(trusted.Preview.Paths) > 0 || !s.PR.Fork && sourceOf(s.Spec) != nil)
+}
+
+// changes says whether the pull request changes a file that one of the sources is made of,
+// or more files than GitHub lists. That its base branch went on is no change of its.
+func (d *deciding) changes(sources ...spec.Source) bool {
+	return len(d.ChangedFiles) >= maxChangedFiles || slices.ContainsFunc(d.ChangedFiles, func(file string) bool {
+		return slices.ContainsFunc(sources, func(s spec.Source) bool { return s.Holds(file) })
+	})
 }
 
 // sourced records where the objects of the wanted revision come from.

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/idp-bot/idp/bot/access"
@@ -35,6 +36,46 @@ func TestSource(t *testing.T) {
 			s.Base, s.Spec, s.PR.Fork = specAt(c.base), specAt(c.head), c.fork
 			if got := describeSource(newDeciding(s, pullRequestEvent("opened")).source()); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestSourceOfTheHead offers the head's own where the pull request changes what it is made
+// of, and never a fork's.
+func TestSourceOfTheHead(t *testing.T) {
+	t.Parallel()
+	const chart = service + "preview: {source: {helm: {path: deploy/chart, valuesFiles: [deploy/preview.yaml], values: {a: 1}, overridable: [a]}}}\n"
+	const moved = service + "preview: {source: {helm: {path: evil}}}\n"
+	const overlay = service + "preview: {source: {kustomize: {path: deploy/overlays/preview}}}\n"
+	const root = service + "preview: {source: {manifests: {path: .}}}\n"
+	for name, c := range map[string]struct {
+		base, head string
+		fork       bool
+		files      []string
+		want       bool
+	}{
+		"nothing of it":               {chart, chart, false, []string{"main.go", "deploy/chartered/x.yaml", "deploy/preview.yaml.md"}, false},
+		"a template":                  {chart, chart, false, []string{"main.go", "deploy/chart/templates/all.yaml"}, true},
+		"a values file":               {chart, chart, false, []string{"deploy/preview.yaml"}, true},
+		"an overlay's base":           {overlay, overlay, false, []string{"deploy/base/web.yaml"}, true},
+		"beside an overlay":           {overlay, overlay, false, []string{"main.go"}, false},
+		"anything below the root":     {root, root, false, []string{"main.go"}, true},
+		"more files than are listed":  {chart, chart, false, make([]string, maxChangedFiles), true},
+		"another chart":               {chart, moved, false, []string{".idp/deploy.yaml"}, true},
+		"a value that is overridable": {chart, strings.Replace(chart, "a: 1", "a: 2", 1), false, []string{".idp/deploy.yaml"}, false},
+		"a new source":                {service, chart, false, []string{".idp/deploy.yaml"}, true},
+		"a fork's":                    {chart, chart, true, []string{"deploy/chart/templates/all.yaml"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			s.Base, s.Spec, s.PR.Fork, s.ChangedFiles = specAt(c.base), specAt(c.head), c.fork, c.files
+			if got := newDeciding(s, pullRequestEvent("opened")).source(); (got.Head != nil) != c.want {
+				t.Errorf("offered %+v: expected %v", got.Head, c.want)
+			}
+			if s.asksFiles() == c.fork {
+				t.Error("a fork's files were asked for, or others' were not")
 			}
 		})
 	}

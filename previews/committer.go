@@ -379,7 +379,7 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 		}
 		e.Commit(a)
 		if e.Generation == a.Generation {
-			e.noted(b.rendered[e.RowID].Notes)
+			e.noted(b.rendered[e.RowID])
 		}
 		return nil
 	})

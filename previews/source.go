@@ -2,9 +2,11 @@ package previews
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/manifests"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -24,6 +26,11 @@ type Source struct {
 	Left  []spec.Untaken `json:"left,omitempty"`
 	// Approved is the commit whose own source counts; its zero value is none.
 	Approved Approval `json:"approved,omitzero"`
+	// Head is the pull request's own source, where it changes what that is made of and may
+	// come to have it by an approval; nil otherwise. Would is what it would change, as was
+	// found when the revision was committed.
+	Head  *spec.Source `json:"head,omitempty"`
+	Would *Proposed    `json:"would,omitempty"`
 	// Notes are what was dropped or changed of what it rendered to when it was committed
 	// last, a sentence each without its full stop. They are a chart's words, and not to be
 	// trusted.
@@ -32,6 +39,31 @@ type Source struct {
 
 // Sourced says that the objects of the services come from a source.
 func (e *Environment) Sourced() bool { return e.Source != nil && e.Source.Base != "" }
+
+// Proposed is what a pull request's own source would change of the manifests of its preview.
+// All of it is the pull request's words, and not to be trusted.
+type Proposed struct {
+	// Changes are the objects that would be others. Of what is too long to keep the diffs are
+	// left out, from the end.
+	Changes []manifests.Difference `json:"changes,omitempty"`
+	// Failed says why it cannot be rendered, "" where it can.
+	Failed string `json:"failed,omitempty"`
+}
+
+// maxProposed is how much of the diffs of a Proposed is kept, in bytes.
+const maxProposed = 48_000
+
+// Propose bounds what is kept of changes.
+func Propose(changes []manifests.Difference) *Proposed {
+	changes = slices.Clone(changes)
+	size := 0
+	for i := range changes {
+		if size += len(changes[i].Diff); size > maxProposed {
+			changes[i].Diff = ""
+		}
+	}
+	return &Proposed{Changes: changes}
+}
 
 // Own says that it is the pull request's own, which somebody approved at that commit.
 func (s *Source) Own() bool { return s != nil && s.Base != "" && s.Base == s.Approved.SHA }
@@ -60,6 +92,8 @@ type Rendered struct {
 	Files []gitops.File
 	// Notes are what was dropped or changed of a source, as in Source.Notes.
 	Notes []string
+	// Would is what the pull request's own source would change, as in Source.Would.
+	Would *Proposed
 	// Unrouted says that no route leads into it, as Environment.Unrouted.
 	Unrouted bool
 	// Update is what is written to files of others, in place of manifests; nil for nothing.
@@ -81,11 +115,11 @@ func isLater(err error) bool {
 }
 
 // noted keeps in mind what was told of the files that a row was committed with.
-func (e *Environment) noted(notes []string) {
+func (e *Environment) noted(r Rendered) {
 	if e.Source == nil {
 		return
 	}
 	source := *e.Source
-	source.Notes = notes
+	source.Notes, source.Would = r.Notes, r.Would
 	e.Source = &source
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/idp-bot/idp/gitops/manifests"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -76,4 +78,17 @@ func TestRenderLater(t *testing.T) {
 	w.change(away, func(e *previews.Environment) { e.Spec = []byte("service: {}") })
 	w.step()
 	w.wantDeployed(map[string]string{"repo-1/pr-1": firstSHA(1), "repo-1/pr-2": firstSHA(2)})
+}
+
+// TestPropose bounds what is kept of a pull request's own manifests.
+func TestPropose(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("+x\n", 8_000) // 24,000 bytes: two of them are kept
+	given := []manifests.Difference{{Object: "A a", Diff: long}, {Object: "B b", Diff: long}, {Object: "C c", Diff: "+x\n"}}
+	got := previews.Propose(given)
+	for i, kept := range []bool{true, true, false} {
+		if (got.Changes[i].Diff != "") != kept || got.Changes[i].Object != given[i].Object || given[i].Diff == "" {
+			t.Errorf("%s: kept %d bytes of %d", given[i].Object, len(got.Changes[i].Diff), len(given[i].Diff))
+		}
+	}
 }

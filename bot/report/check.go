@@ -85,7 +85,7 @@ func CheckOf(in Input) Check {
 		c.CompletedAt = ended(e)
 	}
 	if e.Wanted == previews.Present && e.AppliedSHA == e.HeadSHA {
-		c.Text = manifestDiff(in)
+		c.Text = checkText(in)
 	}
 	return c.withButtons(e, buttonsOf(e))
 }
@@ -123,7 +123,7 @@ func summary(in Input, v verdict) string {
 	if p := e.Problem; p != nil && len(p.Errors) > maxAnnotations {
 		more = "The first " + plural(maxAnnotations, "error") + " are annotated."
 	}
-	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), chain(in), v.next, secretless(in), origin(e), sourced(e), dropped(e), notes(in), waiting(e), more, expires, held(in))
+	text := join(maxOutput, v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), chain(in), v.next, secretless(in), proposed(e), origin(e), sourced(e), dropped(e), notes(in), waiting(e), more, expires, held(in))
 	if text == "" {
 		// GitHub refuses an output without a summary.
 		return Text(v.title) + "."

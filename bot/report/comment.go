@@ -15,11 +15,12 @@ const maxComment = 64_000
 // Markdown that start with Marker.
 func Comment(in Input) string {
 	v := verdictOf(in)
-	head := Marker + "env=" + in.Environment.Ref.Name() + " -->\n" + heading(in, v)
-	if in.Environment.Declared() {
-		head = MarkerOf(&in.Environment) + "-->\n" + heading(in, v)
+	e := &in.Environment
+	head := Marker + "env=" + e.Ref.Name() + " -->\n" + heading(in, v)
+	if e.Declared() {
+		head = MarkerOf(e) + "-->\n" + heading(in, v)
 	}
-	return join(maxComment, head, v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), chain(in), v.next, secretless(in), details(in, v))
+	return join(maxComment, head, v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), chain(in), v.next, secretless(in), proposed(e), foldedDiff(in), details(in, v))
 }
 
 // Status returns the same as Comment for a reply to somebody who asked: without

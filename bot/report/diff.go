@@ -7,7 +7,7 @@ import (
 
 // manifestDiff is what the last commit changed in the manifests, where whoever reads this
 // may know it.
-func manifestDiff(in Input) string {
+func manifestDiff(in Input, room int) string {
 	e := &in.Environment
 	if e.Diff != "" && !in.Class.ShowsDiffs(e.Private) {
 		if e.Private {
@@ -15,7 +15,7 @@ func manifestDiff(in Input) string {
 		}
 		return diffHidden
 	}
-	return diffText(e.Diff, maxOutput)
+	return diffText(e.Diff, room)
 }
 
 // diffHidden stands where a diff would in a repository that everybody can read.

@@ -114,13 +114,18 @@ func plannedHead(p Planned) string {
 	case len(p.Changes) == 0:
 		return name + "nothing changes."
 	}
+	return name + changedObjects(p.Changes)
+}
+
+// changedObjects names objects by what becomes of them.
+func changedObjects(changes []manifests.Difference) string {
 	var words []string
 	for _, verb := range []struct {
 		manifests.Verb
 		one, many string
 	}{{manifests.Changed, "changes", "change"}, {manifests.Added, "is added", "are added"}, {manifests.Removed, "is removed", "are removed"}} {
 		var names []string
-		for _, c := range p.Changes {
+		for _, c := range changes {
 			if c.Verb == verb.Verb {
 				names = append(names, Text(c.Object))
 			}
@@ -133,7 +138,7 @@ func plannedHead(p Planned) string {
 			words = append(words, plural(n, "object")+" "+does+": "+someOf(names))
 		}
 	}
-	return name + strings.Join(words, "; ")
+	return strings.Join(words, "; ")
 }
 
 func someOf(names []string) string {

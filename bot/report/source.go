@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -15,23 +16,19 @@ func sourced(e *previews.Environment) string {
 		return ""
 	}
 	if !e.Sourced() {
-		return fmt.Sprintf("Rendered by idp: %s is not on %s yet, and counts once it is.", Code("preview.source"), Code(s.Branch)) + toHaveOwn(e)
-	}
-	in := "the repository's root"
-	if s.From.Path != "" {
-		in = Code(s.From.Path)
+		return fmt.Sprintf("Rendered by idp: %s is not on %s yet, and counts once it is.", Code("preview.source"), Code(s.Branch))
 	}
 	if s.Own() {
-		return fmt.Sprintf("Rendered from this pull request: its own %s in %s at %s, which %s approved.",
-			strings.TrimPrefix(kinds[string(s.From.Kind)], "the "), in, Code(short(s.Base)), Code(s.Approved.By))
+		return fmt.Sprintf("Rendered from this pull request: its own %s at %s, which %s approved.",
+			strings.TrimPrefix(sourceName(s.From), "the "), Code(short(s.Base)), Code(s.Approved.By))
 	}
-	text := fmt.Sprintf("Rendered from the base: %s in %s at %s of %s, whatever this pull request changes there.",
-		kinds[string(s.From.Kind)], in, Code(short(s.Base)), Code(s.Branch))
+	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this pull request changes there.",
+		sourceName(s.From), Code(short(s.Base)), Code(s.Branch))
 	if len(s.Taken) > 0 {
 		text += " Taken from the pull request: " + keys(codes(s.Taken)) + "."
 	}
 	if len(s.Left) == 0 {
-		return text + toHaveOwn(e)
+		return text
 	}
 	left := make([]string, len(s.Left))
 	for i, one := range s.Left {
@@ -40,15 +37,16 @@ func sourced(e *previews.Environment) string {
 			left[i] += " (" + Text(one.Why) + ")"
 		}
 	}
-	return text + " Not taken: " + keys(left) + "." + toHaveOwn(e)
+	return text + " Not taken: " + keys(left) + "."
 }
 
-// toHaveOwn says how the pull request's own source comes to count; a fork's never does.
-func toHaveOwn(e *previews.Environment) string {
-	if e.Fork != nil {
-		return ""
+// sourceName names a source in the middle of a sentence.
+func sourceName(s spec.Source) string {
+	in := "the repository's root"
+	if s.Path != "" {
+		in = Code(s.Path)
 	}
-	return fmt.Sprintf(" To have its own, somebody else with write permission looks at it and comments %s.", Code("/idp approve "+e.HeadSHA))
+	return kinds[string(s.Kind)] + " in " + in
 }
 
 // kinds are what people call the kinds of source.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/manifests"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -263,6 +264,18 @@ func ofFork(approved string) func(*Input) {
 	}
 }
 
+// proposing has the pull request change its chart, in words that are not to be trusted.
+func proposing() func(*Input) {
+	return func(in *Input) {
+		in.Environment.Source.Head = &spec.Source{Kind: spec.Helm, Path: "deploy/chart"}
+		in.Environment.Source.Would = previews.Propose([]manifests.Difference{
+			{Verb: manifests.Changed, Object: "ConfigMap settings", Diff: "--- configmap-settings.yaml\n+++ configmap-settings.yaml\n@@ -1,1 +1,2 @@\n a: b\n+c: \"```\"\n"},
+			{Verb: manifests.Added, Object: "Deployment <b>@alice</b>", Diff: "--- /dev/null\n+++ deployment-b.yaml\n@@ -0,0 +1,1 @@\n+kind: Deployment\n"},
+			{Verb: manifests.Removed, Object: "Service large", Diff: strings.Repeat("-a line\n", 10_000)},
+		})
+	}
+}
+
 // ofSource has its objects come from a chart of the base branch.
 func ofSource(in *Input) {
 	in.Environment.Source = &previews.Source{Base: oldSHA, Branch: "main", From: spec.Source{Kind: spec.Helm, Path: "deploy/chart"}}
@@ -448,7 +461,19 @@ func states() []state {
 			in.Environment.Source.Left = []spec.Untaken{{Key: "preview.source.helm.path", Why: "the base branch's counts"}}
 			in.Environment.Source.Notes = []string{"Deployment web: hostNetwork left out", "Secret <b>db</b>: dropped: idp commits no secrets"}
 		}),
-		newState("source-new", 10*time.Minute, ready, ofSource, func(in *Input) { in.Environment.Source.Base = "" }),
+		newState("source-new", 10*time.Minute, ready, ofSource, func(in *Input) {
+			in.Environment.Source.Base, in.Environment.Source.Head = "", &spec.Source{Kind: spec.Kustomize}
+		}),
+		newState("source-proposed", 10*time.Minute, ready, ofSource, proposing()),
+		newState("source-proposed-public", 10*time.Minute, ready, ofSource, proposing(), func(in *Input) { in.Class.Diffs = platform.ShowPrivate }),
+		newState("source-proposed-fails", 10*time.Minute, ready, ofSource, proposing(), func(in *Input) {
+			in.Environment.Source.Would = &previews.Proposed{Failed: "the helm source in chart: `{{`<b> is not closed"}
+		}),
+		newState("source-proposed-given-up", 10*time.Minute, ready, ofSource, proposing(), func(in *Input) {
+			in.Environment.Source.Would, in.Environment.Blocked = nil, in.Environment.Generation
+			in.Environment.Problem = &previews.Problem{Kind: previews.ProblemSpec, Message: "the helm source in deploy/chart: set database.password"}
+		}),
+		newState("source-proposed-same", 10*time.Minute, ready, ofSource, proposing(), func(in *Input) { in.Environment.Source.Would = &previews.Proposed{} }),
 		newState("no-preview", time.Minute, refused(specProblem), func(in *Input) {
 			in.Environment.Problem = nil
 			in.Environment.Removal = previews.Removal{Reason: previews.RemovedUntriggered, Detail: "there is no .idp/deploy.yaml in this commit"}

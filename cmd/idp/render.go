@@ -48,6 +48,10 @@ what the class gives by its base objects to code of the trust class that --trust
 Where that environment changes values in files that are there already, what is printed
 is a patch of the checkout that --platform names, and --out changes the files.
 
+A preview that preview.source makes is rendered from the chart, overlay or manifests in the
+repository's folder as they are there, confined as with the bot, which takes the base
+branch's. What is dropped or changed of them is said.
+
 What a commit holds that the flags do not tell is assumed and said: the repository's id,
 the generation, the time, and the images' digests, which the bot asks registries for.`,
 		Example: `  idp render --repo acme/web --pr 42 --sha "$(git rev-parse HEAD)"
@@ -93,6 +97,10 @@ the generation, the time, and the images' digests, which the bot asks registries
 		if err != nil {
 			return err
 		}
+		if preview, ok := tree.(renderTree); ok && row.Sourced() {
+			preview.render = p.ofCheckout(cmd.Context(), checkout(args), preview.class)
+			tree = preview
+		}
 		return p.render(f, tree)
 	}
 	return cmd
@@ -121,9 +129,6 @@ func (p *program) renderRow(f renderFlags, args []string, class platform.Class) 
 	if len(errs) > 0 {
 		return previews.Environment{}, nil, fault.Wrap(specErrors(errs), fault.Invalid, fmt.Sprintf("%s in %s", plural(errs.Count(), "mistake"), path), `"idp schema" prints what is allowed`)
 	}
-	if parsed.Preview.Source != nil && f.pr > 0 {
-		p.note("preview.source is not rendered here: the bot does that, from the base branch; this is what idp itself renders")
-	}
 	owner, repo, _ := strings.Cut(f.repo, "/")
 	row := previews.Environment{
 		Ref:   gitops.EnvironmentRef{RepositoryID: f.repoID, Owner: strings.ToLower(owner), Repo: strings.ToLower(repo), ID: f.env},
@@ -142,6 +147,7 @@ func (p *program) renderRow(f renderFlags, args []string, class platform.Class) 
 	}
 	row.Want(previews.Revision{SHA: f.sha, Ref: f.branch, Spec: raw, TTL: ttl, Trust: f.trusted()}, now)
 	row.Generation = f.generation
+	p.sourceOf(f, args, &row, parsed)
 	return row, parsed, nil
 }
 
@@ -307,13 +313,19 @@ type renderTree struct {
 	class platform.Class
 	row   previews.Environment
 	web   string
+	// render, when set, renders the row in the place of idp alone.
+	render func(previews.Environment) ([]gitops.File, error)
 }
 
 func (t renderTree) alone() ([]gitops.File, error) { return t.files(nil) }
 
 // files returns what would be committed, given the repository's other previews.
 func (t renderTree) files(others []previews.Environment) ([]gitops.File, error) {
-	files, err := renderer(oneClass(t.class))(t.row)
+	render := t.render
+	if render == nil {
+		render = renderer(oneClass(t.class))
+	}
+	files, err := render(t.row)
 	if err != nil {
 		return nil, err
 	}

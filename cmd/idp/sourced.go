@@ -13,10 +13,10 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/adopt"
 	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/manifests"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/source"
-	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -113,7 +113,38 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 		in.Adopted = &adopted
 	}
 	files, err := render.Environment(in)
-	return previews.Rendered{Files: files, Notes: notes, Unrouted: !env.Declared() && in.Class.Closed()}, err
+	if err != nil {
+		return previews.Rendered{}, err
+	}
+	would, err := s.proposed(ctx, env, files)
+	return previews.Rendered{Files: files, Notes: notes, Would: would, Unrouted: !env.Declared() && in.Class.Closed()}, err
+}
+
+// proposed is what the pull request's own source would change of the files of its preview,
+// nil where it has none of its own. It is rendered and filtered as they were, in the same
+// confined child, and nothing of it is committed. What is wrong with it is its author's to
+// mend and keeps nothing from being committed.
+func (s sourced) proposed(ctx context.Context, env previews.Environment, files []gitops.File) (*previews.Proposed, error) {
+	if env.Source == nil || env.Source.Head == nil || env.Declared() {
+		return nil, nil
+	}
+	if known := env.Source.Would; known != nil {
+		return known, nil // only its expiry or the like is committed
+	}
+	own := env
+	own.Source = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: *env.Source.Head}
+	rendered, err := s.render(ctx, own)
+	if _, later := errors.AsType[*previews.LaterError](err); later || ctx.Err() != nil {
+		return nil, err
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return &previews.Proposed{Failed: f.Message}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir := env.Ref.ManifestsDir()
+	return previews.Propose(manifests.Compare(below(files, dir), below(rendered.Files, dir))), nil
 }
 
 // adopted are the objects of an environment's source that are let through, and what there
@@ -154,7 +185,7 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 
 // rendered is what the source of an environment renders to.
 func (s sourced) rendered(ctx context.Context, env previews.Environment) (source.Result, error) {
-	files, err := s.tree(ctx, env, env.Source.Base, read(env.Source.From))
+	files, err := s.tree(ctx, env, env.Source.Base, env.Source.From.Roots())
 	switch {
 	case errors.Is(err, bot.ErrNotFound):
 		return source.Result{}, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which the preview is rendered from, is not there any more", env.Source.Base, env.Source.Branch), "push again, or comment /idp preview")
@@ -174,16 +205,6 @@ func (s sourced) rendered(ctx context.Context, env previews.Environment) (source
 		return got, &previews.LaterError{Err: err}
 	}
 	return got, ofSource(env, err)
-}
-
-// read are the paths that a source is made of. The bases of an overlay stand beside it,
-// below the same folder of the repository's root.
-func read(from spec.Source) []string {
-	if from.Kind == spec.Kustomize {
-		top, _, _ := strings.Cut(from.Path, "/")
-		return []string{top}
-	}
-	return append([]string{from.Path}, from.ValuesFiles...)
 }
 
 // adoptInput is what idp decides of the services, whatever a source says.

@@ -29,7 +29,8 @@ type validation struct {
 	// Denied and Warned are what policies say; there are some only with --policies.
 	Denied []finding `json:"denied,omitempty"`
 	Warned []finding `json:"warned,omitempty"`
-	// Notes are what follows from a platform folder that is no mistake, a sentence each.
+	// Notes are what follows from a spec or a platform folder that is no mistake, a sentence
+	// each.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -71,7 +72,7 @@ are any, 4 when policies refuse it.`,
 			return err
 		}
 		parsed, errs := spec.Parse(path, data)
-		v := validation{Path: path, Valid: len(errs) == 0, Errors: errs}
+		v := validation{Path: path, Valid: len(errs) == 0, Errors: errs, Notes: unapplied(parsed)}
 		if parsed != nil {
 			for _, s := range parsed.Services {
 				v.Services = append(v.Services, s.Name)

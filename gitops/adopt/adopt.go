@@ -218,6 +218,9 @@ func (a *adopting) take(r raw) {
 
 // refused says why an object cannot be let through at all; "" where it may be.
 func (a *adopting) refused(r raw) string {
+	if hook := hook(r.Metadata.Annotations); hook != "" {
+		return fmt.Sprintf("it is a hook (%s), and hooks do not run", hook)
+	}
 	if why, ok := reasons[r.Kind]; ok {
 		return why
 	}
@@ -226,8 +229,6 @@ func (a *adopting) refused(r raw) string {
 		return "it is no Kubernetes object"
 	case kinds[r.APIVersion+"/"+r.Kind] == nil:
 		return fmt.Sprintf("%s is not among the kinds that idp commits", cut(r.APIVersion+"/"+r.Kind))
-	case hook(r.Metadata.Annotations) != "":
-		return fmt.Sprintf("it is a hook (%s), and hooks do not run", hook(r.Metadata.Annotations))
 	case len(validation.IsDNS1123Subdomain(r.Metadata.Name)) > 0:
 		return "it has no name that Kubernetes takes"
 	case len(r.content) > MaxObject:

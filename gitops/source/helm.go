@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/releaseutil"
@@ -25,7 +24,7 @@ import (
 const KubernetesVersion = "v1.34.0"
 
 // helmChart renders a Helm chart as "helm template" does, but for what needs a cluster or a
-// network. A chart's schema of its values is not asked: it may refer to other hosts.
+// network.
 func helmChart(req Request) (Result, error) {
 	loaded, err := load(req)
 	if err != nil {
@@ -47,6 +46,10 @@ func helmChart(req Request) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("the chart's values: %w", err)
 	}
+	unasked, err := fit(loaded, given)
+	if err != nil {
+		return Result{}, err
+	}
 	rendered, err := engine.Engine{}.Render(loaded, given)
 	if err != nil {
 		return Result{}, err
@@ -54,7 +57,7 @@ func helmChart(req Request) (Result, error) {
 	if err := sized(maps.Values(rendered)); err != nil {
 		return Result{}, err
 	}
-	out := Result{Notes: notes(loaded)}
+	out := Result{Notes: append(unasked, notes(loaded)...)}
 	for _, crd := range loaded.CRDObjects() {
 		out.Documents = append(out.Documents, split(string(crd.File.Data))...)
 	}
@@ -96,31 +99,6 @@ func capabilities(loaded *chart.Chart) (*chartutil.Capabilities, error) {
 	able := chartutil.DefaultCapabilities.Copy()
 	able.KubeVersion = *version
 	return able, nil
-}
-
-// load reads the chart from memory, and holds it to dependencies that are vendored.
-func load(req Request) (*chart.Chart, error) {
-	files := below(req.Files, req.Source.Path)
-	if _, ok := files[chartutil.ChartfileName]; !ok {
-		return nil, fmt.Errorf("there is no Chart.yaml in %s", shown(req.Source.Path))
-	}
-	var buffered []*loader.BufferedFile
-	for _, name := range sorted(files) {
-		buffered = append(buffered, &loader.BufferedFile{Name: name, Data: files[name]})
-	}
-	loaded, err := loader.LoadFiles(buffered)
-	if err != nil {
-		return nil, fmt.Errorf("the chart cannot be read: %w", err)
-	}
-	if loaded.Metadata.Type == "library" {
-		return nil, fmt.Errorf("chart %s is a library: it renders nothing", loaded.Name())
-	}
-	for _, wanted := range loaded.Metadata.Dependencies {
-		if !slices.ContainsFunc(loaded.Dependencies(), func(c *chart.Chart) bool { return c.Name() == wanted.Name }) {
-			return nil, fmt.Errorf("dependency %s of the chart is not in its charts folder: nothing is fetched, vendor it with helm dependency build", wanted.Name)
-		}
-	}
-	return loaded, nil
 }
 
 // valuesOf are the values of the files, the last of which wins, and then those by key.

@@ -5,6 +5,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -72,6 +73,48 @@ func TestPublic(t *testing.T) {
 				t.Errorf("%s and idp render otherwise (-%s +idp):\n%s", s.Kind, s.Kind, diff)
 			}
 			letThrough(t, got.Documents)
+		})
+	}
+}
+
+// TestHelmItself holds what testdata/charts say to Helm's own program.
+func TestHelmItself(t *testing.T) {
+	t.Parallel()
+	tools := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../testdata/charts", "-o", tools, "helm.sh/helm/v3/cmd/helm")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, c := range chartsOfOurs(t) {
+		if c.alone {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for file, content := range c.files {
+				at := filepath.Join(dir, filepath.FromSlash(file))
+				if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(at, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := publictest.Source{Source: spec.Source{Kind: spec.Helm, Path: "chart"}}
+			got, err := itself(t.Context(), s, tools, dir)
+			if c.refused != "" {
+				if err == nil {
+					t.Errorf("Helm renders it:\n%s", got)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(objects(t, s, documents(c.want)), objects(t, s, split(got))); diff != "" {
+				t.Errorf("Helm renders otherwise (-want +Helm):\n%s", diff)
+			}
 		})
 	}
 }

@@ -1,0 +1,87 @@
+package source
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/ignore"
+)
+
+// load reads the chart from memory, and holds it to dependencies that are vendored.
+func load(req Request) (*chart.Chart, error) {
+	files := below(req.Files, req.Source.Path)
+	if _, ok := files[chartutil.ChartfileName]; !ok {
+		return nil, fmt.Errorf("there is no Chart.yaml in %s", shown(req.Source.Path))
+	}
+	buffered, err := unignored(files)
+	if err != nil {
+		return nil, err
+	}
+	if err := unpackable(buffered); err != nil {
+		return nil, err
+	}
+	loaded, err := loader.LoadFiles(buffered)
+	if err != nil {
+		return nil, fmt.Errorf("the chart cannot be read: %w", err)
+	}
+	if loaded.Metadata.Type == "library" {
+		return nil, fmt.Errorf("chart %s is a library: it renders nothing", loaded.Name())
+	}
+	for _, wanted := range loaded.Metadata.Dependencies {
+		if !slices.ContainsFunc(loaded.Dependencies(), func(c *chart.Chart) bool { return c.Name() == wanted.Name }) {
+			return nil, fmt.Errorf("dependency %s of the chart is not in its charts folder: nothing is fetched, vendor it with helm dependency build", wanted.Name)
+		}
+	}
+	return loaded, nil
+}
+
+// unignored are the files of a chart's folder that Helm would read: those that its .helmignore
+// names, and what is below a folder that it names, are none of them. As with Helm, that file
+// counts for the charts in its charts folder, and their own do not.
+func unignored(files map[string][]byte) ([]*loader.BufferedFile, error) {
+	rules := ignore.Empty()
+	if content, ok := files[ignore.HelmIgnore]; ok {
+		var err error
+		if rules, err = ignore.Parse(bytes.NewReader(content)); err != nil {
+			return nil, fmt.Errorf("the chart's %s: %w", ignore.HelmIgnore, err)
+		}
+	}
+	rules.AddDefaults()
+	var out []*loader.BufferedFile
+	for _, name := range sorted(files) {
+		if !ignored(rules, name) {
+			out = append(out, &loader.BufferedFile{Name: name, Data: bytes.TrimPrefix(files[name], []byte("\ufeff"))})
+		}
+	}
+	return out, nil
+}
+
+// ignored says whether rules name a file or a folder that it is in.
+func ignored(rules *ignore.Rules, name string) bool {
+	for i, c := range name {
+		if c == '/' && rules.Ignore(name[:i], entry{name[:i], fs.ModeDir}) {
+			return true
+		}
+	}
+	return rules.Ignore(name, entry{name, 0})
+}
+
+// entry is a file or a folder in memory.
+type entry struct {
+	at   string
+	mode fs.FileMode
+}
+
+func (e entry) Name() string      { return path.Base(e.at) }
+func (entry) Size() int64         { return 0 }
+func (e entry) Mode() fs.FileMode { return e.mode }
+func (entry) ModTime() time.Time  { return time.Time{} }
+func (e entry) IsDir() bool       { return e.mode.IsDir() }
+func (entry) Sys() any            { return nil }

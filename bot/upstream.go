@@ -13,8 +13,7 @@ import (
 
 // Building reads what images are named and waited for by.
 type Building interface {
-	// TestMerge returns how GitHub would merge a pull request: MergeSHA is "" while it has
-	// not tried, and where it cannot.
+	// TestMerge returns how GitHub would merge a pull request.
 	TestMerge(ctx context.Context, repo RepositoryRef, number int) (TestMerge, error)
 	// Commit reads the commit that a branch's name or a whole SHA stands for.
 	Commit(ctx context.Context, repo RepositoryRef, ref string) (Commit, error)
@@ -112,8 +111,8 @@ func (u Upstream) Divergence(ctx context.Context, env previews.Environment) (pre
 	return previews.Divergence{Branch: branch, Base: compared.Base, Files: compared.Files, Partial: len(compared.Files) >= MaxCompared}, err
 }
 
-// Lineage implements previews.Upstream: the first parent of each commit, and so no commit of
-// a branch that was merged, which never had all that the default branch has.
+// Lineage implements previews.Upstream by the first parent of each commit: what a merge took
+// in has not all that the commits beside it have.
 func (u Upstream) Lineage(ctx context.Context, env previews.Environment, sha string, most int) ([]string, error) {
 	gh, repo := u.reach(env)
 	listed, err := gh.History(ctx, repo, sha)

@@ -10,10 +10,17 @@ import (
 	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
 )
 
-// environments is how many the benchmarks' repository holds beforehand.
-const environments = 2000
+// sizes are how many environments the benchmarks' repository holds beforehand.
+var sizes = []int{1_000, 10_000}
 
-func filled(b *testing.B) *gittest.Repository {
+func eachSize(b *testing.B, measure func(b *testing.B, environments int)) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("environments=%d", n), func(b *testing.B) { measure(b, n) })
+	}
+}
+
+func filled(b *testing.B, environments int) *gittest.Repository {
+	b.Helper()
 	_, remote := serve(b)
 	var files []gitops.File
 	for i := range environments {
@@ -23,9 +30,12 @@ func filled(b *testing.B) *gittest.Repository {
 	return remote
 }
 
-// BenchmarkCommit is one changed environment, committed and pushed over HTTP.
-func BenchmarkCommit(b *testing.B) {
-	remote := filled(b)
+// BenchmarkCommit is one changed environment among many, committed and pushed over HTTP:
+// what it takes should not grow with how many there are.
+func BenchmarkCommit(b *testing.B) { eachSize(b, benchmarkCommit) }
+
+func benchmarkCommit(b *testing.B, environments int) {
+	remote := filled(b, environments)
 	r := open(b, remote)
 	last := deploy("pr-1", "v0")
 	for i := 0; b.Loop(); i++ {
@@ -39,8 +49,10 @@ func BenchmarkCommit(b *testing.B) {
 
 // BenchmarkFloor is the least that can be done for the same: git fast-import and
 // git push, without a look at what is there or a word to anybody.
-func BenchmarkFloor(b *testing.B) {
-	remote := filled(b)
+func BenchmarkFloor(b *testing.B) { eachSize(b, benchmarkFloor) }
+
+func benchmarkFloor(b *testing.B, environments int) {
+	remote := filled(b, environments)
 	r := open(b, remote)
 	tip, err := r.Tip(b.Context())
 	if err != nil {

@@ -3,11 +3,13 @@ package webhooks
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/secret"
@@ -96,15 +98,53 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// FuzzEnvelope holds that opening any bytes is safe, and that what opens decodes
-// or is refused, whatever the event.
+// FuzzEnvelope sends signed bytes: what is a JSON object is stored once, as it came, and
+// anything else is refused and not stored. What is built with an event's facts is found by
+// just these.
 func FuzzEnvelope(f *testing.F) {
-	f.Add(opened)
-	f.Add([]byte(`{"number":"x","issue":[],"pull_request":null}`))
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		e, err := openEnvelope(payload)
-		if err == nil && e.pullRequest() < 0 {
-			t.Errorf("pull request %d", e.pullRequest())
+	f.Add(opened, "opened", 7, int64(1), int64(2), true)
+	f.Add([]byte(`{"number":"x","issue":[],"pull_request":null}`), "created", 7, int64(1), int64(2), false)
+	f.Add([]byte(`[{}]`), "\"\x00\u2028", -1, int64(-1), int64(1)<<62, true)
+	f.Add([]byte(` {} {}`), "", 0, int64(0), int64(0), false)
+	f.Add([]byte(`{"repository":{"id":1e3},"issue":{"number":-1,"pull_request":{}}}`), "x", 1<<40, int64(3), int64(4), true)
+	f.Fuzz(func(t *testing.T, payload []byte, action string, number int, installation, repository int64, comment bool) {
+		object := json.Valid(payload) && bytes.HasPrefix(bytes.TrimLeft(payload, " \t\r\n"), []byte("{"))
+		row, code := deliver(t, payload)
+		if object != (row != nil) || object != (code == http.StatusAccepted) || !object && code != http.StatusBadRequest {
+			t.Fatalf("%q was answered %d, stored: %v", payload, code, row != nil)
+		}
+		if row != nil && (!bytes.Equal(row.Payload, payload) || row.PR < 0) {
+			t.Errorf("%q is stored as %q of pull request %d", payload, row.Payload, row.PR)
+		}
+		about, want := map[string]any{"number": number}, max(number, 0)
+		event := map[string]any{"action": action, "installation": map[string]any{"id": installation}, "repository": map[string]any{"id": repository}}
+		if event["issue"] = about; comment {
+			about["pull_request"] = map[string]any{"url": action}
+		} else if number != 0 {
+			want = 0 // a plain issue
+		}
+		body, err := json.Marshal(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, code = deliver(t, body)
+		if row == nil {
+			t.Fatalf("%s was answered %d", body, code)
+		}
+		if utf8.ValidString(action) && row.Action != action || row.PR != want || row.InstallationID != installation || row.RepositoryID != repository {
+			t.Errorf("%s is found by action %q, pull request %d, installation %d, repository %d", body, row.Action, row.PR, row.InstallationID, row.RepositoryID)
 		}
 	})
+}
+
+// deliver sends a signed body to a new handler, and returns what is stored of it, nil for
+// nothing, and the answer's status.
+func deliver(t *testing.T, body []byte) (*store.Delivery, int) {
+	t.Helper()
+	h, rows := setup(t, Options{})
+	code := send(h, delivery("issue_comment", someGUID, body)).Code
+	if row, ok := rows.rows[someGUID]; ok {
+		return &row, code
+	}
+	return nil, code
 }

@@ -1,9 +1,11 @@
 package repo
 
 import (
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +72,55 @@ func FuzzPath(f *testing.F) {
 			t.Fatalf("%q is valid", s)
 		}
 	})
+}
+
+// FuzzEdits commits a hostile path below an environment's folder, with hostile content, to
+// a repository that holds others: that file is written and nothing else is touched, or it
+// is refused and nothing is; and what removes it leaves everything as it was.
+func FuzzEdits(f *testing.F) {
+	for _, s := range []string{
+		"manifests/x.yaml", "x\nM 100644 inline platform/x", "../../../../platform/x.yaml", "..", ".git/config", "a/../../pr-2/x", `"`, `\056\056/x`, "a b", "--", "-f", ":1", "x\x00y", "GIT~1", "",
+	} {
+		f.Add(s, []byte("data 3\nabc\nD platform\ndone\n"))
+	}
+	f.Add("x", []byte("\x00\xff\r\n"))
+	f.Add("x", []byte{})
+	r, remote := setup(f)
+	mustEdit(f, remote, gittest.Edit{Put: []gitops.File{{Path: "platform/x.yaml", Content: []byte("x")}}})
+	mustCommit(f, r, deploy("pr-2", "v1"))
+	others := listed(f, remote)
+	f.Fuzz(func(t *testing.T, below string, content []byte) {
+		const dir = "environments/acme/web/pr-1"
+		c := Change{Key: "fuzz", Dir: dir, Accept: []string{""}, Files: []gitops.File{{Path: dir + "/" + below, Content: content}}}
+		result := mustCommit(t, r, c)
+		if ValidPath(below) != nil || ValidPath(dir+"/"+below) != nil {
+			if len(result.Conflicts) != 1 || !errors.Is(result.Conflicts[0].Err, ErrInvalid) {
+				t.Errorf("%q was not refused: %+v", below, result)
+			}
+			equalList(t, "after a refusal", listed(t, remote), others)
+			return
+		}
+		equal(t, "applied", len(result.Applied), 1)
+		blob := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(content)), content...))
+		want := append(slices.Clone(others), fmt.Sprintf("100644 %x %s", blob, c.Files[0].Path))
+		slices.Sort(want)
+		equalList(t, "after the edit", listed(t, remote), want)
+		gone := remove(c)
+		gone.Key = "fuzz-removed"
+		mustCommit(t, r, gone)
+		equalList(t, "after the removal", listed(t, remote), others)
+	})
+}
+
+// listed is every file at the remote's tip, with its mode and its blob's id.
+func listed(t testing.TB, remote *gittest.Repository) []string {
+	t.Helper()
+	list, err := remote.List(t.Context(), tipOf(t, remote))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(list)
+	return list
 }
 
 func hasGitComponent(s string) bool {

@@ -2,8 +2,11 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func parsed(t *testing.T, raw string) *Spec {
@@ -59,4 +62,63 @@ func TestBound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// drawSpec is a valid spec of up to three services, with rules for its previews.
+func drawSpec(t *rapid.T, who string) *Spec {
+	var b strings.Builder
+	b.WriteString("services:\n")
+	for _, name := range []string{"web", "api", "jobs"} {
+		if name != "web" && !rapid.Bool().Draw(t, who+" has "+name) {
+			continue
+		}
+		kind := rapid.SampledFrom([]string{"web", "worker"}).Draw(t, "kind")
+		fmt.Fprintf(&b, "- name: %s\n  kind: %s\n  replicas: %d\n  image: ghcr.io/%s/%s:{sha}\n", name, kind, rapid.IntRange(1, 9).Draw(t, "replicas"), who, name)
+		fmt.Fprintf(&b, "  command: [%q]\n  resources: {limits: {memory: %dMi}}\n  env:\n    FIXED: x\n", rapid.StringMatching(`[a-z]{1,4}`).Draw(t, "command"), rapid.IntRange(64, 512).Draw(t, "memory"))
+		for _, v := range []string{"A", "B", "C"} {
+			if rapid.Bool().Draw(t, "has "+v) {
+				fmt.Fprintf(&b, "    %s: %q\n", v, rapid.SampledFrom([]string{"1", "2", "{host}", "$(FIXED)"}).Draw(t, v))
+			}
+		}
+	}
+	fmt.Fprintf(&b, "preview: {drafts: %v, enabled: %v, ttl: %dd}\n", rapid.Bool().Draw(t, "drafts"), rapid.Bool().Draw(t, "enabled"), rapid.IntRange(1, 9).Draw(t, "ttl"))
+	s, errs := Parse(Path, []byte(b.String()))
+	if len(errs) > 0 {
+		t.Fatalf("%s: %v", b.String(), errs)
+	}
+	return s
+}
+
+// Authority only narrows: of what an untrusted head says, only copies, amounts and plain
+// values of services that the base branch has reach the spec, whatever both say.
+func TestUntrustedOnlyNarrows(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		base, head := drawSpec(t, "acme"), drawSpec(t, "mallory")
+		raw := Marshal(base)
+		got := Bound(raw, base, head)
+		if len(got.Spec.Services) != len(base.Services) {
+			t.Fatalf("%d services of %d", len(got.Spec.Services), len(base.Services))
+		}
+		bare := *got.Spec
+		bare.Services = slices.Clone(bare.Services)
+		for i := range bare.Services {
+			own, s := base.Services[i], &bare.Services[i]
+			for _, v := range s.Env {
+				if slices.Contains(own.Env, v) || !strings.ContainsAny(v.Value, "{$") {
+					continue
+				}
+				t.Errorf("%s takes %s: %q of the head", s.Name, v.Name, v.Value)
+			}
+			for _, v := range own.Env {
+				if !slices.ContainsFunc(s.Env, func(o EnvVar) bool { return o.Name == v.Name }) {
+					t.Errorf("%s lost %s", s.Name, v.Name)
+				}
+			}
+			s.Replicas, s.Resources, s.Env = own.Replicas, own.Resources, own.Env
+		}
+		if !equalSpecs(&bare, base) {
+			t.Errorf("beside copies, amounts and variables the head decides:\n%s\nthe base branch:\n%s", Marshal(&bare), raw)
+		}
+	})
 }

@@ -1,6 +1,6 @@
 # METADATA
 # title: an owner is named
-# description: A team owns what is deployed. Off unless the settings say otherwise.
+# description: A team owns what is deployed. Off until "rules" of the settings has it deny or warn.
 package starter.owner
 
 deny contains violation if {

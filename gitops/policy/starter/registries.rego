@@ -1,6 +1,6 @@
 # METADATA
 # title: allowed registries
-# description: Images come only from the registries, or folders of them, that "registries" of the settings lists. Without that list from any.
+# description: Images come only from the registries, or folders of them, that "registries" of the settings lists. Without that list from any, and nothing is refused.
 package starter.registries
 
 import data.starter.lib

@@ -38,8 +38,11 @@ func Starter() []Starting {
 			continue
 		}
 		one := Starting{Name: name, Level: levelDeny, Source: string(f.Content)}
-		if name == "owner" {
+		switch name {
+		case "owner":
 			one.Level = levelOff // most repositories name no team before they are asked to
+		case "production_owner":
+			one.Level = levelWarn
 		}
 		module, err := parse(f)
 		if err != nil {

@@ -8,6 +8,7 @@ import data.starter.mutable_tags
 import data.starter.owner
 import data.starter.privileged
 import data.starter.probes
+import data.starter.production_owner
 import data.starter.registries
 
 deployment(container) := {
@@ -132,6 +133,22 @@ test_owner_missing if {
 
 test_owner_of_the_platform if {
 	count(owner.deny) == 0 with input as object.union(request, {"team": "payments"})
+}
+
+test_production_owner_missing if {
+	some violation in production_owner.deny with input as request
+		with data.idp as {"environment": production}
+	violation.path == "service.team"
+}
+
+test_production_owner_of_the_platform if {
+	count(production_owner.deny) == 0 with input as object.union(request, {"team": "payments"})
+		with data.idp as {"environment": production}
+}
+
+test_production_owner_elsewhere if {
+	count(production_owner.deny) == 0 with input as request
+		with data.idp as {"environment": named}
 }
 
 production := object.union(named, {"name": "production", "production": true})

@@ -172,7 +172,7 @@ func TestApproveIsJudged(t *testing.T) {
 		approved bool
 		reply    string
 	}{
-		"allowed": {"package main\n", true, ""},
+		"allowed": {"package main\n", true, "Policies let it pass and say:\n\n- Production has an owner: service web has no team."},
 		"warned":  {watched, true, "Policies let it pass and say:\n\n- Main.warn: it is watched."},
 		"denied":  {nothingNew, false, "😕 Policy main.deny: nothing new today.\n\nNothing was deployed to `production`. It was not approved."},
 		"by the facts": {
@@ -197,6 +197,10 @@ func TestApproveIsJudged(t *testing.T) {
 			})
 			if refused == c.approved {
 				t.Errorf("audited: %+v", d.Audit)
+			}
+			rule := d.Audit[len(d.Audit)-1].Rule
+			if want := map[bool]string{true: "maintain permission covers maintain, which is enough", false: "policies "}[c.approved]; !strings.HasPrefix(rule, want) {
+				t.Errorf("by rule %q, not %q", rule, want)
 			}
 		})
 	}

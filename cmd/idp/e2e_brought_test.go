@@ -129,30 +129,20 @@ func (c *proposal) runsAll(want ...string) {
 	}
 }
 
-// bringsChart: a team with a Helm chart, from nothing to a preview.
-func bringsChart(s *scene) {
-	b := s.bring("chart", "shop")
-	b.types("init")
-	b.types("validate")
-	b.onboards()
-	c := b.becomes("acme/shop", "main.go")
-	c.runsAll("Deployment shop", "StatefulSet shop-cache")
-	b.records(c, "chart")
-	c.pr.Close("alice")
-	c.gone("Preview removed")
-}
-
-// bringsOverlay: a team with Kustomize overlays, from nothing to a preview.
-func bringsOverlay(s *scene) {
-	b := s.bring("overlay", "blog")
-	b.types("init")
-	b.types("validate")
-	b.onboards()
-	c := b.becomes("acme/blog", "server.js")
-	c.runsAll("Deployment blog-preview")
-	b.records(c, "overlay")
-	c.pr.Close("alice")
-	c.gone("Preview removed")
+// bringsSource: a team with a chart or overlays, from nothing to a preview of these
+// workloads.
+func bringsSource(fixture, name, file string, workloads ...string) func(*scene) {
+	return func(s *scene) {
+		b := s.bring(fixture, name)
+		b.types("init")
+		b.types("validate")
+		b.onboards()
+		c := b.becomes("acme/"+name, file)
+		c.runsAll(workloads...)
+		b.records(c, fixture)
+		c.pr.Close("alice")
+		c.gone("Preview removed")
+	}
 }
 
 // bringsMonorepo: a team whose CI builds one image of six, from nothing to a preview.

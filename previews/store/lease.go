@@ -59,6 +59,11 @@ func (s *Store) Hold(ctx context.Context, name string, fn func(context.Context, 
 	}
 	defer s.unclaim(name)
 	lease, held, err := s.acquire(ctx, name)
+	if err != nil && ctx.Err() != nil {
+		// The end may have come between the commit and the word of it: what nobody will
+		// hold is not to keep others waiting.
+		return false, errors.Join(err, s.abandon(ctx, name))
+	}
 	if err != nil || !held {
 		return false, err
 	}
@@ -74,9 +79,7 @@ func (s *Store) Hold(ctx context.Context, name string, fn func(context.Context, 
 	err = fn(working, lease)
 	end(nil)
 	<-done
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-	defer cancel()
-	return true, errors.Join(err, s.release(releasing, lease))
+	return true, errors.Join(err, s.release(ctx, lease))
 }
 
 // claim says that a lease is being held here, unless it is already.
@@ -174,14 +177,26 @@ func (s *Store) prolong(ctx context.Context, lease Lease) error {
 	})
 }
 
-// release gives a lease back; one that another has taken is left to it.
+// release gives a lease back, even when the program is being stopped; one that another
+// has taken is left to it.
 func (s *Store) release(ctx context.Context, lease Lease) error {
+	return s.giveBack(ctx, lease.Name, `UPDATE leases SET holder = '' WHERE name = ? AND token = ?`, lease.Name, lease.Token)
+}
+
+// abandon gives back whatever this process has of a name that it has claimed.
+func (s *Store) abandon(ctx context.Context, name string) error {
+	return s.giveBack(ctx, name, `UPDATE leases SET holder = '' WHERE name = ? AND holder = ?`, name, s.holder)
+}
+
+func (s *Store) giveBack(ctx context.Context, name, statement string, args ...any) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
 	err := s.once(context.WithValue(ctx, fenceKey{}, nil), func(tx *transaction) error {
-		_, err := tx.ExecContext(ctx, `UPDATE leases SET holder = '' WHERE name = ? AND token = ?`, lease.Name, lease.Token)
+		_, err := tx.ExecContext(ctx, statement, args...)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("give back the lease of %s: %w", lease.Name, err)
+		return fmt.Errorf("give back the lease of %s: %w", name, err)
 	}
 	return nil
 }

@@ -289,6 +289,37 @@ func TestReplicasFence(t *testing.T) {
 }
 
 // A replica hears of what another one changed, and not of its own.
+// TestReplicasEnd: whenever a process is told to end, while it takes a lease, too, another
+// has the lease at once. One that is left behind keeps everybody waiting until it runs out.
+func TestReplicasEnd(t *testing.T) {
+	t.Parallel()
+	stores := replicas(t, 2)
+	ending, other := stores[0], stores[1]
+	began := time.Now()
+	if held, err := ending.Hold(t.Context(), "replies", func(context.Context, Lease) error { return nil }); err != nil || !held {
+		t.Fatalf("hold: %v, %v", held, err)
+	}
+	whole, taken := time.Since(began), 0
+	for i := range 400 {
+		ctx, end := context.WithCancel(t.Context())
+		ends := time.AfterFunc(whole*time.Duration(i%40)/40, end)
+		held, err := ending.Hold(ctx, "replies", func(ctx context.Context, _ Lease) error {
+			<-ctx.Done()
+			return nil
+		})
+		ends.Stop()
+		end()
+		if held {
+			taken++
+		}
+		held, after := other.Hold(t.Context(), "replies", func(context.Context, Lease) error { return nil })
+		if after != nil || !held {
+			t.Fatalf("end %d: the other has the lease: %v, %v (the end: %v)", i, held, after, err)
+		}
+	}
+	t.Logf("400 ends, %d of them after the lease was taken: the other had it each time", taken)
+}
+
 func TestReplicasTell(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.URL(t)

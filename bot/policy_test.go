@@ -163,7 +163,12 @@ func TestMergeRefusedIsTold(t *testing.T) {
 // time, and by who then asks.
 func TestApproveIsJudged(t *testing.T) {
 	t.Parallel()
-	waiting := declaring(t, maintainer, checked("success"))
+	owned := func(s *Snapshot) {
+		at := s.Revisions[mainSHA]
+		at.Spec = validSpec(t, service+"  team: payments\n")
+		s.Revisions[mainSHA] = at
+	}
+	waiting := declaring(t, maintainer, checked("success"), owned)
 	waiting = says("bob", 2, "/idp deploy production "+mainSHA)(t, waiting)
 	approval := commentEvent("/idp approve " + mainSHA)
 	approval.Actor = Actor{ID: 3, Login: "carol"}
@@ -172,7 +177,7 @@ func TestApproveIsJudged(t *testing.T) {
 		approved bool
 		reply    string
 	}{
-		"allowed": {"package main\n", true, "Policies let it pass and say:\n\n- Production has an owner: service web has no team."},
+		"allowed": {"package main\n", true, ""},
 		"warned":  {watched, true, "Policies let it pass and say:\n\n- Main.warn: it is watched."},
 		"denied":  {nothingNew, false, "😕 Policy main.deny: nothing new today.\n\nNothing was deployed to `production`. It was not approved."},
 		"by the facts": {

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/policy"
+	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/previews/store"
 )
 
@@ -75,6 +78,10 @@ func benchWorld(b *testing.B) *benchmarked {
 		}
 	})
 	if err := w.start(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	limits := gitops.File{Path: policy.SettingsPath, Content: []byte("max_previews: {repository: 0, team: 0, author: 0}\n")}
+	if _, err := w.gitops.Commit(b.Context(), "main", gittest.Edit{Message: "Have as many previews as one likes", Put: []gitops.File{limits}}); err != nil {
 		b.Fatal(err)
 	}
 	w.github.AddUser("alice")

@@ -3,17 +3,23 @@ package main
 import (
 	"context"
 	"os"
+	"strings"
 
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/repo"
 )
 
-const checkAccess = "preview access"
+const (
+	checkAccess   = "preview access"
+	checkPolicies = "policies"
+)
 
 // previewAccess asks whether anything stands in front of previews, by what the platform
-// folder says of their class. Whether the gateway obeys cannot be seen from here.
+// folder says of their class, and what its policies let pass. Whether the gateway obeys
+// cannot be seen from here.
 func (x *examination) previewAccess(ctx context.Context, app *github.App) {
 	o := repo.Options{URL: x.cfg.GitOpsURL, Branch: x.cfg.GitOpsBranch, Credentials: gitCredentials(x.cfg, app), Now: x.now}
 	byApp := x.appPushes()
@@ -34,6 +40,7 @@ func (x *examination) previewAccess(ctx context.Context, app *github.App) {
 		x.skip(checkAccess, "the platform folder has to be readable first", "")
 		return
 	}
+	x.findings = append(x.findings, judgePolicies(policy.Compile(ctx, files)))
 	declared, errs := platform.Load(files, x.cfg.Class())
 	if len(errs) > 0 {
 		x.fail(checkAccess, plural(errs.Count(), "mistake")+" in the platform folder, so idp keeps to what it read before, if anything: "+errs[0].Error(),
@@ -70,4 +77,17 @@ func judgeAccess(class platform.Class) diagnosis {
 		out.Seen = "previews are for everybody, as " + class.File() + " or preview_access says"
 	}
 	return out
+}
+
+// judgePolicies says what the platform team's policies leave open that only it can close.
+func judgePolicies(set *policy.Set) diagnosis {
+	if err := set.Err(); err != nil {
+		return diagnosis{Check: checkPolicies, State: verdictFailure, Seen: "nothing new is deployed until they can be asked: " + err.Error(),
+			Fix: `mend it: "idp policy test DIR" shows every mistake`}
+	}
+	registries := set.Registries()
+	if len(registries) == 0 {
+		return diagnosis{Check: checkPolicies, State: verdictWarning, Seen: "images may come from any registry", Fix: "list those that may be used as registries in " + policy.SettingsPath}
+	}
+	return diagnosis{Check: checkPolicies, State: verdictOK, Seen: "images come from " + strings.Join(registries, ", ")}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
 
@@ -49,7 +50,7 @@ func newPatient(t *testing.T) *patient {
 	if err := w.start(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	edit := gittest.Edit{Message: "Begin", Put: []gitops.File{guardedPreviews}}
+	edit := gittest.Edit{Message: "Begin", Put: []gitops.File{guardedPreviews, namedRegistries}}
 	if _, err := w.gitops.Commit(t.Context(), "main", edit); err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +67,9 @@ func newPatient(t *testing.T) *patient {
 
 // guardedPreviews has previews behind what the platform team put there.
 var guardedPreviews = gitops.File{Path: "platform/classes/preview.yaml", Content: []byte("access: {filters: [{group: traefik.io, kind: Middleware, name: preview-auth}]}\n")}
+
+// namedRegistries has images come from one.
+var namedRegistries = gitops.File{Path: "platform/policies/settings.yaml", Content: []byte("registries: [ghcr.io/acme]\n")}
 
 // declare has the platform folder of the GitOps repository say something else of previews.
 func (p *patient) declare(class string) {
@@ -153,7 +157,7 @@ func (p *patient) platform(allow func(push bool) bool) {
 	const name = "acme/platform"
 	served, err := p.git.Create(p.t.Context(), name)
 	if err == nil {
-		_, err = served.Commit(p.t.Context(), "main", gittest.Edit{Message: "Begin", Put: []gitops.File{guardedPreviews}})
+		_, err = served.Commit(p.t.Context(), "main", gittest.Edit{Message: "Begin", Put: []gitops.File{guardedPreviews, namedRegistries}})
 	}
 	path := filepath.Join(p.options.dir, "platform-token")
 	if err == nil {
@@ -367,6 +371,25 @@ func TestAccessOnPurpose(t *testing.T) {
 	class.Gate = &platform.Gate{Filters: []platform.Filter{{Group: "traefik.io", Kind: "Middleware", Name: "auth"}}}
 	if got := judgeAccess(class); got.State != verdictOK || got.Seen != "previews are behind what platform/classes/preview.yaml declares" {
 		t.Errorf("guarded: %+v", got)
+	}
+}
+
+// TestPoliciesJudged: what only the platform team can close is told while it is open, and
+// policies that cannot be asked are a failure.
+func TestPoliciesJudged(t *testing.T) {
+	t.Parallel()
+	for settings, want := range map[string]diagnosis{
+		"": {checkPolicies, verdictWarning, "images may come from any registry", "list those that may be used as registries in platform/policies/settings.yaml", ""},
+		"registries: [ghcr.io/acme, quay.io/acme]\n": {checkPolicies, verdictOK, "images come from ghcr.io/acme, quay.io/acme", "", ""},
+	} {
+		set := policy.Compile(t.Context(), []gitops.File{{Path: policy.SettingsPath, Content: []byte(settings)}})
+		if got := judgePolicies(set); got != want {
+			t.Errorf("%q: %+v, want %+v", settings, got, want)
+		}
+	}
+	broken := policy.Compile(t.Context(), []gitops.File{{Path: policy.SettingsPath, Content: []byte("registrys: [x]\n")}})
+	if got := judgePolicies(broken); got.State != verdictFailure || !strings.Contains(got.Seen, "platform/policies/settings.yaml:1:1") || got.Fix == "" {
+		t.Errorf("broken: %+v", got)
 	}
 }
 

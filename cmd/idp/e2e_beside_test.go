@@ -26,6 +26,7 @@ const plain = `preview:
   enabled: false
 service:
   name: web
+  team: shop
   image: %s/%s:{sha}
   replicas: 2
 `

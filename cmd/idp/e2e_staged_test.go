@@ -49,6 +49,7 @@ error_rate_query: |-
 // canaried is a service that rolls out in steps, with what the second line names as its
 // image and the given pauses.
 const canaried = `  - name: %s
+    team: shop
     image: %s:{sha}
     replicas: 2
     healthcheck:

@@ -183,10 +183,10 @@ func TestStarterSettings(t *testing.T) {
 			want: "allowed registries: image ghcr.io/acme-evil/web:latest is not from ghcr.io/acme/ or quay.io/acme (Deployment/web) @.idp/deploy.yaml:1:1"},
 		"the registry": {settings: "registries: [ghcr.io/acme/]", object: deployment},
 		"production": {env: production, object: deployment,
-			want: "no mutable tags in production: image ghcr.io/acme/web:latest may become another one while it runs in production (class durable): name it by digest or by {sha} (Deployment/web) @.idp/deploy.yaml:1:1\n" +
+			want: "no mutable tags in production: image ghcr.io/acme/web:latest may become another one while it runs in production (class durable): name it by digest, or let its registry or CI tell idp the digest (Deployment/web) @.idp/deploy.yaml:1:1\n" +
 				"probes outside previews: container web has no readiness probe, which it needs in production (class durable) (Deployment/web) @.idp/deploy.yaml:1:1"},
 		"production by another name": {settings: "production: [live]\nrules: {probes: \"off\"}", env: production, object: deployment},
-		"a protected environment": {settings: "production: []\nrules: {probes: \"off\"}", env: Environment{Name: "x", Class: "x", Protected: true, CPU: "1", Memory: "1Gi"},
+		"a protected environment": {settings: "production: []\ncommit_tags: true\nrules: {probes: \"off\"}", env: Environment{Name: "x", Class: "x", Protected: true, CPU: "1", Memory: "1Gi"},
 			object: strings.Replace(deployment, ":latest", ":"+strings.Repeat("a", 40), 1)},
 		"no limit":    {env: Environment{Name: "pr-42", Class: "preview", Preview: true, CPU: "1"}, object: deployment, want: "resource limits present and bounded: container web has no limit of memory (Deployment/web) @.idp/deploy.yaml:1:1"},
 		"a low limit": {settings: "max_cpu: 500m", object: deployment, want: "resource limits present and bounded: container web may use 1 of CPU, and the most allowed is 500m (Deployment/web) @.idp/deploy.yaml:1:1"},

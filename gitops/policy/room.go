@@ -21,7 +21,7 @@ func (s *Set) Room() Room {
 		return room
 	}
 	for scope, most := range map[string]*int32{"repository": s.settings.most.Repository, "team": s.settings.most.Team, "author": s.settings.most.Author} {
-		if most != nil {
+		if *most > 0 {
 			room.Most[scope] = int(*most)
 		}
 	}

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -33,18 +35,20 @@ type settingsFile struct {
 	MaxCPU spec.Quantity `json:"max_cpu"`
 	// The most memory that one container may have as its limit.
 	MaxMemory spec.Quantity `json:"max_memory"`
+	// Whether in production a tag that has the whole commit in it will do where no digest is known, trusting whoever may push to not push it again.
+	CommitTags bool `json:"commit_tags"`
 	// How many previews there may be at a time.
 	MaxPreviews *maxPreviews `json:"max_previews"`
 }
 
-// maxPreviews are limits of the number of previews that live at a time; none where left out.
+// maxPreviews are limits of the number of previews that live at a time; 0 is none.
 type maxPreviews struct {
 	// Of one repository.
-	Repository *int32 `json:"repository" jsonschema:"minimum=1,maximum=100000"`
+	Repository *int32 `json:"repository" jsonschema:"default=100,minimum=0,maximum=100000"`
 	// Of one team.
-	Team *int32 `json:"team" jsonschema:"minimum=1,maximum=100000"`
+	Team *int32 `json:"team" jsonschema:"default=200,minimum=0,maximum=100000"`
 	// Of the pull requests that one person opened.
-	Author *int32 `json:"author" jsonschema:"minimum=1,maximum=100000"`
+	Author *int32 `json:"author" jsonschema:"default=25,minimum=0,maximum=100000"`
 	// Whether one more takes the place of the longest idle, where that has been idle for idle_after, instead of waiting for room.
 	TakeOldest bool `json:"take_oldest"`
 	// How long nobody may have done anything about a preview before it is taken.
@@ -64,13 +68,16 @@ func Settings() []Setting {
 		{"pin", "`true`", "whether previews may be pinned, and so live until their pull request is closed whatever `max_ttl` says"},
 		{"max_cpu", "`" + defaultMaxCPU + "`", "the most CPU that one container may have as its limit"},
 		{"max_memory", "`" + defaultMaxMemory + "`", "the most memory that one container may have as its limit"},
-		{"max_previews", "no limit", "how many previews a `repository`, a `team` and an `author` may have at a time; with `take_oldest: true` one more takes the place of the longest idle, where that has been idle for `idle_after` (`1h`)"},
+		{"commit_tags", "`false`", "whether in production a tag that has the whole commit in it will do where no digest is known, trusting whoever may push to not push it again"},
+		{"max_previews", fmt.Sprintf("`%d`, `%d`, `%d`", defaultPerRepository, defaultPerTeam, defaultPerAuthor), "how many previews a `repository`, a `team` and an `author` may have at a time, `0` for as many as they like; with `take_oldest: true` one more takes the place of the longest idle, where that has been idle for `idle_after` (`1h`)"},
 	}
 }
 
 const (
 	defaultMaxCPU    = "16"
 	defaultMaxMemory = "64Gi"
+	// More previews than these are rather a loop that opens pull requests than work.
+	defaultPerRepository, defaultPerTeam, defaultPerAuthor = 100, 200, 25
 	// defaultIdleAfter is longer than a review, and than a build and a look at what it made.
 	defaultIdleAfter = time.Hour
 	// minIdleAfter is what idp holds to whatever policies say.
@@ -91,6 +98,7 @@ type settings struct {
 	production []string
 	maxTTL     time.Duration
 	noPin      bool
+	commitTags bool
 	cpu, mem   string
 	most       maxPreviews
 	// idleAfter is that of most.
@@ -99,6 +107,7 @@ type settings struct {
 
 func defaultSettings() settings {
 	s := settings{levels: map[string]string{}, production: []string{"production", "prod"}, cpu: defaultMaxCPU, mem: defaultMaxMemory, idleAfter: defaultIdleAfter}
+	s.most = maxPreviews{Repository: new(int32(defaultPerRepository)), Team: new(int32(defaultPerTeam)), Author: new(int32(defaultPerAuthor))}
 	for _, p := range Starter() {
 		s.levels[p.Name] = p.Level
 	}
@@ -126,9 +135,9 @@ func parseSettings(content []byte) (settings, spec.Errors) {
 	s.noPin = file.Pin != nil && !*file.Pin
 	s.cpu = quantity(doc, "max_cpu", file.MaxCPU, s.cpu)
 	s.mem = quantity(doc, "max_memory", file.MaxMemory, s.mem)
+	s.commitTags = file.CommitTags
 	if file.MaxPreviews != nil {
-		s.most = *file.MaxPreviews
-		s.idle(doc)
+		s.limits(doc, *file.MaxPreviews)
 	}
 	return s, doc.Errors()
 }
@@ -147,7 +156,12 @@ func (s *settings) level(doc *spec.Document, name, level string) {
 	}
 }
 
-func (s *settings) idle(doc *spec.Document) {
+// limits takes what is given of the limits, and leaves the others as they are.
+func (s *settings) limits(doc *spec.Document, given maxPreviews) {
+	given.Repository = cmp.Or(given.Repository, s.most.Repository)
+	given.Team = cmp.Or(given.Team, s.most.Team)
+	given.Author = cmp.Or(given.Author, s.most.Author)
+	s.most = given
 	const field = "max_previews.idle_after"
 	if !doc.Given(field) {
 		return
@@ -170,17 +184,11 @@ func quantity(doc *spec.Document, key string, given spec.Quantity, otherwise str
 
 // document is data.settings.
 func (s settings) document() map[string]any {
-	count := func(n *int32) any {
-		if n == nil {
-			return 0
-		}
-		return int(*n)
-	}
 	return map[string]any{
 		"registries": list(s.registries), "production": list(s.production),
-		"max_ttl": spec.FormatDuration(s.maxTTL), "max_ttl_seconds": int(s.maxTTL / time.Second), "pin": !s.noPin, "max_cpu": s.cpu, "max_memory": s.mem,
+		"max_ttl": spec.FormatDuration(s.maxTTL), "max_ttl_seconds": int(s.maxTTL / time.Second), "pin": !s.noPin, "commit_tags": s.commitTags, "max_cpu": s.cpu, "max_memory": s.mem,
 		"max_previews": map[string]any{
-			"repository": count(s.most.Repository), "team": count(s.most.Team), "author": count(s.most.Author),
+			"repository": int(*s.most.Repository), "team": int(*s.most.Team), "author": int(*s.most.Author),
 			"take_oldest": s.most.TakeOldest, "idle_after_seconds": int(s.idleAfter / time.Second),
 		},
 	}

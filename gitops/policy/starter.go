@@ -38,11 +38,8 @@ func Starter() []Starting {
 			continue
 		}
 		one := Starting{Name: name, Level: levelDeny, Source: string(f.Content)}
-		switch name {
-		case "owner":
-			one.Level = levelOff // most repositories name no team before they are asked to
-		case "production_owner":
-			one.Level = levelWarn
+		if name == "owner" {
+			one.Level = levelOff // previews come before a repository has named its team
 		}
 		module, err := parse(f)
 		if err != nil {

@@ -95,20 +95,25 @@ func TestTakeOldest(t *testing.T) {
 // look at.
 func TestRoom(t *testing.T) {
 	t.Parallel()
-	const limits = "max_previews: {repository: 2, author: 3}\n"
+	const (
+		none   = "max_previews: {repository: 0, team: 0, author: 0}\n"
+		limits = "max_previews: {repository: 2, team: 0, author: 3}\n"
+	)
 	for name, c := range map[string]struct {
 		settings, source string
 		want             Room
 	}{
-		"nothing":               {"", "", Room{Most: map[string]int{}}},
+		"nothing":               {"", "", Room{Most: map[string]int{"repository": 100, "team": 200, "author": 25}}},
+		"no limit":              {none, "", Room{Most: map[string]int{}}},
+		"one limit":             {"max_previews: {repository: 0, author: 3}\n", "", Room{Most: map[string]int{"team": 200, "author": 3}}},
 		"limits":                {limits, "", Room{Most: map[string]int{"repository": 2, "author": 3}}},
 		"limits that warn":      {limits + "rules: {max_previews: warn}\n", "", Room{Most: map[string]int{}}},
-		"another policy":        {"", "deny contains \"x\" if input.environment.name == \"previews\"", Room{Most: map[string]int{}}},
+		"another policy":        {none, "deny contains \"x\" if input.environment.name == \"previews\"", Room{Most: map[string]int{}}},
 		"a policy that counts":  {limits, "deny contains \"x\" if input.previews.team.count > 5", Room{Most: map[string]int{"repository": 2, "author": 3}, Counted: true}},
-		"one that looks at all": {"", "deny contains \"x\" if count(input) > 5", Room{Most: map[string]int{}, Counted: true}},
-		"one by a variable":     {"", "deny contains \"x\" if {\n\tsome k\n\tinput[k].team.count > 5\n}", Room{Most: map[string]int{}, Counted: true}},
-		"one by another name":   {"", "import input.previews as p\n\ndeny contains \"x\" if p.team.count > 5", Room{Most: map[string]int{}, Counted: true}},
-		"one by with":           {"", "deny contains \"x\" if f(input)\n\nf(x) if x.previews.team.count > 5", Room{Most: map[string]int{}, Counted: true}},
+		"one that looks at all": {none, "deny contains \"x\" if count(input) > 5", Room{Most: map[string]int{}, Counted: true}},
+		"one by a variable":     {none, "deny contains \"x\" if {\n\tsome k\n\tinput[k].team.count > 5\n}", Room{Most: map[string]int{}, Counted: true}},
+		"one by another name":   {none, "import input.previews as p\n\ndeny contains \"x\" if p.team.count > 5", Room{Most: map[string]int{}, Counted: true}},
+		"one by with":           {none, "deny contains \"x\" if f(input)\n\nf(x) if x.previews.team.count > 5", Room{Most: map[string]int{}, Counted: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,6 @@
 # METADATA
 # title: not too many previews
-# description: A repository, a team and an author have at most as many previews at a time as "max_previews" of the settings says. Without that there is no limit. What runs stays, and a further one waits until another is gone. With "take_oldest" it takes the place of the longest idle, where that has been idle for "idle_after".
+# description: A repository, a team and an author have at most as many previews at a time as "max_previews" of the settings says, 0 being no limit. What runs stays, and a further one waits until another is gone. With "take_oldest" it takes the place of the longest idle, where that has been idle for "idle_after".
 package starter.max_previews
 
 deny contains object.union({"msg": message(scope)}, take(scope)) if {

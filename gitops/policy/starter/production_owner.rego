@@ -1,6 +1,6 @@
 # METADATA
 # title: production has an owner
-# description: A team owns what runs in production. Only told unless the settings say otherwise; owner holds previews to it as well.
+# description: A team owns what runs in production, the one that platform/teams.yaml says or that the spec names. The policy "owner" holds previews to it as well.
 package starter.production_owner
 
 deny contains violation if {

@@ -159,13 +159,22 @@ test_mutable_tag if {
 }
 
 test_tag_of_the_commit if {
+	some violation in mutable_tags.deny with input as deployment({"image": "ghcr.io/acme/web:v1-0123456789abcdef0123456789abcdef01234567"})
+		with data.idp as {"environment": production, "revision": {"sha": "0123456789abcdef0123456789abcdef01234567"}}
+		with data.settings as {"commit_tags": false}
+	endswith(violation.msg, "name it by digest, or let its registry or CI tell idp the digest")
+}
+
+test_tag_of_the_commit_where_that_will_do if {
 	count(mutable_tags.deny) == 0 with input as deployment({"image": "ghcr.io/acme/web:v1-0123456789abcdef0123456789abcdef01234567"})
 		with data.idp as {"environment": production, "revision": {"sha": "0123456789abcdef0123456789abcdef01234567"}}
+		with data.settings as {"commit_tags": true}
 }
 
 test_tag_with_a_part_of_the_commit if {
 	count(mutable_tags.deny) == 1 with input as deployment({"image": "ghcr.io/acme/web:latest-0123456"})
 		with data.idp as {"environment": production, "revision": {"sha": "0123456789abcdef0123456789abcdef01234567"}}
+		with data.settings as {"commit_tags": true}
 }
 
 test_digest if {

@@ -38,107 +38,148 @@ func (d *deciding) about(command string, args []string) (name string, known bool
 	return "", command == "logs" || command == "status" && len(words) == 0
 }
 
-// access returns who may do what with an environment, "" for the preview.
-func (d *deciding) access(name string) platform.Access {
-	if env, declared := d.Platform.Environment(name); declared {
-		return env.Access()
+// ofPreview is the pull request's preview, as access is asked about it.
+func (d *deciding) ofPreview() access.Environment {
+	return access.Environment{
+		Preview: true, Rules: d.Platform.Previews,
+		Drafts: d.Spec.Spec != nil && d.Spec.Spec.Preview.Drafts, Bots: d.Class.BotPreviews,
 	}
-	return d.Platform.Previews
 }
 
-// rule returns who may run a command that names what its words do.
-func (d *deciding) rule(command Command, args []string) access.Rule {
-	name, known := d.about(command.Name, args)
-	if !known {
-		return access.Rule{Permission: command.Needs}
-	}
-	return ruleOf(d.access(name), command)
+// ofDeclared is a declared environment, as access is asked about it.
+func ofDeclared(env platform.Environment) access.Environment {
+	return access.Environment{Name: env.Name, Rules: env.Access(), Protected: env.Protected}
 }
 
-func ruleOf(who platform.Access, command Command) access.Rule {
-	rule := who.For(command.Name, string(command.Needs))
-	return access.Rule{Permission: access.Permission(rule.Permission), Users: rule.Users, Teams: rule.Teams}
+// facts are what counts of the pull request itself for who may do what.
+func (d *deciding) facts() access.PullRequest {
+	return access.PullRequest{Fork: d.PR.Fork, Draft: d.PR.Draft, Author: access.Actor(d.PR.Author), Approved: d.approved()}
 }
 
-// authorize asks whether the actor may run a command by a rule. parties are those whose
-// own wish an approval is about.
-func (d *deciding) authorize(command string, rule access.Rule, parties ...int64) access.Verdict {
-	r := access.Request{
-		ActorID: d.event.Actor.ID, Login: d.event.Actor.Login, Bot: d.event.Actor.Bot,
-		Permission: d.Permission, PermissionErr: d.PermissionErr, Teams: d.Teams,
-		Action: "/idp " + command, Rule: rule, Parties: parties,
+// origins says where a commit comes from that is named, or the head for "".
+func (d *deciding) origins(named string) access.Code {
+	switch rev, found := d.found(named); {
+	case found && rev.OnDefault:
+		return access.Merged
+	case found && rev.InPull:
+		return access.Proposed
 	}
-	name, _, _ := strings.Cut(command, " ")
-	if _, known := lookUp(name); known && name != "help" {
-		r.RuleErr = d.PlatformErr
-	}
-	return access.Authorize(r)
+	return access.Stray
 }
 
-// may says whether the actor may run a command about a declared environment.
-func (d *deciding) may(command string, env platform.Environment, parties ...int64) access.Verdict {
-	c, _ := lookUp(command)
-	return d.authorize(command+" "+env.Name, ruleOf(env.Access(), c), parties...)
+// claim is what access is asked where the actor wants something done.
+func (d *deciding) claim(action access.Action, of access.Environment, code access.Code) access.Request {
+	return access.Request{
+		Actor: access.Actor(d.event.Actor), Permission: d.Permission, PermissionErr: d.PermissionErr, Teams: d.Teams,
+		Action: action, Environment: of, DeclaredErr: d.PlatformErr, PullRequest: d.facts(), Code: code,
+	}
+}
+
+// approval is claim for a release that waits.
+func (d *deciding) approval(env platform.Environment, release previews.Release) access.Request {
+	r := d.claim(access.Approve, ofDeclared(env), d.origins(release.SHA))
+	r.Parties = []access.Actor{{ID: release.ByID, Login: release.By}, {ID: release.AuthorID, Login: release.Author}}
+	return r
+}
+
+// admits asks what the pull request lets be done about its preview, whoever asks.
+func (d *deciding) admits(action access.Action) access.Verdict {
+	return access.Admits(action, d.ofPreview(), d.facts(), "")
+}
+
+// claimed is what access is asked about the command, as far as its words say.
+func (r *run) claimed() access.Request {
+	var of access.Environment
+	if name, known := r.about(r.command.Name(), r.args); known && name == "" {
+		of = r.ofPreview()
+	} else if env, declared := r.Platform.Environment(name); declared {
+		of = ofDeclared(env)
+	}
+	return r.claim(r.command.Action, of, r.code())
+}
+
+// code is where the commit comes from that the command asks for in a declared environment;
+// "" of a command whose words name none.
+func (r *run) code() access.Code {
+	if r.command.Action != access.Deploy && r.command.Action != access.Diff {
+		return ""
+	}
+	named, _, _, _ := r.deployable(r.afterEnvironment())
+	return r.origins(named)
+}
+
+// afterEnvironment are the command's words after that which names the environment.
+func (r *run) afterEnvironment() []string {
+	words, _ := withoutForce(r.args)
+	return words[min(1, len(words)):]
+}
+
+// lets says whether the actor may do something with a commit in a declared environment.
+func (d *deciding) lets(action access.Action, env platform.Environment, sha string) access.Verdict {
+	return access.Authorize(d.claim(action, ofDeclared(env), d.origins(sha)))
+}
+
+// admitted asks what lets says but for who asks.
+func (d *deciding) admitted(action access.Action, env platform.Environment, sha string) access.Verdict {
+	return access.Admits(action, ofDeclared(env), d.facts(), d.origins(sha))
 }
 
 // approvers says in words who may approve in an environment, beside being somebody else.
 func approvers(env platform.Environment) string {
-	c, _ := lookUp("approve")
-	rule := ruleOf(env.Access(), c)
+	rule := access.RuleOf(access.Approve, ofDeclared(env))
 	if rule.Open() {
 		return "with " + string(rule.Permission) + " permission or more"
 	}
 	return "among " + rule.WhoMay() + ","
 }
 
-// rulesAsked are the rules that a comment's commands are held to.
-func (d *deciding) rulesAsked() []access.Rule {
+// claims are all that access may be asked about the event: by them the actor's memberships
+// are read.
+func (d *deciding) claims() []access.Request {
 	if d.event.Kind == EventRerequest {
-		return []access.Rule{d.rerunning()}
+		return []access.Request{d.claim(access.Rerun, d.ofPreview(), "")}
 	}
-	var rules []access.Rule
+	var out []access.Request
 	invocations := d.event.invocations()
 	for _, i := range invocations[:min(len(invocations), maxCommands)] {
 		command, known := lookUp(i.Name)
 		if !known {
 			continue
 		}
-		rules = append(rules, d.rule(command, i.Args))
-		switch name, declared := d.about(i.Name, i.Args); {
-		case i.Name == "diff" && declared: // it says as well whether deploying would be refused
-			deploying, _ := lookUp("deploy")
-			rules = append(rules, ruleOf(d.access(name), deploying))
-		case i.Name == "approve":
-			for _, env := range d.waitingIn(strings.ToLower(strings.Join(i.Args, " "))) {
-				rules = append(rules, ruleOf(env.Access(), command))
+		asked := (&run{deciding: d, command: command, args: i.Args}).claimed()
+		out = append(out, asked)
+		switch command.Action {
+		case access.Diff: // it says as well whether deploying would be refused
+			asked.Action = access.Deploy
+			out = append(out, asked)
+		case access.Approve:
+			waiting := d.approvals(validApproval(i.Args))
+			if len(waiting) == 0 && (d.PR.Fork || sourceOf(d.Spec) != nil) {
+				waiting = append(waiting, d.claim(access.Approve, d.ofPreview(), "")) // of the head itself
 			}
-			if d.PR.Fork {
-				rules = append(rules, ruleOf(d.Platform.Previews, command))
+			out = append(out, waiting...)
+		}
+	}
+	return out
+}
+
+// approvals are the claims to approve what waits of a commit in declared environments.
+func (d *deciding) approvals(sha string) (out []access.Request) {
+	for _, env := range d.Platform.Environments {
+		for _, part := range d.servicesOf(env.Name) {
+			for _, release := range part.Waiting(sha) {
+				out = append(out, d.approval(env, release))
 			}
 		}
 	}
-	return rules
-}
-
-// waitingIn are the environments in which a commit waits for an approval.
-func (d *deciding) waitingIn(sha string) []platform.Environment {
-	return slices.DeleteFunc(slices.Clone(d.Platform.Environments), func(env platform.Environment) bool {
-		return !slices.ContainsFunc(d.servicesOf(env.Name), func(part *previews.Environment) bool { return waits(part, sha) })
-	})
-}
-
-// rerunning is the rule for who presses "Re-run" on the check of a preview: it tries
-// again what was given up, as "/idp preview" does.
-func (d *deciding) rerunning() access.Rule {
-	c, _ := lookUp("preview")
-	return ruleOf(d.Platform.Previews, c)
+	return out
 }
 
 // permits says whether a command of the event will be run.
 func (s Snapshot) permits(event Event, i Invocation) bool {
 	command, known := lookUp(i.Name)
-	d := newDeciding(s, event)
-	return known && d.authorize(i.Name, d.rule(command, i.Args)).Allowed
+	r := &run{deciding: newDeciding(s, event), command: command, args: i.Args}
+	return known && access.Authorize(r.claimed()).Allowed
 }
 
 // Teams reads who is in a team.
@@ -156,22 +197,13 @@ const maxTeams = 100
 // commands, and in no others. An error is a fact as well, and denies.
 func (h *Handler) memberships(ctx context.Context, gh Teams, event Event, s *Snapshot) error {
 	s.Teams = map[string]access.Membership{}
-	for _, rule := range newDeciding(*s, event).rulesAsked() {
-		if !s.Permission.Covers(rule.Permission) || rule.Names(event.Actor.ID, event.Actor.Login) {
-			continue
-		}
-		for _, team := range rule.Teams {
-			is, read := s.Teams[team]
-			if !read && len(s.Teams) < maxTeams {
-				var err error
-				if is, err = h.membership(ctx, gh, s.PR.Repository, team, event.Actor.Login); err != nil {
-					return err
-				}
-				s.Teams[team] = is
+	for _, r := range newDeciding(*s, event).claims() {
+		for team := access.Unread(r); team != "" && len(s.Teams) < maxTeams; team = access.Unread(r) {
+			is, err := h.membership(ctx, gh, s.PR.Repository, team, event.Actor.Login)
+			if err != nil {
+				return err
 			}
-			if is.Active {
-				break
-			}
+			s.Teams[team] = is // which is r's as well
 		}
 	}
 	return nil

@@ -44,7 +44,7 @@ func waits(part *previews.Environment, sha string) bool {
 // mayApprove says whether the actor may approve one of the releases that wait.
 func (r *run) mayApprove(env platform.Environment, part *previews.Environment, sha string) (v access.Verdict) {
 	for _, release := range part.Waiting(sha) {
-		if v = r.may(r.command.Name, env, release.Parties()...); v.Allowed {
+		if v = access.Authorize(r.approval(env, release)); v.Allowed {
 			break
 		}
 	}
@@ -53,8 +53,11 @@ func (r *run) mayApprove(env platform.Environment, part *previews.Environment, s
 
 func (r *run) approveOne(env platform.Environment, part *previews.Environment, sha string) answer {
 	v := r.mayApprove(env, part, sha)
-	if r.rulebook = v.Reason; !v.Allowed {
-		return r.refused(r.command.Name+" "+env.Name, v)
+	switch r.rulebook = v.Reason; {
+	case v.Cause.OfPullRequest():
+		return r.unfit(v, sha, "It was not approved")
+	case !v.Allowed:
+		return r.refused(r.command.Name()+" "+env.Name, v)
 	}
 	rev, a, ok := r.revision(sha)
 	if !ok {

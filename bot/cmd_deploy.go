@@ -15,7 +15,7 @@ const force = "--force"
 
 // deploy asks for a revision of some services, or all, in a declared environment.
 func deploy(r *run) answer {
-	o, a, ok := r.order(r.declared)
+	o, a, ok := r.order()
 	if !ok {
 		return a
 	}
@@ -33,15 +33,14 @@ type order struct {
 	forced bool
 }
 
-// order reads the command's words. environment returns what the first of them names, or
-// why not.
-func (r *run) order(environment func(name string) (platform.Environment, answer, bool)) (o order, a answer, ok bool) {
+// order reads the command's words.
+func (r *run) order() (o order, a answer, ok bool) {
 	words, forced := withoutForce(r.args)
 	if len(words) == 0 {
 		return o, r.misused("takes the name of an environment, such as staging"), false
 	}
 	o.forced = forced
-	if o.env, a, ok = environment(words[0]); !ok {
+	if o.env, a, ok = r.declared(words[0]); !ok {
 		return o, a, false
 	}
 	named, names, a, ok := r.deployable(words[1:])
@@ -77,6 +76,9 @@ func (r *run) deployable(words []string) (commit string, services []string, a an
 
 // release checks a revision against what the environment demands, and asks for it.
 func (r *run) release(env platform.Environment, rev Revision, services []string, kind previews.ReleaseKind, forced bool, of func(service string) previews.Release) answer {
+	if v := r.lets(r.command.Action, env, rev.SHA); !v.Allowed {
+		return r.unfit(v, rev.SHA, "Nothing was deployed")
+	}
 	if a, ok := r.unlocked(env); !ok {
 		return a
 	}

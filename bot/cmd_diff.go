@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/previews"
 )
@@ -21,7 +22,7 @@ import (
 // The answer shows manifests of the GitOps repository, which whoever may only read or
 // triage the code need not be able to see, and asks registries and git on their word.
 func diff(r *run) answer {
-	o, a, ok := r.order(r.known)
+	o, a, ok := r.order()
 	if !ok {
 		return a
 	}
@@ -101,8 +102,11 @@ func planKey(would previews.Environment) string { return would.Ref.Key() + "@" +
 // refusals are the reasons beside policies for which the deployment would be refused.
 func (r *run) refusals(o order) []string {
 	var out []string
-	if v := r.may("deploy", o.env); !v.Allowed {
+	if v := r.lets(access.Deploy, o.env, o.rev.SHA); !v.Allowed && !v.Cause.OfPullRequest() {
 		out = append(out, capitalised(report.Text(v.Reason))+". "+capitalised(report.Text(v.WhoMay))+" can deploy there.")
+	}
+	if v := r.admitted(access.Deploy, o.env, o.rev.SHA); !v.Allowed {
+		out = append(out, capitalised(report.Text(v.Reason))+".")
 	}
 	if a, ok := r.unlocked(o.env); !ok {
 		out = append(out, a.text)
@@ -151,7 +155,7 @@ func (h *Handler) readPlanned(ctx context.Context, event Event, s *Snapshot) {
 		}
 		command, _ := lookUp(i.Name)
 		r := &run{deciding: newDeciding(*s, event), command: command, args: i.Args}
-		o, _, ok := r.order(r.known)
+		o, _, ok := r.order()
 		if !ok {
 			continue
 		}

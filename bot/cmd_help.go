@@ -24,7 +24,7 @@ func CommandTable() string {
 	var b strings.Builder
 	b.WriteString("| command | what it does | who may |\n|---|---|---|\n")
 	for _, c := range Commands() {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", report.Code(c.Usage), c.Summary, c.Needs)
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", report.Code(c.Usage), c.Summary, c.Needs())
 	}
 	return b.String()
 }

@@ -14,38 +14,47 @@ import (
 // Command is a row of the command table. The help text, the table in the README
 // and the permissions all come from it.
 type Command struct {
-	Name string
+	// Action is what it does, and by that who may: package access has the rules. The command
+	// is called what its action is.
+	Action access.Action
 	// Usage is the whole line, such as "/idp extend <duration>".
 	Usage string
 	// Summary says in a few words what it does.
 	Summary string
-	// Needs is the least permission on the repository that it takes.
-	Needs access.Permission
 
 	run func(*run) answer
+}
+
+// Name is what follows "/idp".
+func (c Command) Name() string { return string(c.Action) }
+
+// Needs is the least permission on the repository that it takes, where the platform team
+// declares nothing else.
+func (c Command) Needs() access.Permission {
+	return access.RuleOf(c.Action, access.Environment{}).Permission
 }
 
 // Commands returns the table, in the order of the help. A command is a row here
 // and a file cmd_<name>.go.
 func Commands() []Command {
 	return []Command{
-		{"preview", "/idp preview", "bring the preview up, or try again what was given up", access.Write, preview},
-		{"extend", "/idp extend <duration>", "let the preview live longer, such as 24h or 3d", access.Write, extend},
-		{"pin", "/idp pin", "keep the preview until the pull request is closed", access.Write, pin},
-		{"unpin", "/idp unpin", "give a pinned preview its time to live again", access.Write, unpin},
-		{"destroy", "/idp destroy", "take the preview away until somebody asks for it", access.Write, destroy},
-		{"deploy", "/idp deploy <environment> [service…] [commit]", "deploy to an environment, such as staging; this pull request's newest commit by default", access.Write, deploy},
-		{"diff", "/idp diff <environment> [service…] [commit]", "show what such a deployment would change in the manifests, and change nothing", access.Write, diff},
-		{"promote", "/idp promote <from> <to>", "take what runs healthy in one environment to another", access.Write, promote},
-		{"rollback", "/idp rollback <environment> [commit]", "go back to the healthy release before, or to a commit that was healthy", access.Write, rollback},
-		{"abort", "/idp abort <environment>", "stop what is rolling out, and go back to the last healthy release", access.Write, abort},
-		{"retry", "/idp retry <environment>", "roll out again what failed", access.Write, retry},
-		{"approve", "/idp approve <full commit>", "let a commit go that waits for somebody else's approval", access.Write, approve},
-		{"lock", "/idp lock <environment> [reason]", "keep an environment as it is", access.Write, lock},
-		{"unlock", "/idp unlock <environment>", "give a locked environment free", access.Write, unlock},
-		{"logs", "/idp logs [environment] [service]", "show the last lines that a service wrote, where policy allows, and where all of it is", access.Write, logs},
-		{"status", "/idp status [environment]", "say how the preview is, or an environment", access.Write, status},
-		{"help", "/idp help", "list the commands", access.Write, help},
+		{access.Preview, "/idp preview", "bring the preview up, or try again what was given up", preview},
+		{access.Extend, "/idp extend <duration>", "let the preview live longer, such as 24h or 3d", extend},
+		{access.Pin, "/idp pin", "keep the preview until the pull request is closed", pin},
+		{access.Unpin, "/idp unpin", "give a pinned preview its time to live again", unpin},
+		{access.Destroy, "/idp destroy", "take the preview away until somebody asks for it", destroy},
+		{access.Deploy, "/idp deploy <environment> [service…] [commit]", "deploy to an environment, such as staging; this pull request's newest commit by default", deploy},
+		{access.Diff, "/idp diff <environment> [service…] [commit]", "show what such a deployment would change in the manifests, and change nothing", diff},
+		{access.Promote, "/idp promote <from> <to>", "take what runs healthy in one environment to another", promote},
+		{access.Rollback, "/idp rollback <environment> [commit]", "go back to the healthy release before, or to a commit that was healthy", rollback},
+		{access.Abort, "/idp abort <environment>", "stop what is rolling out, and go back to the last healthy release", abort},
+		{access.Retry, "/idp retry <environment>", "roll out again what failed", retry},
+		{access.Approve, "/idp approve <full commit>", "let a commit go that waits for somebody else's approval", approve},
+		{access.Lock, "/idp lock <environment> [reason]", "keep an environment as it is", lock},
+		{access.Unlock, "/idp unlock <environment>", "give a locked environment free", unlock},
+		{access.Logs, "/idp logs [environment] [service]", "show the last lines that a service wrote, where policy allows, and where all of it is", logs},
+		{access.Status, "/idp status [environment]", "say how the preview is, or an environment", status},
+		{access.Help, "/idp help", "list the commands", help},
 	}
 }
 
@@ -86,7 +95,7 @@ func (r *run) noArguments() (answer, bool) {
 
 func (r *run) misused(why string) answer {
 	return sorry("used wrongly: "+why, fmt.Sprintf("%s %s. It was not run. Usage: %s",
-		report.Code("/idp "+r.command.Name), why, report.Code(r.command.Usage)))
+		report.Code("/idp "+r.command.Name()), why, report.Code(r.command.Usage)))
 }
 
 // present says that there is a preview for the command to act on.
@@ -94,7 +103,7 @@ func (r *run) present() (answer, bool) {
 	if r.env != nil && r.env.Wanted == previews.Present {
 		return answer{}, true
 	}
-	text := "There is no preview of this pull request to " + r.command.Name + "."
+	text := "There is no preview of this pull request to " + r.command.Name() + "."
 	if r.PR.Open && !r.PR.Fork && r.Spec.Found {
 		text += " " + report.Code("/idp preview") + " brings one up."
 	}
@@ -103,7 +112,7 @@ func (r *run) present() (answer, bool) {
 
 func lookUp(name string) (Command, bool) {
 	for _, c := range Commands() {
-		if c.Name == name {
+		if c.Name() == name {
 			return c, true
 		}
 	}
@@ -130,12 +139,12 @@ func nearest(name string) string {
 		return ""
 	}
 	for _, c := range Commands() {
-		d := levenshtein.Distance(name, c.Name, nil)
-		if len(name) >= 2 && strings.HasPrefix(c.Name, name) {
+		d := levenshtein.Distance(name, c.Name(), nil)
+		if len(name) >= 2 && strings.HasPrefix(c.Name(), name) {
 			d = 0
 		}
-		if d < distance && d < len(c.Name)-1 {
-			best, distance = c.Name, d
+		if d < distance && d < len(c.Name())-1 {
+			best, distance = c.Name(), d
 		}
 	}
 	return best

@@ -14,11 +14,11 @@ func TestCommandTable(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, c := range Commands() {
-		if seen[c.Name] || c.Name != strings.ToLower(c.Name) || strings.ContainsAny(c.Name, " \t") {
-			t.Errorf("command %q is there twice or has no good name", c.Name)
+		if seen[c.Name()] || c.Name() != strings.ToLower(c.Name()) || strings.ContainsAny(c.Name(), " \t") {
+			t.Errorf("command %q is there twice or has no good name", c.Name())
 		}
-		seen[c.Name] = true
-		if !strings.HasPrefix(c.Usage, "/idp "+c.Name) || c.Summary == "" || !c.Needs.Covers(access.Write) || c.run == nil {
+		seen[c.Name()] = true
+		if !strings.HasPrefix(c.Usage, "/idp "+c.Name()) || c.Summary == "" || !c.Needs().Covers(access.Write) || c.run == nil {
 			t.Errorf("row %+v is incomplete", c)
 		}
 		if !strings.Contains(CommandTable(), "`"+c.Usage+"`") {
@@ -40,8 +40,8 @@ func TestWhoMay(t *testing.T) {
 					for _, isOpen := range []bool{false, true} {
 						s := base
 						s.Permission, s.PermissionErr, s.PR.Fork, s.PR.Open = permission, failed, fork, isOpen
-						line := "/idp " + c.Name
-						if c.Name == "extend" {
+						line := "/idp " + c.Name()
+						if c.Action == access.Extend {
 							line += " 1h"
 						}
 						d := Decide(s, commentEvent(line))
@@ -99,6 +99,7 @@ func TestReplies(t *testing.T) {
 		}), "/idp preview", "confused", `label "wip" keeps it from having a preview`},
 		{"preview with trigger command", spec("preview: {trigger: command}\n"), "/idp preview", "rocket", ""},
 		{"preview with trigger label", spec("preview: {trigger: label}\n"), "/idp preview", "rocket", ""},
+		{"preview of a fork, please", without(func(s *Snapshot) { s.PR.Fork = true }), "/idp preview please", "confused", "`/idp preview` takes nothing after it. It was not run."},
 		{"preview please", nothing, "/idp preview please", "confused", "`/idp preview` takes nothing after it. It was not run. Usage: `/idp preview`"},
 		{"any case", nothing, "/IDP Preview", "rocket", ""},
 

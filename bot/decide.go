@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -139,7 +140,7 @@ func (d *deciding) rerequest() {
 	}
 	d.env.RecheckAt = d.Now
 	d.because("the check is written again")
-	v := d.authorize("preview", d.rerunning())
+	v := access.Authorize(d.claim(access.Rerun, d.ofPreview(), ""))
 	defer d.under(v.Reason)()
 	if !v.Allowed {
 		d.because("what was given up is not tried again: %s", v.Reason)

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -60,11 +61,11 @@ func (d *deciding) invoke(i Invocation) answer {
 		i.Name = "help"
 	}
 	command, known := lookUp(i.Name)
-	rule := access.Rule{Permission: access.Write}
-	if known {
-		rule = d.rule(command, i.Args)
+	if !known {
+		command.Action = access.Help // who may not ask for that is not told what was meant
 	}
-	verdict := d.authorize(i.Name, rule)
+	r := &run{deciding: d, command: command, args: i.Args}
+	verdict := access.Authorize(r.claimed())
 	defer d.under(verdict.Reason)()
 	var a answer
 	switch {
@@ -72,11 +73,11 @@ func (d *deciding) invoke(i Invocation) answer {
 		a = sorry(verdict.Reason, fmt.Sprintf("%s%s was not run: %s, and there is no such command.",
 			d.address(), report.Code("/idp "+i.Name), report.Text(verdict.Reason)))
 	case !verdict.Allowed:
-		a = d.refused(i.Name, verdict)
+		a = r.disallowed(verdict)
 	case !known:
 		a = unknown(i.Name)
 	default:
-		a = command.run(&run{deciding: d, command: command, args: i.Args})
+		a = command.run(r)
 	}
 	d.because("%s by %s: %s", cut("/idp "+i.String()), d.event.Actor.Login, a.reason)
 	environment, sha := d.subject(i.Name, i.Args)
@@ -107,6 +108,42 @@ func (d *deciding) subject(command string, args []string) (of gitops.Environment
 		return of, word
 	}
 	return of, sha
+}
+
+// disallowed answers a command that access does not let be run, by what refuses it.
+func (r *run) disallowed(v access.Verdict) answer {
+	switch {
+	case !v.Cause.OfPullRequest():
+	case r.command.Action == access.Preview:
+		if a, ok := r.noArguments(); !ok {
+			return a
+		}
+		if a, ok := r.mayHave(r.asked()); !ok {
+			return a
+		}
+	case r.code() != "":
+		named, _, a, ok := r.deployable(r.afterEnvironment())
+		if !ok {
+			return a
+		}
+		return r.unfit(v, named, "Nothing was deployed")
+	}
+	return r.refused(r.command.Name(), v)
+}
+
+// unfit says why a commit does not go into a declared environment, and what therefore was
+// not done.
+func (r *run) unfit(v access.Verdict, named, undone string) answer {
+	shown := report.Code(shortSHA(cmp.Or(named, r.PR.HeadSHA)))
+	switch _, found := r.found(named); {
+	case !found:
+		return unknownCommit(shown)
+	case v.Cause == access.CauseStray:
+		return sorry(v.Reason, "Commit "+shown+" is neither on the default branch nor part of this pull request, so it is not deployed.")
+	case v.Cause == access.CauseFork:
+		return sorry(v.Reason, capitalised(v.Reason)+".")
+	}
+	return sorry(v.Reason, capitalised(report.Text(v.Reason))+". "+undone+".")
 }
 
 // refused says why somebody's command was not run, and who may run it.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -71,8 +72,8 @@ func (d *deciding) asked() wish {
 
 // allowed wants a preview, but of a fork's code only once that was approved.
 func (d *deciding) allowed(why string) wish {
-	if d.PR.Fork && !d.approved() {
-		return wish{problem: d.unapproved(), why: why + "; the head is in a fork, and nobody approved it"}
+	if v := d.admits(access.Preview); !v.Allowed {
+		return wish{problem: d.unapproved(), why: why + "; " + v.Reason}
 	}
 	return wish{wanted: true, why: why}
 }
@@ -113,7 +114,7 @@ func invalidSpecRule(d *deciding) (wish, bool) {
 	if d.PR.Fork {
 		return d.invalidBase(), true
 	}
-	if d.PR.Author.Bot && !d.Class.BotPreviews && d.env == nil && !d.event.asks() {
+	if d.ofBot() && d.env == nil && !d.event.asks() {
 		return untriggered("%s has errors, and bots' pull requests have no preview unless labelled", spec.Path), true
 	}
 	message := fmt.Sprintf("%d errors in %s", len(d.Spec.Errors), spec.Path)
@@ -142,10 +143,11 @@ func ignoredRule(d *deciding) (wish, bool) {
 }
 
 func draftRule(d *deciding) (wish, bool) {
-	if !d.PR.Draft || d.Spec.Spec.Preview.Drafts {
+	v := d.admits(access.Preview)
+	if v.Cause != access.CauseDraft {
 		return wish{}, false
 	}
-	return wish{removal: previews.RemovedDraft, why: "drafts have no preview here"}, true
+	return wish{removal: previews.RemovedDraft, why: v.Reason}, true
 }
 
 func labelRule(d *deciding) (wish, bool) {
@@ -188,8 +190,11 @@ func (d *deciding) trigger() spec.Trigger {
 }
 
 func (d *deciding) byLabelAsBot() bool {
-	return d.PR.Author.Bot && !d.Class.BotPreviews && d.Spec.Spec.Preview.Trigger == spec.TriggerAuto
+	return d.Spec.Spec.Preview.Trigger == spec.TriggerAuto && d.ofBot()
 }
+
+// ofBot says that the pull request is a bot's, and brings no preview up by itself for that.
+func (d *deciding) ofBot() bool { return d.admits(access.Automatic).Cause == access.CauseBot }
 
 // labelled compares as GitHub does, whatever the case.
 func (d *deciding) labelled(label string) bool {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
@@ -152,8 +153,8 @@ func (r *run) declared(name string) (platform.Environment, answer, bool) {
 	if !ok {
 		return env, a, false
 	}
-	if verdict := r.may(r.command.Name, env); !verdict.Allowed {
-		return env, r.refused(r.command.Name+" "+env.Name, verdict), false
+	if verdict := access.Authorize(r.claim(r.command.Action, ofDeclared(env), r.code())); !verdict.Allowed {
+		return env, r.refused(r.command.Name()+" "+env.Name, verdict), false
 	}
 	return env, answer{}, true
 }
@@ -190,18 +191,24 @@ func (r *run) unlocked(env platform.Environment) (answer, bool) {
 	return sorry("it is locked", text+". "+report.Code("/idp unlock "+env.Name)+" gives it free."), false
 }
 
+// found returns the commit that a command names, "" for the pull request's head.
+func (d *deciding) found(named string) (Revision, bool) {
+	rev, found := d.Revisions[cmp.Or(strings.ToLower(named), d.PR.HeadSHA)]
+	return rev, found
+}
+
+func unknownCommit(shown string) answer {
+	return sorry("unknown commit", "There is no commit "+shown+" in this repository, or more than one begins like that.")
+}
+
 // revision returns the commit that a command names, "" for the pull request's head,
-// where it is one that this repository stands for and that has a valid spec.
+// where there is one that has a valid spec.
 func (r *run) revision(named string) (Revision, answer, bool) {
-	key, shown := cmp.Or(strings.ToLower(named), r.PR.HeadSHA), report.Code(shortSHA(cmp.Or(named, r.PR.HeadSHA)))
-	rev, found := r.Revisions[key]
+	shown := report.Code(shortSHA(cmp.Or(named, r.PR.HeadSHA)))
+	rev, found := r.found(named)
 	switch {
 	case !found:
-		return rev, sorry("unknown commit", "There is no commit "+shown+" in this repository, or more than one begins like that."), false
-	case r.PR.Fork && !rev.OnDefault:
-		return rev, sorry("code of a fork", "This pull request comes from a fork, and the code of forks is not deployed."), false
-	case !rev.InPull && !rev.OnDefault:
-		return rev, sorry("foreign commit", "Commit "+shown+" is neither on the default branch nor part of this pull request, so it is not deployed."), false
+		return rev, unknownCommit(shown), false
 	case !rev.Spec.Found:
 		return rev, sorry("no spec", "There is no "+report.Code(spec.Path)+" at "+shown+", so there is nothing to deploy."), false
 	case rev.Spec.Spec == nil:
@@ -263,12 +270,10 @@ func (d *deciding) fit(env platform.Environment, rev Revision) string {
 	return d.checksOf(env, rev)
 }
 
-// unprotected says what a revision lacks of what a protected environment takes: commits that
-// the default branch has, held there to rules at GitHub.
+// unprotected says what a revision of the default branch, which is all that access lets into
+// a protected environment, lacks of what that takes: to be held there to rules at GitHub.
 func unprotected(env platform.Environment, rev Revision) string {
 	switch {
-	case !rev.OnDefault:
-		return fmt.Sprintf("%s takes only commits of the default branch", env.Name)
 	case rev.BranchErr != "":
 		return fmt.Sprintf("%s takes only commits of a protected branch, and whether GitHub protects the default branch could not be read: %s", env.Name, rev.BranchErr)
 	case !rev.BranchProtected:

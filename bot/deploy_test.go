@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,17 @@ func rollsOut(health, message string) step {
 	}
 }
 
+// origin has a commit come from elsewhere.
+func origin(sha string, inPull, onDefault bool) step {
+	return func(_ testing.TB, s Snapshot) Snapshot {
+		s.Revisions = maps.Clone(s.Revisions)
+		rev := s.Revisions[sha]
+		rev.InPull, rev.OnDefault = inPull, onDefault
+		s.Revisions[sha] = rev
+		return s
+	}
+}
+
 var healthyNow = rollsOut("Healthy", "")
 
 // of returns a part of a declared environment.
@@ -105,6 +117,20 @@ func of(t testing.TB, s Snapshot, key string) previews.Environment {
 	}
 	t.Fatalf("there is no %s", key)
 	return previews.Environment{}
+}
+
+// TestDeclaredAsksAgain: the environment that a command comes to act on is asked about,
+// whichever its words were taken to name before.
+func TestDeclaredAsksAgain(t *testing.T) {
+	t.Parallel()
+	command, _ := lookUp("lock")
+	r := &run{deciding: newDeciding(declaring(t), commentEvent("/idp lock staging")), command: command, args: []string{"staging"}}
+	if _, a, ok := r.declared("canary"); ok || !strings.Contains(a.text, "it is for some people only") {
+		t.Errorf("canary: %v, %q", ok, a.text)
+	}
+	if env, a, ok := r.declared("Staging"); !ok || env.Name != "staging" {
+		t.Errorf("staging: %v, %q", ok, a.text)
+	}
 }
 
 func TestDeployReplies(t *testing.T) {
@@ -154,6 +180,9 @@ func TestDeployReplies(t *testing.T) {
 		{"approve in short", maintainer, nil, "/idp approve " + mainSHA[:8], "confused", "takes the full commit, all 40 digits of it"},
 		{"approve nothing", maintainer, nil, "/idp approve " + mainSHA, "confused", "Nothing of `0000000` waits for an approval here."},
 		{"approve what turned red", maintainer, []step{says("carol", 3, "/idp deploy production "+mainSHA), func(_ testing.TB, s Snapshot) Snapshot { checked("failure")(&s); return s }}, "/idp approve " + mainSHA, "confused", "It was not approved."},
+
+		{"approve what is nowhere any more", maintainer, []step{says("carol", 3, "/idp deploy production "+mainSHA), origin(mainSHA, false, false)}, "/idp approve " + mainSHA, "confused", "😕 Commit `0000000` is neither on the default branch nor part of this pull request, so it is not deployed."},
+		{"approve what is not merged any more", maintainer, []step{says("carol", 3, "/idp deploy production "+mainSHA), origin(mainSHA, true, false)}, "/idp approve " + mainSHA, "confused", "😕 Production takes only commits of the default branch. It was not approved."},
 
 		{"promote", nil, staged, "/idp promote staging tested", "confused", "needs check"},
 		{"promote with green checks", checked("success"), staged, "/idp promote staging tested", "rocket", ""},

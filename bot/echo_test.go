@@ -103,7 +103,7 @@ func (w *world) answers() (replies, commands []string) {
 	w.Helper()
 	names := []string{"", "nope"}
 	for _, c := range bot.Commands() {
-		names = append(names, c.Name)
+		names = append(names, c.Name())
 	}
 	for _, permission := range []string{"read", "write"} {
 		w.repo.Grant("alice", permission)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -102,23 +103,23 @@ func (d *deciding) invalidBase() wish {
 
 // approvable says why the head of a pull request cannot be approved by this actor.
 func (r *run) approvable(sha string) (answer, bool) {
-	switch {
-	case r.PR.Open && sha != r.PR.HeadSHA:
+	if r.PR.Open && sha != r.PR.HeadSHA {
 		return sorry("it is not the newest commit", fmt.Sprintf("The newest commit of this pull request is %s and not %s, so nothing was approved. Look at what it changes before approving that one.",
 			report.Code(shortSHA(r.PR.HeadSHA)), report.Code(shortSHA(sha)))), false
-	case r.event.Actor.ID == r.PR.Author.ID:
-		return sorry("it is one's own", r.addressed("this pull request is yours; somebody else with write permission has to approve its code.")), false
 	}
-	v := r.authorize(r.command.Name, ruleOf(r.Platform.Previews, r.command), r.PR.Author.ID)
-	if r.rulebook = v.Reason; !v.Allowed {
-		return r.refused(r.command.Name, v), false
+	v := access.Authorize(r.claim(access.Approve, r.ofPreview(), ""))
+	switch r.rulebook = v.Reason; {
+	case v.Cause == access.CauseOwn:
+		return sorry("it is one's own", r.addressed("this pull request is yours; somebody else with write permission has to approve its code.")), false
+	case !v.Allowed && v.Cause != access.CauseDraft: // that is worded as for a preview
+		return r.refused(r.command.Name(), v), false
 	}
 	if w, decided := first(r.deciding, forbidding); decided {
 		a, _ := r.mayHave(w)
 		r.because("%s", w.why)
 		return a, false
 	}
-	return answer{}, true
+	return answer{}, v.Allowed
 }
 
 // approveFork lets the head of a fork's pull request run.

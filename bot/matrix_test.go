@@ -88,11 +88,22 @@ func (r role) within(other role) bool {
 		!slices.ContainsFunc(r.in, func(team string) bool { return !slices.Contains(other.in, team) })
 }
 
-// kinds of pull request, and the word for what only they may not.
-var kinds = []struct {
-	name        string
-	fork, draft bool
-}{{"", false, false}, {"draft", false, true}, {"fork", true, false}, {"draft of a fork", true, true}}
+// kind is a kind of pull request.
+type kind struct {
+	name             string
+	fork, draft, bot bool
+}
+
+var kinds = []kind{
+	{"ready for review", false, false, false}, {"draft", false, true, false}, {"fork", true, false, false}, {"draft of a fork", true, true, false},
+	{"of a bot", false, false, true}, {"draft of a bot", false, true, true}, {"fork of a bot", true, false, true}, {"draft of a bot's fork", true, true, true},
+}
+
+// of is the same pull request, if it were of this kind.
+func (k kind) of(s Snapshot) Snapshot {
+	s.PR.Fork, s.PR.Draft, s.PR.Author.Bot = k.fork, k.draft, k.bot
+	return s
+}
 
 // deed is a command where it has something to do.
 type deed struct {
@@ -169,35 +180,46 @@ func deeds(t testing.TB) []deed {
 	}
 	order := map[string]int{"any": 0, "preview": 1, "staging": 2, "production": 3}
 	at := func(d deed) int {
-		return order[d.environment]*100 + slices.IndexFunc(Commands(), func(c Command) bool { return c.Name == d.command })
+		return order[d.environment]*100 + slices.IndexFunc(Commands(), func(c Command) bool { return c.Name() == d.command })
 	}
 	slices.SortFunc(all, func(a, b deed) int { return at(a) - at(b) })
 	return all
 }
 
-// outcome is what a command comes to: "yes", "no" to who asks, or what it is of the pull
-// request that forbids it.
-func outcome(t testing.TB, d deed, r role, fork, draft bool) string {
-	s, e := r.as(d.snapshot, d.body)
-	s.PR.Fork, s.PR.Draft = fork, draft
-	decision := Decide(s, e)
-	text := replies(decision)
-	switch reaction := reactions(decision); {
-	case reaction == "" && e.Actor.Bot: // not even answered
-		return "no"
-	case reaction == reactionDone && len(decision.Audit) > 0 && decision.Audit[len(decision.Audit)-1].Allowed:
-		return "yes"
-	case decision.Environment != nil && decision.Environment.Generation != s.Environment.Generation || len(decision.Declared) > 0:
-		t.Errorf("%s of %s is refused and changes something: %q", d.body, r.name, text)
-	case strings.Contains(text, "was not run:"), strings.Contains(text, "this pull request is yours"):
-		return "no"
-	case strings.Contains(text, "comes from a fork"):
-		return "fork"
-	case strings.Contains(text, "Drafts have no preview"):
-		return "draft"
+// asked is what access is asked about a comment of one command: of an approval, about what
+// waits for it.
+func asked(s Snapshot, e Event) access.Request {
+	claims := newDeciding(s, e).claims()
+	if claims[0].Action == access.Approve {
+		return claims[1]
 	}
-	t.Errorf("%s of %s in %s comes to %q", d.body, r.name, d.environment, text)
-	return "?"
+	return claims[0]
+}
+
+// outcome is what access says of a command: "yes", "no" to who asks, or what it is of the
+// pull request that forbids it. What is decided in full has to come to the same.
+func outcome(t testing.TB, d deed, r role, k kind) string {
+	s, e := r.as(d.snapshot, d.body)
+	s = k.of(s)
+	verdict := access.Authorize(asked(s, e))
+	decision := Decide(s, e)
+	text, changes := replies(decision), len(decision.Declared) > 0 || decision.Environment != nil && decision.Environment.Generation != s.Environment.Generation
+	told := map[access.Cause]string{"": "was not run:", access.CauseOwn: "", access.CauseFork: "comes from a fork", access.CauseDraft: "Drafts have no preview"}
+	said, worded := told[verdict.Cause]
+	done := reactions(decision) == reactionDone && decision.Audit[len(decision.Audit)-1].Allowed
+	switch {
+	case verdict.Allowed && done:
+		return "yes"
+	case verdict.Allowed || done || changes:
+		t.Errorf("%s of %s (%s): access says %+v, and it comes to %q, changed %v", d.body, r.name, k.name, verdict, text, changes)
+	case e.Actor.Bot && text == "": // not even answered
+		return "no"
+	case !worded || !strings.Contains(text, said) || verdict.Cause == access.CauseOwn && !strings.Contains(text, "this pull request is yours") && !strings.Contains(text, verdict.Reason):
+		t.Errorf("%s of %s (%s) in %s: %+v is told as %q", d.body, r.name, k.name, d.environment, verdict, text)
+	case verdict.Cause.OfPullRequest():
+		return string(verdict.Cause)
+	}
+	return "no"
 }
 
 // cell is a deed of somebody, in every kind of pull request.
@@ -207,7 +229,7 @@ func cell(t testing.TB, d deed, r role) string {
 		if d.ofFork && !kind.fork {
 			continue
 		}
-		words = append(words, outcome(t, d, r, kind.fork, kind.draft))
+		words = append(words, outcome(t, d, r, kind))
 	}
 	switch {
 	case !slices.ContainsFunc(words, func(w string) bool { return w != words[0] }):
@@ -225,9 +247,10 @@ func TestMatrix(t *testing.T) {
 	t.Parallel()
 	const path = "access/MATRIX.md"
 	var b strings.Builder
-	b.WriteString("# Who may do what\n\nGenerated by `go test ./bot -run TestMatrix -update`, which decides about each cell as `idp serve` does. ✅ is done, – is refused with the\n" +
-		"reason and who may. \"no draft\" and \"no fork\" are refused for what the pull request is: a draft's preview where `preview.drafts` is false, as here, and\n" +
-		"the code of a fork. Declared is:\n\n```yaml\n" + matrixRules + "```\n")
+	b.WriteString("# Who may do what\n\nGenerated by `go test ./bot -run TestMatrix -update`, which asks `access.Authorize` about each cell, and holds what `idp serve` decides to that. Each is asked\n" +
+		"of pull requests of all eight kinds: a draft or not, from a fork or not, a bot's or people's. ✅ is done, – is refused with the reason and who may.\n" +
+		"\"no draft\" and \"no fork\" are refused for what the pull request is: a draft's preview where `preview.drafts` is false, as here, and the code of a fork.\n" +
+		"That a bot opened it is no reason against a command. Declared is:\n\n```yaml\n" + matrixRules + "```\n")
 	previous, cells, refused := "", map[string]map[string]string{}, 0
 	for _, d := range deeds(t) {
 		if d.environment != previous {
@@ -248,7 +271,8 @@ func TestMatrix(t *testing.T) {
 		b.WriteString("\n")
 		cells[d.environment+" "+d.command] = row
 	}
-	figure.Tell(t, "%d commands × %d people: %d cells, %d of them refused with the reason", len(deeds(t)), len(roles), len(deeds(t))*len(roles), refused)
+	b.WriteString(byItself(t))
+	figure.Tell(t, "%d commands × %d people: %d cells, %d of them refused with the reason, each in %d kinds of pull request", len(deeds(t)), len(roles), len(deeds(t))*len(roles), refused, len(kinds))
 	for name, row := range cells {
 		for _, less := range roles {
 			for _, more := range roles {
@@ -271,6 +295,30 @@ func TestMatrix(t *testing.T) {
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Errorf("run with -update to accept (-want +got):\n%s", diff)
 	}
+}
+
+// byItself is what is decided when a pull request is opened, of every kind, without
+// anybody's word.
+func byItself(t testing.TB) string {
+	var b strings.Builder
+	b.WriteString("\n## Without anybody's word\n\n| pull request | its preview comes |\n|---|---|\n")
+	for _, k := range kinds {
+		s := open(t)
+		s.Spec = validSpec(t, matrixSpec)
+		s.Base = s.Spec
+		s = k.of(s)
+		e := pullRequestEvent("opened")
+		verdict := access.Admits(access.Automatic, newDeciding(s, e).ofPreview(), newDeciding(s, e).facts(), "")
+		if wanted := wantedOf(after(s, Decide(s, e)).Environment) != ""; wanted != verdict.Allowed {
+			t.Errorf("%s: wanted %v, and access says %+v", k.name, wanted, verdict)
+		}
+		answer := "✅"
+		if !verdict.Allowed {
+			answer = fmt.Sprintf("– %s: %s", verdict.Reason, strings.TrimSuffix(verdict.WhoMay, ","))
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", k.name, answer)
+	}
+	return b.String()
 }
 
 func names() []string {
@@ -359,8 +407,8 @@ func TestActionsAreCommands(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, c := range Commands() {
-		if c.Name != "help" && !slices.Contains(declaredCommands, c.Name) && !slices.Contains(previewCommands, c.Name) {
-			t.Errorf("/idp %s is about nothing that has rules", c.Name)
+		if c.Action != access.Help && !slices.Contains(declaredCommands, c.Name()) && !slices.Contains(previewCommands, c.Name()) {
+			t.Errorf("/idp %s is about nothing that has rules", c.Name())
 		}
 		if _, known := schema.Definitions["changeRule"]; !known {
 			t.Fatal("the schema has no rules")

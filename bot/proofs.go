@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews"
@@ -118,8 +119,8 @@ func (d *deciding) mergeCandidates() (out []candidate) {
 }
 
 func (r *run) deployCandidates() (out []candidate) {
-	o, _, ok := r.order(r.known)
-	if !ok || r.fit(o.env, o.rev) != "" {
+	o, _, ok := r.order()
+	if !ok || !r.admitted(access.Deploy, o.env, o.rev.SHA).Allowed || r.fit(o.env, o.rev) != "" {
 		return nil
 	}
 	for _, service := range o.services {
@@ -139,7 +140,7 @@ func (r *run) promoteCandidates() (out []candidate) {
 	}
 	for _, part := range r.servicesOf(from.Name) {
 		current := part.Deployed.Current
-		if rev, found := r.Revisions[current.SHA]; found && !current.HealthyAt.IsZero() && r.fit(to, rev) == "" {
+		if rev, found := r.Revisions[current.SHA]; found && !current.HealthyAt.IsZero() && r.admitted(access.Promote, to, rev.SHA).Allowed && r.fit(to, rev) == "" {
 			out = append(out, r.candidate(previews.ReleasePromote, to, part.Ref.Service, current)...)
 		}
 	}

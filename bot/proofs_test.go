@@ -261,3 +261,25 @@ func TestProofsAreRead(t *testing.T) {
 		t.Errorf("nobody proves, and %v, %+v", err, s.Proofs)
 	}
 }
+
+// TestUnmergedIsNotProven: no registry is asked about the image of a commit that a protected
+// environment does not take.
+func TestUnmergedIsNotProven(t *testing.T) {
+	t.Parallel()
+	staged := func(sha string) Snapshot {
+		s := healthyNow(t, says("bob", 2, "/idp deploy staging "+sha)(t, declaring(t, maintainer, checked("success"))))
+		s.Platform.Classes = map[string]platform.Class{"durable": {Name: "durable", Provenance: &platform.Provenance{Workflow: "release.yml"}}}
+		return s
+	}
+	for _, command := range []string{"deploy production ", "diff production ", "promote staging production"} {
+		for sha, want := range map[string]int{newSHA: 0, mainSHA: 1} {
+			body := "/idp " + command
+			if strings.HasSuffix(body, " ") {
+				body += sha
+			}
+			if got := staged(sha).candidates(commentEvent(body)); len(got) != want {
+				t.Errorf("%s of %s: %d images are asked about, not %d", body, shortSHA(sha), len(got), want)
+			}
+		}
+	}
+}

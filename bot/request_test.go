@@ -57,7 +57,7 @@ func TestEveryWay(t *testing.T) {
 		for _, r := range roles {
 			for _, kind := range kinds {
 				s, comment := r.as(d.snapshot, d.body)
-				s.PR.Fork, s.PR.Draft = kind.fork, kind.draft
+				s = kind.of(s)
 				want := Decide(s, comment)
 				ways := map[string]Event{"request": requestEvent(comment)}
 				if press, has := pressEvent(comment, d); has {

@@ -1,11 +1,15 @@
 package bot
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/idp-bot/idp/bot/access"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -126,6 +130,36 @@ func TestApproveSource(t *testing.T) {
 	s.PR.HeadSHA = anotherSHA
 	if pushed := Decide(s, pullRequestEvent("synchronize")).Environment; pushed == nil || describeSource(pushed.Source) != "helm chart [{a 1}] at 9f8e7d6 of main" {
 		t.Errorf("after a push: %+v", pushed)
+	}
+}
+
+// members are who is in which team, as "TEAM LOGIN".
+type members []string
+
+func (m members) Member(_ context.Context, _ RepositoryRef, team, login string) (bool, error) {
+	return slices.Contains(m, team+" "+login), nil
+}
+
+// TestApproveSourceByTeam: where the platform team lets one team approve previews, that is
+// read for a head's own source as well.
+func TestApproveSourceByTeam(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.Base = validSpec(t, service+"preview: {source: {helm: {path: chart}}}\n")
+	s.Spec = validSpec(t, service+"preview: {source: {helm: {path: mine}}}\n")
+	s.Platform.Previews = platform.Access{Actions: map[string]platform.Rule{"approve": {Teams: []string{"web", "charts"}}}}
+	s = with(s, pullRequestEvent("opened"))
+	h := &Handler{Log: slog.New(slog.DiscardHandler)}
+	event := commentEvent("/idp approve " + newSHA)
+	for who, in := range map[string]members{"bob": {"charts bob"}, "nobody": nil} {
+		asked := s
+		if err := h.memberships(t.Context(), in, event, &asked); err != nil {
+			t.Fatal(err)
+		}
+		d := Decide(asked, event)
+		if approved := after(asked, d).Environment.Source.Own(); approved != (who == "bob") || len(asked.Teams) != 2 {
+			t.Errorf("%s: approved %v by %v: %q", who, approved, asked.Teams, replies(d))
+		}
 	}
 }
 

@@ -221,11 +221,6 @@ func (r Release) Own(login string, id int64) bool {
 	return id <= 0 || r.ByID == id || r.AuthorID == id || r.AuthorID == 0 && strings.EqualFold(r.Author, login)
 }
 
-// Parties are the ids of who asked for it and of who wrote it, as far as they are known.
-func (r Release) Parties() []int64 {
-	return slices.DeleteFunc([]int64{r.ByID, r.AuthorID}, func(id int64) bool { return id == 0 })
-}
-
 // Waiting are the releases of a revision that wait for somebody's approval.
 func (e *Environment) Waiting(sha string) []Release {
 	return slices.DeleteFunc(slices.Clone(e.Deployed.Queue), func(r Release) bool { return r.SHA != sha || !r.waits() })

@@ -2,66 +2,34 @@
 // doubt is a refusal that names its reason and who may.
 //
 // Authorize is the one function that decides, whatever the transport: a comment, a
-// button on a check or an API call. It may be called concurrently. MATRIX.md beside it
-// is every cell of who, which command, which environment and what kind of pull request,
-// and is generated.
+// button on a check, the command line or an API call. It is told who asks, what GitHub says
+// of them now, what they ask for, of which environment and from what pull request, and
+// chooses the rule itself. Where nobody asks, as for a preview that comes by itself, Admits
+// is its half about the pull request. MATRIX.md beside it is every cell of who, which
+// command, which environment and what kind of pull request, and is generated.
 //
-// That a pull request is a draft or comes from a fork gives nobody authority and takes
-// none away: it bears on which code may run where, which package bot decides after this.
+// Whether a commit is good enough for an environment, by its checks, its provenance and the
+// platform team's policies, is no question of who: package bot asks that after this.
+// Everything here may be called concurrently.
 package access
 
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// Permission is a user's permission on a repository, from least to most, as
-// GitHub's collaborator permission API names it.
-type Permission string
-
-// The permissions, in GitHub's words.
-const (
-	None     Permission = "none"
-	Read     Permission = "read"
-	Triage   Permission = "triage"
-	Write    Permission = "write"
-	Maintain Permission = "maintain"
-	Admin    Permission = "admin"
-)
-
-// ladder is every permission, least first.
-var ladder = []Permission{None, Read, Triage, Write, Maintain, Admin}
-
-// Covers says that p is at least needed. A permission that is not one of the
-// above covers nothing and is covered by nothing.
-func (p Permission) Covers(needed Permission) bool {
-	have, want := slices.Index(ladder, p), slices.Index(ladder, needed)
-	return have >= 0 && want >= 0 && have >= want
+// Actor is an account at GitHub. Its id is what it is known by, for logins change hands.
+type Actor struct {
+	ID    int64
+	Login string
+	// Bot is true for Apps and bot accounts, which may ask for nothing.
+	Bot bool
 }
 
-// Rule is who may do a thing: whoever has the permission and, where it names users or
-// teams, is one of the users or in one of the teams.
-type Rule struct {
-	Permission Permission
-	// Users are logins, or "LOGIN#ID": then the id alone counts.
-	Users []string
-	// Teams are slugs of the organisation that the repository belongs to.
-	Teams []string
-}
-
-// Open says that everybody may who has the permission.
-func (r Rule) Open() bool { return len(r.Users)+len(r.Teams) == 0 }
-
-// Names says that somebody is one of the users.
-func (r Rule) Names(id int64, login string) bool {
-	return slices.ContainsFunc(r.Users, func(user string) bool {
-		if name, number, bound := strings.Cut(user, "#"); bound {
-			return name != "" && id > 0 && number == strconv.FormatInt(id, 10)
-		}
-		return user != "" && strings.EqualFold(user, login)
-	})
+// is says that somebody is the actor; where the actor's id was not kept, the login counts.
+func (a Actor) is(somebody Actor) bool {
+	return a.ID != 0 && a.ID == somebody.ID || a.ID == 0 && strings.EqualFold(a.Login, somebody.Login)
 }
 
 // Membership is whether the actor is in a team, as read live for a request.
@@ -73,32 +41,34 @@ type Membership struct {
 
 // Request is something that somebody wants done.
 type Request struct {
-	// ActorID and Login are GitHub's for who asks; Bot is true for Apps and bot
-	// accounts, which may ask for nothing.
-	ActorID int64
-	Login   string
-	Bot     bool
+	Actor Actor
 	// Permission is the actor's permission on the repository, read live for this
 	// request. PermissionErr is why it could not be read, "" when it could.
 	Permission    Permission
 	PermissionErr string
 	// Teams are the actor's memberships by slug; of a team that is not among them
-	// nothing is known.
+	// nothing is known. Unread says which have to be read.
 	Teams map[string]Membership
-	// Action is what is asked for, in words for the reason: "/idp destroy".
-	Action string
-	// Rule is who may. RuleErr is why it is not known, "" when it is: then Rule is the
-	// least that it can be.
-	Rule    Rule
-	RuleErr string
-	// Parties are, by their ids, those whose own wish an approval is about: who asked for
-	// it and who wrote it. They may not, whoever they are.
-	Parties []int64
+
+	Action      Action
+	Environment Environment
+	// DeclaredErr is why it is not known what the platform team declares, "" when it is.
+	DeclaredErr string
+
+	PullRequest PullRequest
+	// Code is where the commit comes from that is asked for in a declared environment.
+	Code Code
+	// Parties are those whose own wish an approval in a declared environment is about: who
+	// asked for it and who wrote it. They may not, whoever they are; nor may the author of
+	// the pull request whose preview it is of.
+	Parties []Actor
 }
 
 // Verdict is the answer to a Request.
 type Verdict struct {
 	Allowed bool
+	// Cause is the kind of a refusal's reason.
+	Cause Cause
 	// Reason is the rule that allowed or refused, for the audit and for the reply.
 	Reason string
 	// WhoMay says who would have been allowed; "" when Allowed.
@@ -107,46 +77,72 @@ type Verdict struct {
 
 // Authorize decides about a request. Its zero value is refused.
 func Authorize(r Request) Verdict {
-	needed := r.Rule.Permission
+	v := r.authority()
+	if !v.Allowed {
+		return v
+	}
+	if about := Admits(r.Action, r.Environment, r.PullRequest, r.Code); !about.Allowed {
+		return about
+	}
+	return v
+}
+
+// authority decides by who asks.
+func (r Request) authority() Verdict {
+	rule := RuleOf(r.Action, r.Environment)
 	refuse := func(format string, args ...any) Verdict {
-		return Verdict{Reason: fmt.Sprintf(format, args...), WhoMay: r.whoMay()}
+		return Verdict{Reason: fmt.Sprintf(format, args...), WhoMay: r.whoMay(rule)}
 	}
 	switch {
-	case !slices.Contains(ladder, needed) || needed == None:
-		return refuse("%s names no permission that it needs", r.Action)
-	case r.Bot:
+	case !slices.Contains(ladder, rule.Permission) || rule.Permission == None:
+		return refuse("no rule lets anybody do that")
+	case r.Actor.Bot:
 		return refuse("bots cannot run commands")
-	case r.ActorID <= 0 || r.Login == "":
+	case r.Actor.ID <= 0 || r.Actor.Login == "":
 		return refuse("it is not known who asks")
 	case r.PermissionErr != "":
 		return refuse("the permission on this repository could not be read")
 	case !slices.Contains(ladder, r.Permission):
 		return refuse("the permission on this repository is not one that is known")
-	case !r.Permission.Covers(needed):
-		return refuse("it needs %s permission on this repository, and yours is %s", needed, r.Permission)
-	case r.RuleErr != "":
-		return refuse("it is not known who may, since the platform's declarations cannot be read: %s", r.RuleErr)
+	case !r.Permission.Covers(rule.Permission):
+		return refuse("it needs %s permission on this repository, and yours is %s", rule.Permission, r.Permission)
+	case r.undeclared():
+		return refuse("it is not known who may, since the platform's declarations cannot be read: %s", r.DeclaredErr)
 	}
-	as, why := r.named()
+	as, why := r.named(rule)
 	switch {
 	case as == "":
 		return refuse("%s", why)
-	case slices.Contains(r.Parties, r.ActorID):
-		return refuse("you asked for it or wrote it, and somebody else has to approve it")
+	case r.own():
+		v := refuse("you asked for it or wrote it, and somebody else has to approve it")
+		v.Cause = CauseOwn
+		return v
 	}
-	return Verdict{Allowed: true, Reason: fmt.Sprintf("%s permission covers %s%s", r.Permission, needed, as)}
+	return Verdict{Allowed: true, Reason: fmt.Sprintf("%s permission covers %s%s", r.Permission, rule.Permission, as)}
+}
+
+// undeclared says that nobody knows what is declared about the action.
+func (r Request) undeclared() bool { return r.DeclaredErr != "" && !actions[r.Action].undeclared }
+
+// own says that it is an approval of what the actor asked for or wrote.
+func (r Request) own() bool {
+	parties := r.Parties
+	if r.Environment.Preview {
+		parties = append(slices.Clone(parties), r.PullRequest.Author)
+	}
+	return r.Action == Approve && slices.ContainsFunc(parties, func(party Actor) bool { return party.is(r.Actor) })
 }
 
 // named says as whom the rule lets the actor, or why it does not.
-func (r Request) named() (as, why string) {
+func (r Request) named(rule Rule) (as, why string) {
 	switch {
-	case r.Rule.Open():
+	case rule.Open():
 		return ", which is enough", ""
-	case r.Rule.Names(r.ActorID, r.Login):
+	case rule.Names(r.Actor.ID, r.Actor.Login):
 		return ", and they are named", ""
 	}
 	why = "it is for some people only"
-	for _, team := range r.Rule.Teams {
+	for _, team := range rule.Teams {
 		switch is, read := r.Teams[team]; {
 		case is.Active && is.Err == "":
 			return ", and they are in team " + team, ""
@@ -160,34 +156,27 @@ func (r Request) named() (as, why string) {
 }
 
 // whoMay names in plain words those who would have been allowed.
-func (r Request) whoMay() string {
-	if r.RuleErr != "" && r.Permission.Covers(r.Rule.Permission) {
+func (r Request) whoMay(rule Rule) string {
+	if r.undeclared() && r.Permission.Covers(rule.Permission) {
 		return "nobody, until the platform team has mended that,"
 	}
-	return r.Rule.WhoMay()
+	return rule.WhoMay()
 }
 
-// WhoMay names in plain words those whom a rule lets: "people with write permission or
-// more", or "ann or members of team web, with write permission".
-func (r Rule) WhoMay() string {
-	if at := slices.Index(ladder, r.Permission); at <= 0 {
-		return "nobody"
+// Unread returns the next team of which it has to be read whether the actor is in it,
+// before Authorize can decide; "" where no membership that was not read makes a difference.
+func Unread(r Request) string {
+	rule := RuleOf(r.Action, r.Environment)
+	if !r.Permission.Covers(rule.Permission) || r.PermissionErr != "" || r.undeclared() {
+		return ""
 	}
-	var people []string
-	for _, user := range r.Users {
-		name, _, _ := strings.Cut(user, "#")
-		people = append(people, name)
+	if as, _ := r.named(rule); as != "" {
+		return ""
 	}
-	for _, team := range r.Teams {
-		people = append(people, "members of team "+team)
+	for _, team := range rule.Teams {
+		if _, read := r.Teams[team]; !read {
+			return team
+		}
 	}
-	switch last := len(people) - 1; {
-	case last > 0:
-		return fmt.Sprintf("%s or %s, with %s permission", strings.Join(people[:last], ", "), people[last], r.Permission)
-	case last == 0:
-		return fmt.Sprintf("%s, with %s permission", people[0], r.Permission)
-	case r.Permission == Admin:
-		return "people with admin permission"
-	}
-	return fmt.Sprintf("people with %s permission or more", r.Permission)
+	return ""
 }

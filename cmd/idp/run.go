@@ -65,7 +65,7 @@ func completeRun(_ *cobra.Command, args []string, _ string) ([]string, cobra.She
 	}
 	var names []string
 	for _, c := range bot.Commands() {
-		names = append(names, c.Name+"\t"+c.Summary)
+		names = append(names, c.Name()+"\t"+c.Summary)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -33,7 +33,7 @@ var threats = []threat{
 		{"bot", "TestHandleReplayedComment"}, {"bot", "TestHandleManyTimes"}, scenario("duplicate-delivery"),
 	}},
 	{"outsider's comment", "the permission is read live for each command; any doubt denies, and says who may", []proof{
-		{"bot", "TestMatrix"}, {"bot", "TestEveryWay"}, {"bot", "TestErrorsDeny"}, {"bot/access", "TestDoubt"}, {"bot/access", "TestNarrowing"}, scenario("command-refused"), scenario("command-permission-now"), scenario("command-permission-unknown"),
+		{"bot", "TestMatrix"}, {"bot", "TestEveryWay"}, {"bot", "TestErrorsDeny"}, {"bot/access", "TestDoubt"}, {"bot/access", "TestNarrowing"}, {"bot/access", "TestFactsOnlyNarrow"}, {"bot/access", "TestAnyErrorDenies"}, scenario("command-refused"), scenario("command-permission-now"), scenario("command-permission-unknown"),
 	}},
 	{"orders through the API", "whoever asks is whom GitHub says that the token is of, and it has to be one of idp's own App; what they may is what a comment of theirs may; it is stored before it is answered", []proof{
 		{"bot", "TestEveryWay"}, {"webhooks/api", "TestRefused"}, {"webhooks/api", "TestTold"}, {"webhooks/api", "TestTokensAreBounded"}, {"webhooks/api", "TestRequestReplayed"}, {"webhooks/api", "TestPaces"}, {"webhooks/api", "FuzzOrder"}, {"bot/github", "TestPerson"}, {"cmd/idp", "TestRunMistakes"}, scenario("api-commands"),
@@ -54,7 +54,7 @@ var threats = []threat{
 		{"gitops/platform", "TestTeamsOfRepositories"}, scenario("team-mismatch"), scenario("deploy-by-team"),
 	}},
 	{"self-approval", "who asked or wrote it, by GitHub's id, does not approve it", []proof{
-		{"bot", "TestNobodyApprovesTheirOwn"}, {"bot", "TestEveryWay"}, {"bot", "TestApprovalByID"},
+		{"bot", "TestNobodyApprovesTheirOwn"}, {"bot", "TestEveryWay"}, {"bot", "TestApprovalByID"}, {"bot/access", "TestOwn"},
 	}},
 	{"more previews than the limits allow", "counted by repository, team and author, by GitHub's id, and again in the transaction that lets one more come", []proof{
 		{"previews/store", "TestSQLite/RoomAtOnce"}, {"previews/store", "TestSQLite/Room"}, {"previews/store", "TestSQLite/LiveByAuthorID"}, {"bot", "TestHandleTogether"}, {"gitops/policy", "TestRoom"},

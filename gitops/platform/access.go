@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -21,36 +20,13 @@ type Rule struct {
 	Teams []string `json:",omitempty"`
 }
 
-// over returns the rule with what other says of it: a permission, and people, who
-// stand in the place of all that were there.
-func (r Rule) over(other Rule) Rule {
-	r.Permission = cmp.Or(other.Permission, r.Permission)
-	if len(other.Users)+len(other.Teams) > 0 {
-		r.Users, r.Teams = other.Users, other.Teams
-	}
-	return r
-}
-
-// Access is who may do what with an environment, or with previews.
+// Access is who may do what with an environment, or with previews. It is what the files
+// say: which of it counts for an action, package access of bot decides.
 type Access struct {
 	// Rule is of every command that changes something.
 	Rule
 	// Actions are what differs for single commands, by name.
 	Actions map[string]Rule `json:",omitempty"`
-}
-
-// looking are the commands that change nothing: the rule that changing takes is not
-// theirs.
-var looking = []string{"diff", "logs", "status"}
-
-// For returns who may run a command. needs is the permission that it takes where
-// nothing is declared.
-func (a Access) For(command, needs string) Rule {
-	rule := Rule{Permission: needs}
-	if !slices.Contains(looking, command) {
-		rule = rule.over(a.Rule)
-	}
-	return rule.over(a.Actions[command])
 }
 
 // Access returns who may do what with the environment.

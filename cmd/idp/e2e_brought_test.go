@@ -85,9 +85,13 @@ func (b *brought) becomes(image, file string) *proposal {
 	b.must(err)
 	c := &proposal{scene: b.scene, repo: b.repo, pr: pr, image: image}
 	b.await("the preview of "+b.name+" is said to be ready", func() error { return c.says("success", "Preview is ready", "success") })
-	check := c.check()
-	fmt.Fprintf(&b.told, "\n%s: %s\n\n%s\n", check.Name, check.Title, check.Summary)
+	b.tells(c.check())
 	return c
+}
+
+// tells adds a check to what was printed.
+func (b *brought) tells(check githubtest.CheckRun) {
+	fmt.Fprintf(&b.told, "\n%s: %s\n\n%s\n", check.Name, check.Title, check.Summary)
 }
 
 // records holds what was told against what the README shows; -update writes it anew.
@@ -129,7 +133,7 @@ func (c *proposal) runsAll(want ...string) {
 	}
 }
 
-// bringsSource: a team with a chart or overlays, from nothing to a preview of these
+// bringsSource: a team with a chart, overlays or plain manifests, from nothing to a preview of these
 // workloads.
 func bringsSource(fixture, name, file string, workloads ...string) func(*scene) {
 	return func(s *scene) {

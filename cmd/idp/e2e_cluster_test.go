@@ -47,6 +47,7 @@ func TestEndToEnd(t *testing.T) {
 		{"scrapes", prometheusScrapes},
 		{"brings a chart", bringsSource("chart", "shop", "main.go", "Deployment shop", "StatefulSet shop-cache")},
 		{"brings overlays", bringsSource("overlay", "blog", "server.js", "Deployment blog-preview")},
+		{"brings manifests", bringsSource("manifests", "site", "main.go", "Deployment site")},
 		{"brings a monorepo", bringsMonorepo},
 		{"two repositories", twoRepositories},
 		{"image cannot be pulled", imageCannotBePulled},

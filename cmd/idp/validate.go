@@ -111,6 +111,9 @@ func (p *program) validatePlatform(output format, checkout string) error {
 			return err
 		}
 		v.Notes = append(v.Notes, warnings...)
+		if not := platform.NotOfPreviews(files, base); not != "" {
+			v.Notes = append(v.Notes, not)
+		}
 	}
 	return p.printValidation(output, v, errs.Count(), platformHint)
 }

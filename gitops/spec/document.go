@@ -32,7 +32,7 @@ type serviceBlock struct {
 	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=40,pattern=^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
 	// The team that owns the service.
 	Team string `json:"team" jsonschema:"minLength=1,maxLength=63,pattern=^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"`
-	// The folder of the service in the repository, such as "services/api". Where a pull request changes nothing in it, and nothing that "paths" match, its preview runs the default branch's newest image of the service.
+	// The folder of the service in the repository, such as "services/api". Where a pull request changes nothing in it, and nothing that "paths" match, its preview runs the newest image that the default branch has of the service where the two part, or before.
 	Path string `json:"path" jsonschema:"minLength=1,maxLength=512,pattern=^[^/]"`
 	// Globs of what the service is made of beside its folder, such as "libs/**"; they need no "path".
 	Paths []string `json:"paths" jsonschema:"minLength=1,maxLength=512,maxItems=50"`

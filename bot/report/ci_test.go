@@ -16,7 +16,7 @@ func TestCIAsked(t *testing.T) {
 		run         previews.CIRun
 		asked, kept string
 	}{
-		"running":   {runOf("build", previews.RunRunning, 6*time.Minute), "CI run 3:10 of ~6:00", "CI run since 18:00 UTC, usually 6m"},
+		"running":   {runOf("build", previews.RunRunning, 6*time.Minute), "CI run 3:10 of \\~6:00", "CI run since 18:00 UTC, usually 6m"},
 		"the first": {runOf("build", previews.RunRunning, 0), "CI run 3:10", "CI run since 18:00 UTC"},
 		"queued":    {runOf("build", previews.RunQueued, 6*time.Minute), "CI run queued since 18:00 UTC, usually 6m", "CI run queued since 18:00 UTC, usually 6m"},
 	} {

@@ -83,6 +83,8 @@ type Environment struct {
 	Fork *Fork `json:",omitempty"`
 	// Source is where the objects of a preview's services come from; nil for idp itself.
 	Source *Source `json:",omitempty"`
+	// Charts are the platform's charts that it was last rendered from, nil for none.
+	Charts *Charts `json:",omitempty"`
 	// Update is what there is beside where deployments change values in files that are there
 	// already; nil where idp renders.
 	Update *Update `json:",omitempty"`
@@ -252,7 +254,8 @@ const (
 	ProblemPush       ProblemKind = "push"    // the GitOps repository refuses the push
 	// ProblemUpdate is for a team's file whose value cannot be replaced.
 	ProblemUpdate ProblemKind = "update"
-	// ProblemPlatform is for what the platform team declares and nobody can read.
+	// ProblemPlatform is for what the platform team declares and nobody can read, or that is
+	// not as they pinned it.
 	ProblemPlatform ProblemKind = "platform"
 	// ProblemDeclined is for a proposal that was closed and not merged.
 	ProblemDeclined ProblemKind = "declined"

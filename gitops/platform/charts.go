@@ -37,6 +37,33 @@ type Chart struct {
 	Digest string
 }
 
+// UsedCharts are the charts that an environment was rendered from.
+type UsedCharts struct {
+	// At is the commit of the platform folder that they were read at, "" where nobody knows.
+	At string `json:"at,omitempty"`
+	// Digests are what they were pinned by, by name.
+	Digests map[string]string `json:"digests"`
+}
+
+// String is NAME=DIGEST of each, sorted.
+func (u UsedCharts) String() string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(u.Digests)) {
+		out = append(out, name+"="+u.Digests[name])
+	}
+	return strings.Join(out, " ")
+}
+
+// Valid says that they can be charts that were used.
+func (u UsedCharts) Valid() bool {
+	for name, digest := range u.Digests {
+		if spec.CheckChartName(name) != "" || !folderDigest.MatchString(digest) && !archiveDigest.MatchString(digest) {
+			return false
+		}
+	}
+	return len(u.Digests) > 0
+}
+
 // Packed says that the chart is an archive.
 func (c Chart) Packed() bool { return path.Ext(c.Path) == packedExt }
 

@@ -74,6 +74,11 @@ type Charts struct {
 	platform.UsedCharts
 }
 
+// Has says that each of the charts of these names is among them.
+func (c *Charts) Has(names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return c.Digests[name] == "" })
+}
+
 // Own says that it is the pull request's own, which somebody approved at that commit.
 func (s *Source) Own() bool { return s != nil && s.Base != "" && s.Base == s.Approved.SHA }
 

@@ -60,7 +60,7 @@ func readFolder(ctx context.Context, o repo.Options) (files []gitops.File, err e
 	_, err = asked(ctx, o, func(r *repo.Repo, ctx context.Context) (string, error) {
 		tip, err := r.Tip(ctx)
 		if err == nil && tip != "" {
-			files, err = r.Files(ctx, tip, platform.Dir)
+			files, err = r.FilesBut(ctx, tip, platform.Dir, platform.ChartsDir)
 		}
 		return tip, err
 	})

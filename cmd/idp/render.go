@@ -98,7 +98,7 @@ the generation, the time, and the images' digests, which the bot asks registries
 			return err
 		}
 		if preview, ok := tree.(renderTree); ok && row.Sourced() {
-			preview.render = p.ofCheckout(cmd.Context(), checkout(args), preview.class)
+			preview.render = p.ofCheckout(cmd.Context(), checkout(args), f.platform, preview.class)
 			tree = preview
 		}
 		return p.render(f, tree)

@@ -145,7 +145,7 @@ func copyPlatform(checkout, tree string) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
-		content, err := readLimited(root, name)
+		content, err := readLimited(root, name, maxCharts)
 		if err != nil {
 			return err
 		}

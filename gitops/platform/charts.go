@@ -79,19 +79,19 @@ const (
 // where they are what is pinned. files are those of the repository at Path; what is wrong with
 // them is a fault.Conflict, for the platform team.
 func (c Chart) Hold(files []gitops.File) (map[string][]byte, error) {
-	own := c.own(files)
+	own := c.Own(files)
 	digest, err := c.digestOf(own)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Conflict, err.Error(), chartsMended)
 	}
 	if digest != c.Digest {
-		return nil, fault.Newf(fault.Conflict, "%s is not what %s pins: it is %s, and pinned is %s", c.Path, ChartsPath, digest, c.Digest).WithHint(chartsMended)
+		return nil, fault.Newf(fault.Conflict, "the chart %s is not what %s pins: it is %s, and pinned is %s", c.Path, ChartsPath, digest, c.Digest).WithHint(chartsMended)
 	}
 	return own, nil
 }
 
-// own are those of the files that are the chart's, by their paths from it.
-func (c Chart) own(files []gitops.File) map[string][]byte {
+// Own are those of the files that are the chart's, as Hold gives them.
+func (c Chart) Own(files []gitops.File) map[string][]byte {
 	out := map[string][]byte{}
 	for _, f := range files {
 		if c.Packed() && f.Path == c.Path {
@@ -113,7 +113,7 @@ func (c Chart) digestOf(own map[string][]byte) (string, error) {
 	case len(own) == 0:
 		return "", fmt.Errorf("there is no %s", c.Path)
 	case size > MaxChart || len(own) > maxChartFiles:
-		return "", fmt.Errorf("%s is larger than %d MiB, or has more than %d files", c.Path, MaxChart>>20, maxChartFiles)
+		return "", fmt.Errorf("the chart %s is larger than %d MiB, or has more than %d files", c.Path, MaxChart>>20, maxChartFiles)
 	case c.Packed():
 		sum := sha256.Sum256(own[""])
 		return ofArchive + hex.EncodeToString(sum[:]), nil
@@ -122,7 +122,7 @@ func (c Chart) digestOf(own map[string][]byte) (string, error) {
 		return io.NopCloser(bytes.NewReader(own[name])), nil
 	})
 	if err != nil {
-		return "", fmt.Errorf("%s has no digest: %w", c.Path, err)
+		return "", fmt.Errorf("the chart %s has no digest: %w", c.Path, err)
 	}
 	return digest, nil
 }

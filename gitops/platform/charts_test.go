@@ -1,6 +1,7 @@
 package platform_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -28,6 +29,9 @@ const (
 	archivePin = "sha256:88cb8a087b6e8cebfc9ae5602f5a2159a6bcf923e7f2c56809bcda6cad1727a7"
 )
 
+// loads is of charts that can be loaded, all of them.
+func loads(platform.Chart) error { return nil }
+
 // TestCheckCharts holds what is there to what is pinned, and says what would be right.
 func TestCheckCharts(t *testing.T) {
 	t.Parallel()
@@ -46,7 +50,7 @@ func TestCheckCharts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := ""
-			if err := platform.CheckCharts(chartFiles(c.pins)).Err(); err != nil {
+			if err := platform.CheckCharts(chartFiles(c.pins), loads).Err(); err != nil {
 				got = err.Error()
 			}
 			if got != c.want {
@@ -54,11 +58,20 @@ func TestCheckCharts(t *testing.T) {
 			}
 		})
 	}
-	if errs := platform.CheckCharts(chartFiles("")[1:]); len(errs) != 2 {
+	if errs := platform.CheckCharts(chartFiles("")[1:], loads); len(errs) != 2 {
 		t.Errorf("without pins: %v", errs)
 	}
-	if errs := platform.CheckCharts(nil); len(errs) != 0 {
+	if errs := platform.CheckCharts(nil, loads); len(errs) != 0 {
 		t.Errorf("without charts: %v", errs)
+	}
+	errs := platform.CheckCharts(chartFiles(both), func(c platform.Chart) error {
+		if c.Packed() {
+			return errors.New("it has no Chart.yaml")
+		}
+		return nil
+	})
+	if got := errs.Err(); got == nil || got.Error() != "platform/charts.yaml:3:3: chart packed cannot be deployed with: it has no Chart.yaml" {
+		t.Errorf("one that does not load: %v", got)
 	}
 }
 
@@ -78,14 +91,14 @@ func TestChartHold(t *testing.T) {
 	}{
 		"a folder":          {folder, files, ""},
 		"an archive":        {platform.Chart{Path: "platform/charts/web-1.4.0.tgz", Digest: archivePin}, files, ""},
-		"changed":           {folder, changed, "platform/charts/web is not what platform/charts.yaml pins: it is h1:"},
+		"changed":           {folder, changed, "the chart platform/charts/web is not what platform/charts.yaml pins: it is h1:"},
 		"one file less":     {folder, files[:2], "is not what platform/charts.yaml pins"},
 		"one file more":     {folder, append(chartFiles(""), gitops.File{Path: "platform/charts/web/x"}), "is not what platform/charts.yaml pins"},
 		"another's digest":  {platform.Chart{Path: "platform/charts/web-1.4.0.tgz", Digest: folderPin}, files, "is not what platform/charts.yaml pins"},
 		"not there":         {platform.Chart{Path: "platform/charts/we", Digest: folderPin}, files, "there is no platform/charts/we"},
 		"a folder, packed":  {platform.Chart{Path: "platform/charts/web.tgz", Digest: archivePin}, append(chartFiles(""), gitops.File{Path: "platform/charts/web.tgz/x"}), "there is no platform/charts/web.tgz"},
-		"too large":         {folder, large, "platform/charts/web is larger than 8 MiB"},
-		"a name in two":     {folder, odd, "platform/charts/web has no digest"},
+		"too large":         {folder, large, "the chart platform/charts/web is larger than 8 MiB"},
+		"a name in two":     {folder, odd, "the chart platform/charts/web has no digest"},
 		"without a pin":     {platform.Chart{Path: "platform/charts/web"}, files, "is not what platform/charts.yaml pins"},
 		"of another folder": {platform.Chart{Path: "platform/charts", Digest: folderPin}, files, "is not what platform/charts.yaml pins"},
 	} {

@@ -81,26 +81,36 @@ func (b *chartBlock) checkDigest(doc *spec.Document, field, name string, c Chart
 	}
 }
 
+// LoadCharts reads platform/charts.yaml alone, as Load does.
+func LoadCharts(content []byte) (map[string]Chart, spec.Errors) {
+	charts, doc := loadCharts(gitops.File{Path: ChartsPath, Content: content}, unknown)
+	return charts, doc.Errors()
+}
+
 // unknown is for who reads charts.yaml without the charts.
 func unknown(Chart) string { return "" }
 
 // CheckCharts holds the charts of a platform folder to their pins. files are charts.yaml and
-// all that is below ChartsDir. The errors are those of Load about charts.yaml, and with them
-// what does not fit, with the digest that it has, and each chart that nothing pins.
-func CheckCharts(files []gitops.File) spec.Errors {
+// all that is below ChartsDir, and load says why a chart cannot be deployed with, whatever it is
+// pinned by. The errors are those of Load about charts.yaml, and with them what does not fit,
+// with the digest that it has, and each chart that nothing pins.
+func CheckCharts(files []gitops.File, load func(Chart) error) spec.Errors {
 	pins := gitops.File{Path: ChartsPath}
 	if i := slices.IndexFunc(files, func(f gitops.File) bool { return f.Path == ChartsPath }); i >= 0 {
 		pins = files[i]
 	}
-	charts, _ := loadCharts(pins, unknown)
-	broken := map[string]error{}
-	_, doc := loadCharts(pins, func(c Chart) string {
-		digest, err := c.digestOf(c.own(files))
-		broken[c.Path] = err
+	wrong := map[string]error{}
+	charts, doc := loadCharts(pins, func(c Chart) string {
+		digest, err := c.digestOf(c.Own(files))
+		wrong[c.Path] = err
 		return digest
 	})
 	for _, name := range slices.Sorted(maps.Keys(charts)) {
-		if err := broken[charts[name].Path]; err != nil {
+		err := wrong[charts[name].Path]
+		if err == nil {
+			err = load(charts[name])
+		}
+		if err != nil {
 			doc.ReportKey(spec.Join("charts", name), spec.KindConflict, "chart %s cannot be deployed with: %s", name, err)
 		}
 	}
@@ -116,7 +126,7 @@ func unpinned(files []gitops.File, charts map[string]Chart) spec.Errors {
 		}
 		c := Chart{Path: at}
 		what := "digest: " + howToDigest
-		if digest, err := c.digestOf(c.own(files)); err == nil {
+		if digest, err := c.digestOf(c.Own(files)); err == nil {
 			what = "path: " + strings.TrimPrefix(at, ChartsDir+"/") + ", digest: " + digest
 		}
 		errs = append(errs, spec.Error{Path: at, Line: 1, Column: 1, EndLine: 1, Kind: spec.KindMissing,

@@ -240,6 +240,9 @@ func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environmen
 		if err != nil {
 			return nil, err
 		}
+		if errs := all.CheckSpec(spec.Path, row.Spec); len(errs) > 0 {
+			return nil, fault.Wrap(specErrors(errs), fault.Invalid, plural(errs.Count(), "mistake")+" in "+spec.Path, "")
+		}
 		class = all.OfPreviews(class)
 	}
 	if class.RepoURL == "" {

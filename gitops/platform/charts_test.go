@@ -44,7 +44,7 @@ func TestCheckCharts(t *testing.T) {
 		"no digest":        {"charts:\n  web: {}\n  packed: {path: web-1.4.0.tgz, digest: \"" + archivePin + "\"}\n", `platform/charts.yaml:2:8: chart web has no digest, and what is not pinned is not deployed with: platform/charts/web has ` + folderPin},
 		"of the other":     {strings.Replace(both, archivePin, folderPin, 1), `platform/charts.yaml:3:41: digest "` + folderPin + `" is none: an archive is pinned by sha256:…, the digest of its bytes; platform/charts/web-1.4.0.tgz has ` + archivePin + `: did you mean "` + archivePin + `"?`},
 		"no such chart":    {both + "  worker: {digest: \"" + folderPin + "\"}\n", `platform/charts.yaml:4:3: chart worker cannot be deployed with: there is no platform/charts/worker`},
-		"nothing pins one": {"charts:\n  web: {digest: \"" + folderPin + "\"}\n", `platform/charts/web-1.4.0.tgz:1:1: nothing in platform/charts.yaml pins this chart: add it there by a name, with path: web-1.4.0.tgz, digest: ` + archivePin + `; or remove it`},
+		"nothing pins one": {"charts:\n  web: {digest: \"" + folderPin + "\"}\n", `platform/charts/web-1.4.0.tgz:1:1: nothing in platform/charts.yaml pins this chart: add web-1.4.0: {digest: "` + archivePin + `"} there, or remove it`},
 		"a word":           {strings.Replace(both, "{digest", "{diggest: x, digest", 1), `platform/charts.yaml:2:9: unknown key "diggest" in charts.web: did you mean "digest"?`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,6 +60,10 @@ func TestCheckCharts(t *testing.T) {
 	}
 	if errs := platform.CheckCharts(chartFiles("")[1:], loads); len(errs) != 2 {
 		t.Errorf("without pins: %v", errs)
+	}
+	older := append(chartFiles(both), gitops.File{Path: "platform/charts/older/web/Chart.yaml"})
+	if errs := platform.CheckCharts(older, loads); len(errs) != 1 || !strings.Contains(errs[0].Message, `add NAME: {path: "older/web", digest: "h1:`) {
+		t.Errorf("a version in a folder: %v", errs)
 	}
 	if errs := platform.CheckCharts(nil, loads); len(errs) != 0 {
 		t.Errorf("without charts: %v", errs)

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"path"
 	"regexp"
@@ -125,14 +126,22 @@ func unpinned(files []gitops.File, charts map[string]Chart) spec.Errors {
 			continue
 		}
 		c := Chart{Path: at}
-		what := "digest: " + howToDigest
+		message := "nothing in " + ChartsPath + " pins this chart: add it there, or remove it"
 		if digest, err := c.digestOf(c.Own(files)); err == nil {
-			what = "path: " + strings.TrimPrefix(at, ChartsDir+"/") + ", digest: " + digest
+			message = "nothing in " + ChartsPath + " pins this chart: add " + pin(at, digest) + " there, or remove it"
 		}
-		errs = append(errs, spec.Error{Path: at, Line: 1, Column: 1, EndLine: 1, Kind: spec.KindMissing,
-			Message: "nothing in " + ChartsPath + " pins this chart: add it there by a name, with " + what + "; or remove it"})
+		errs = append(errs, spec.Error{Path: at, Line: 1, Column: 1, EndLine: 1, Kind: spec.KindMissing, Message: message})
 	}
 	return errs
+}
+
+// pin is a line of charts.yaml for a chart that has none.
+func pin(at, digest string) string {
+	file := strings.TrimPrefix(at, ChartsDir+"/")
+	if name := strings.TrimSuffix(file, packedExt); spec.CheckChartName(name) == "" {
+		return fmt.Sprintf("%s: {digest: %q}", name, digest)
+	}
+	return fmt.Sprintf("NAME: {path: %q, digest: %q}", file, digest)
 }
 
 // chartsIn are the paths of the charts below ChartsDir: folders with a Chart.yaml, and

@@ -80,6 +80,21 @@ func (p *patient) declare(class string) {
 	}
 }
 
+// webPin is the digest of the chart that charts keeps.
+const webPin = "h1:YoXxPfbq0cbK1LRtIScu5ndMfMSNpRr1FE0Fi2dUa/4="
+
+// charts has the platform folder keep a chart.
+func (p *patient) charts(pins string, links map[string]string) {
+	p.t.Helper()
+	edit := gittest.Edit{Message: "Keep a chart", Links: links, Put: []gitops.File{
+		{Path: platform.ChartsPath, Content: []byte(pins)},
+		{Path: "platform/charts/web/Chart.yaml", Content: []byte("apiVersion: v2\nname: web\nversion: 1.0.0\n")},
+	}}
+	if _, err := p.gitops.Commit(p.t.Context(), "main", edit); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // tell has GitHub send an event.
 func (p *patient) tell() {
 	p.t.Helper()
@@ -237,6 +252,13 @@ var ailments = map[string]func(*patient){
 	},
 	"access-of-ingress": func(p *patient) { p.env["IDP_ROUTING"] = "Ingress"; p.env["IDP_ROUTING_NAMESPACE"] = "ingress" },
 	"access-wrong":      func(p *patient) { p.declare("acces: public\n") },
+	"charts":            func(p *patient) { p.charts("charts: {web: {digest: \"" + webPin + "\"}}\n", nil) },
+	"charts-wrong": func(p *patient) {
+		p.charts("charts: {web: {digest: \""+webPin+"\"}, worker: {digest: \""+webPin+"\"}, api: {digest: \""+webPin+"\"}}\n", map[string]string{"platform/charts/api/link": "../web"})
+	},
+	"charts-changed": func(p *patient) {
+		p.charts("charts: {web: {digest: \"h1:"+strings.Repeat("A", 43)+"=\"}}\n", nil)
+	},
 	"gitops-ruleset": func(p *patient) {
 		r := p.github.Repository(gitopsRepository)
 		r.AddRuleset(githubtest.Ruleset{Name: "reviewed", Branch: "main", Rules: []string{"deletion", "pull_request", "required_signatures"}, Bypass: "never"})

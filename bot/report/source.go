@@ -24,7 +24,7 @@ func sourced(e *previews.Environment) string {
 	}
 	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this pull request changes there.",
 		sourceName(s.From), Code(short(s.Base)), Code(s.Branch))
-	if e.Charts != nil && s.From.Chart != "" && e.Charts.Has(s.From.Chart) {
+	if e.Charts != nil && e.Charts.Generation == e.Generation && e.Charts.Digests[s.From.Chart] != "" {
 		text += " The chart is " + Code(e.Charts.Digests[s.From.Chart]) + ", as the platform team pinned it."
 	}
 	if len(s.Taken) > 0 {

@@ -252,7 +252,7 @@ var ailments = map[string]func(*patient){
 	},
 	"access-of-ingress": func(p *patient) { p.env["IDP_ROUTING"] = "Ingress"; p.env["IDP_ROUTING_NAMESPACE"] = "ingress" },
 	"access-wrong":      func(p *patient) { p.declare("acces: public\n") },
-	"charts":            func(p *patient) { p.charts("charts: {web: {digest: \"" + webPin + "\"}}\n", nil) },
+	"charts":            func(p *patient) { p.charts("charts: {web: {digest: \""+webPin+"\"}}\n", nil) },
 	"charts-wrong": func(p *patient) {
 		p.charts("charts: {web: {digest: \""+webPin+"\"}, worker: {digest: \""+webPin+"\"}, api: {digest: \""+webPin+"\"}}\n", map[string]string{"platform/charts/api/link": "../web"})
 	},

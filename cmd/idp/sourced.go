@@ -228,7 +228,7 @@ func (s sourced) rendered(ctx context.Context, env previews.Environment, charts 
 		return got, &previews.LaterError{Err: err}
 	}
 	if from.Chart != "" && errors.Is(err, source.ErrUnloadable) {
-		return got, ofPlatform(fault.Wrap(err, fault.Invalid, fmt.Sprintf("the platform's chart %s: %s", from.Chart, messageOf(err)), ""))
+		return got, ofPlatform(fault.Wrap(err, fault.Invalid, fmt.Sprintf("the platform's chart %s cannot be loaded: %s", from.Chart, messageOf(err)), ""))
 	}
 	return got, ofSource(env, err)
 }

@@ -23,7 +23,7 @@ func chartFiles(pins string) []gitops.File {
 }
 
 // The digests are those that a shell prints: of the folder
-// "h1:" and, in base64, that of what "sha256sum $(find * -type f | LC_ALL=C sort)" prints there.
+// "h1:" and, in base64, that of what the README's command prints there.
 const (
 	folderPin  = "h1:5Y06Sqi8G+Y+gevNu53EPzTVyj6UNFlTssrI3pD1D1Q="
 	archivePin = "sha256:88cb8a087b6e8cebfc9ae5602f5a2159a6bcf923e7f2c56809bcda6cad1727a7"

@@ -210,8 +210,7 @@ func differing(rows []previews.Environment, open []PullRequest) []difference {
 		}
 		known[row.PR] = true
 		pr, isOpen := pulls[row.PR]
-		given := row.Generation > 0 && row.Blocked == row.Generation // it is tried again when somebody asks
-		waits := row.Problem != nil && row.Problem.Kind == previews.ProblemPlatform && !given
+		waits := row.Problem != nil && row.Problem.Kind == previews.ProblemPlatform
 		if isOpen && (waits || pr.HeadSHA != row.HeadSHA || pr.looks() != row.Looks) || !isOpen && (present(row) || lookedOpen(row)) {
 			out = append(out, difference{number: row.PR})
 		}

@@ -94,19 +94,6 @@ func TestSweep(t *testing.T) {
 	w.equal("after it", w.sweep(), "")
 }
 
-// What waits for the platform team is asked about each time, and what was given up is not: it
-// would be given up again.
-func TestSweepWaits(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.sweep()
-	problem := previews.Problem{Kind: previews.ProblemPlatform, SHA: w.pr.HeadSHA(), Message: "it cannot be read"}
-	w.update(func(e *previews.Environment) { e.Refuse(problem, w.clock.Now()) })
-	w.equal("waiting", w.sweep(), "1")
-	w.update(func(e *previews.Environment) { e.Refuse(problem, w.clock.Now()); e.Blocked = e.Generation })
-	w.equal("given up", w.sweep(), "")
-}
-
 // Labels make and end previews: one that was taken away unheard is found.
 func TestSweepSeesLabels(t *testing.T) {
 	t.Parallel()

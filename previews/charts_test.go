@@ -52,20 +52,20 @@ func TestCharts(t *testing.T) {
 	}
 }
 
-// TestPlatformError tells whose it is to mend, and leaves alone what runs.
-func TestPlatformError(t *testing.T) {
+// TestChartError tells whose it is to mend, and leaves alone what runs.
+func TestChartError(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t)
 	id := w.add(1, 1)
 	w.settle()
 	render := w.committer.Render
 	w.committer.Render = func(context.Context, previews.Environment) (previews.Rendered, error) {
-		return previews.Rendered{}, &previews.PlatformError{Err: fault.New(fault.Conflict, "the chart is another", "Mend it.")}
+		return previews.Rendered{}, &previews.ChartError{Err: fault.New(fault.Conflict, "the chart is another", "Mend it.")}
 	}
 	w.push(id, firstSHA(7))
 	w.settle()
 	got := w.row(id)
-	if p := got.Problem; p == nil || p.Kind != previews.ProblemPlatform || p.Message != "the chart is another" || p.Hint != "Mend it." || got.Wanted != previews.Present {
+	if p := got.Problem; p == nil || p.Kind != previews.ProblemChart || p.Message != "the chart is another" || p.Hint != "Mend it." || got.Wanted != previews.Present {
 		t.Errorf("it is %s: %+v", got.State(), got.Problem)
 	}
 	w.wantDeployed(map[string]string{"repo-1/pr-1": firstSHA(1)})

@@ -154,8 +154,8 @@ func renderProblem(err error) Problem {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		p.Message, p.Hint = f.Message, f.Hint
 	}
-	if _, platform := errors.AsType[*PlatformError](err); platform {
-		p.Kind = ProblemPlatform
+	if _, ofChart := errors.AsType[*ChartError](err); ofChart {
+		p.Kind = ProblemChart
 	}
 	return p
 }

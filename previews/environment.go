@@ -254,9 +254,11 @@ const (
 	ProblemPush       ProblemKind = "push"    // the GitOps repository refuses the push
 	// ProblemUpdate is for a team's file whose value cannot be replaced.
 	ProblemUpdate ProblemKind = "update"
-	// ProblemPlatform is for what the platform team declares and nobody can read, or that is
-	// not as they pinned it.
+	// ProblemPlatform is for what the platform team declares and nobody can read.
 	ProblemPlatform ProblemKind = "platform"
+	// ProblemChart is for a chart of the platform team's that is not what they pinned, or that
+	// cannot be loaded.
+	ProblemChart ProblemKind = "chart"
 	// ProblemDeclined is for a proposal that was closed and not merged.
 	ProblemDeclined ProblemKind = "declined"
 	// ProblemPaused is for what waits until idp is resumed; see Pause.

@@ -116,14 +116,14 @@ type Rendered struct {
 	Update *Update
 }
 
-// PlatformError says that what the platform team declares keeps something from being rendered,
-// until they mend it. What runs goes on.
-type PlatformError struct{ Err *fault.Error }
+// ChartError says that a chart of the platform team's keeps something from being rendered, until
+// they mend it. What runs goes on.
+type ChartError struct{ Err *fault.Error }
 
-func (e *PlatformError) Error() string { return e.Err.Error() }
+func (e *ChartError) Error() string { return e.Err.Error() }
 
 // Unwrap returns what is wrong, in words for people.
-func (e *PlatformError) Unwrap() error { return e.Err }
+func (e *ChartError) Unwrap() error { return e.Err }
 
 // LaterError says that something cannot be rendered now and may be later, through nobody's
 // fault: the row stays due.

@@ -97,23 +97,29 @@ func readChart(ctx context.Context, tree chartTree, commit string, c platform.Ch
 
 // filesAt are the files at a chart's path.
 func filesAt(ctx context.Context, tree chartTree, commit string, c platform.Chart) ([]gitops.File, error) {
-	if !c.Packed() {
-		files, err := tree.Files(ctx, commit, c.Path)
-		if errors.Is(err, repo.ErrIrregular) {
-			return nil, fault.Wrap(err, fault.Conflict, fmt.Sprintf("the chart %s has what is no plain file in it: links are not followed", c.Path), "")
-		}
-		return files, err
+	var files []gitops.File
+	var err error
+	if c.Packed() {
+		var content []byte
+		content, err = tree.Text(ctx, commit, c.Path)
+		files = []gitops.File{{Path: c.Path, Content: content}}
+	} else {
+		files, err = tree.Files(ctx, commit, c.Path)
 	}
-	content, err := tree.Text(ctx, commit, c.Path)
-	if errors.Is(err, repo.ErrNoFile) {
+	switch {
+	case errors.Is(err, repo.ErrNoFile):
 		return nil, nil
+	case errors.Is(err, repo.ErrIrregular):
+		return nil, fault.Wrap(err, fault.Conflict, fmt.Sprintf("the chart %s has what is no plain file in it: links are not followed", c.Path), "")
+	case errors.Is(err, repo.ErrTooLarge):
+		return nil, fault.Wrap(err, fault.Conflict, fmt.Sprintf("the chart %s is larger than %d MiB", c.Path, platform.MaxChart>>20), "")
 	}
-	return []gitops.File{{Path: c.Path, Content: content}}, err
+	return files, err
 }
 
 // chartsFor reads the charts that a row is rendered from: those that its generation was set out
 // to be written with, else as they are declared now. What is wrong with them is a
-// *previews.PlatformError, said of how they are this moment alone.
+// *previews.ChartError, said of how they are this moment alone.
 func (d *declarations) chartsFor(ctx context.Context, env previews.Environment, names []string) (platformCharts, error) {
 	if c := env.Charts; c != nil && c.Generation == env.Generation && c.Has(names...) {
 		// Where the history is another since, there is nothing to be the same as.
@@ -161,7 +167,7 @@ func ofPlatform(err error) error {
 	if !ok {
 		return &previews.LaterError{Err: err}
 	}
-	return &previews.PlatformError{Err: fault.Wrap(err, f.Code, f.Message, "The platform team has to mend that; then comment /idp preview.")}
+	return &previews.ChartError{Err: fault.Wrap(err, f.Code, f.Message, "The platform team has to mend that; then comment /idp preview.")}
 }
 
 // chartNames are the names of the platform's charts among sources.

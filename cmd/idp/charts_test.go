@@ -33,8 +33,11 @@ func (h *platformHistory) Files(ctx context.Context, commit, dir string) ([]gito
 	if !ok {
 		return nil, repo.ErrInvalid
 	}
-	if _, linked := files[dir+"/link"]; linked && dir != platform.Dir {
+	if _, linked := files[dir+"/link"]; linked {
 		return nil, repo.ErrIrregular
+	}
+	if _, large := files[dir+"/large"]; large {
+		return nil, repo.ErrTooLarge
 	}
 	return files.Files(ctx, commit, dir)
 }
@@ -110,6 +113,7 @@ func TestChartsFor(t *testing.T) {
 func TestChartsRefused(t *testing.T) {
 	t.Parallel()
 	linked := platformFiles{"platform/charts.yaml": "charts: {web: {digest: \"h1:" + strings.Repeat("A", 43) + "=\"}}\n", "platform/charts/web/link": ""}
+	large := platformFiles{"platform/charts.yaml": linked["platform/charts.yaml"], "platform/charts/web/large": ""}
 	for name, c := range map[string]struct {
 		history platformHistory
 		want    string
@@ -117,6 +121,7 @@ func TestChartsRefused(t *testing.T) {
 		"another content":     {platformHistory{tip: "a", commits: map[string]platformFiles{"a": packedAt("x", "y")}}, "the chart platform/charts/web.tgz is not what platform/charts.yaml pins: it is sha256:"},
 		"not there":           {platformHistory{tip: "a", commits: map[string]platformFiles{"a": {"platform/charts.yaml": packedAt("x", "x")["platform/charts.yaml"]}}}, "there is no platform/charts/web.tgz"},
 		"a link":              {platformHistory{tip: "a", commits: map[string]platformFiles{"a": linked}}, "the chart platform/charts/web has what is no plain file in it: links are not followed"},
+		"more than is read":   {platformHistory{tip: "a", commits: map[string]platformFiles{"a": large}}, "the chart platform/charts/web is larger than 8 MiB"},
 		"not declared":        {platformHistory{tip: "a", commits: map[string]platformFiles{"a": {"platform/charts.yaml": strings.ReplaceAll(packedAt("x", "x")["platform/charts.yaml"], "web", "api")}}}, "there is no chart web: platform/charts.yaml has api"},
 		"none declared":       {platformHistory{tip: "a", commits: map[string]platformFiles{"a": {}}}, "there is no chart web: platform/charts.yaml has none"},
 		"an empty repository": {platformHistory{}, "there is no chart web: platform/charts.yaml has none"},
@@ -127,7 +132,7 @@ func TestChartsRefused(t *testing.T) {
 			t.Parallel()
 			_, err := chartsOf(&c.history).chartsFor(t.Context(), previews.Environment{Generation: 1}, []string{"web"})
 			_, later := errors.AsType[*previews.LaterError](err)
-			wrong, theirs := errors.AsType[*previews.PlatformError](err)
+			wrong, theirs := errors.AsType[*previews.ChartError](err)
 			switch {
 			case c.want == "" && (!later || theirs):
 				t.Errorf("got %v, want it later", err)

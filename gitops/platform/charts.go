@@ -69,7 +69,6 @@ func (c Chart) Packed() bool { return path.Ext(c.Path) == packedExt }
 
 const (
 	packedExt    = ".tgz"
-	ofFolder     = "h1:"
 	ofArchive    = "sha256:"
 	howToDigest  = `"idp platform validate" says which it is`
 	chartsMended = `the platform team has to mend that, and "idp platform validate" says how`

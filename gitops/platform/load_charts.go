@@ -16,7 +16,11 @@ import (
 var (
 	folderDigest  = regexp.MustCompile(`^h1:[A-Za-z0-9+/]{43}=$`)
 	archiveDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	chartPath     = regexp.MustCompile(chartPathPattern)
 )
+
+// chartPathPattern is of paths that stay below the folder that they are from.
+const chartPathPattern = `^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?(/[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?)*$`
 
 // loadCharts reads platform/charts.yaml. right returns the digest that a chart has, "" where
 // that is not known.
@@ -53,7 +57,7 @@ func checkChartPath(doc *spec.Document, field, value string) bool {
 	if !doc.OK(field) {
 		return false
 	}
-	if value != path.Clean(value) || path.IsAbs(value) || value == "." || value == ".." || strings.HasPrefix(value, "../") || strings.Contains(value, `\`) {
+	if !chartPath.MatchString(value) {
 		doc.Report(field, spec.KindFormat, "path %q is none of %s: expected a folder or a %s file there, such as web or web-1.4.0.tgz", value, ChartsDir, packedExt)
 		return false
 	}

@@ -76,6 +76,8 @@ func chartNames(s *invopop.Schema) {
 	charts, _ := s.Properties.Get("charts")
 	charts.PropertyNames = &invopop.Schema{Pattern: spec.ChartName, MaxLength: new(uint64(spec.MaxChartName))}
 	s.Definitions["chart"].Required = []string{"digest"}
+	path, _ := s.Definitions["chart"].Properties.Get("path")
+	path.Pattern = chartPathPattern
 }
 
 // TestSchemasAgreeWithLoad: what Load takes is valid against the schemas, and what it

@@ -80,8 +80,8 @@ func (r *Repo) files(ctx context.Context, commit, dir, but string) ([]gitops.Fil
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	if err := r.fill(ctx, files, blobs); err == nil {
-		return files, nil
+	if err := r.fill(ctx, files, blobs); err == nil || errors.Is(err, ErrTooLarge) {
+		return files, err
 	}
 	if err := r.fetchBlobs(ctx, dir, []string{commit}, blobs); err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (r *Repo) fill(ctx context.Context, files []gitops.File, blobs []string) er
 		}
 		size, err := strconv.Atoi(fields[2])
 		if total += size; err != nil || size < 0 || total > maxFiles {
-			return fmt.Errorf("read %s: more than %d bytes of files", files[i].Path, maxFiles)
+			return fmt.Errorf("read %s: %w: more than %d bytes of files", files[i].Path, ErrTooLarge, maxFiles)
 		}
 		content := make([]byte, size+1) // and a line feed
 		if _, err := io.ReadFull(in, content); err != nil {

@@ -50,11 +50,13 @@ func loadChart(req Request) (*chart.Chart, error) {
 // platform's.
 func filesOf(req Request) ([]*loader.BufferedFile, error) {
 	files, in := below(req.Files, req.Source.Path), shown(req.Source.Path)
-	if req.Chart != nil {
-		if req.Chart.Packed != nil {
-			return unpacked(req.Chart.Packed)
-		}
+	switch {
+	case req.Chart != nil && req.Chart.Packed != nil:
+		return unpacked(req.Chart.Packed)
+	case req.Chart != nil:
 		files, in = req.Chart.Files, "its folder"
+	case req.Source.Chart != "":
+		return nil, fmt.Errorf("chart %s is not given", req.Source.Chart) // never the repository's files for it
 	}
 	if _, ok := files[chartutil.ChartfileName]; !ok {
 		return nil, fmt.Errorf("there is no Chart.yaml in %s", in)

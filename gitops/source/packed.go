@@ -21,7 +21,7 @@ func unpacked(packed []byte) ([]*loader.BufferedFile, error) {
 	if weigh(packed, maxUnpacked) < 0 {
 		return nil, fmt.Errorf("the packed chart holds more than %d MiB", maxUnpacked>>20)
 	}
-	if name := irregular(packed); name != "" {
+	if name, found := irregular(packed); found {
 		return nil, fmt.Errorf("%s of the packed chart is no plain file: links are not followed", oneLine(name))
 	}
 	files, err := loader.LoadArchiveFiles(bytes.NewReader(packed))
@@ -34,22 +34,22 @@ func unpacked(packed []byte) ([]*loader.BufferedFile, error) {
 	return files, nil
 }
 
-// irregular is the first entry of an archive that is neither a file nor a folder, "" for none.
-func irregular(packed []byte) string {
+// irregular is the first entry of an archive that is neither a file nor a folder.
+func irregular(packed []byte) (name string, found bool) {
 	unzipped, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return "" // for Helm to refuse
+		return "", false // for Helm to refuse
 	}
 	archive := tar.NewReader(unzipped)
 	for {
 		header, err := archive.Next()
 		if err != nil {
-			return ""
+			return "", false
 		}
 		switch header.Typeflag {
 		case tar.TypeReg, tar.TypeDir, tar.TypeXGlobalHeader:
 		default:
-			return header.Name
+			return header.Name, true
 		}
 	}
 }

@@ -134,6 +134,10 @@ func TestPlatformChartRefused(t *testing.T) {
 			}
 		})
 	}
+	files := map[string][]byte{"Chart.yaml": ofPlatform["Chart.yaml"], "templates/all.yaml": ofPlatform["templates/all.yaml"]}
+	if got, err := r.Render(t.Context(), Request{Source: spec.Source{Kind: spec.Helm, Chart: "shop"}, Files: files}); !errors.Is(err, ErrUnloadable) {
+		t.Errorf("the repository's files stand for it: %q, %v", got.Documents, err)
+	}
 	failing := Chart{Files: with(ofPlatform, map[string]string{"templates/all.yaml": "{{ required \"set size\" .Values.size }}"})}
 	if _, err := r.Render(t.Context(), Request{Source: spec.Source{Kind: spec.Helm, Chart: "shop"}, Chart: &failing}); err == nil || errors.Is(err, ErrUnloadable) || !strings.Contains(err.Error(), "set size") {
 		t.Errorf("a value that is missing: %v", err)

@@ -190,6 +190,9 @@ func (r *Restorer) preview(e *previews.Environment, parsed *spec.Spec, record *r
 	} else {
 		e.ExpiresAt = record.ExpiresAt.UTC()
 	}
+	if record.Charts != nil {
+		e.Charts = &previews.Charts{Generation: record.Generation, UsedCharts: *record.Charts}
+	}
 	if parsed.Preview.Source != nil {
 		// As if its head had not been seen: the next sweep asks the base branch again.
 		e.HeadSHA = ""

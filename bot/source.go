@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/idp-bot/idp/bot/report"
@@ -68,12 +69,12 @@ func (d *deciding) sourced() {
 	switch s := d.env.Source; {
 	case s == nil:
 	case s.Own():
-		d.because("rendered from the head's own %s source in %q, which %s approved", s.From.Kind, s.From.Path, s.Approved.By)
+		d.because("rendered from the head's own %s source in %q, which %s approved", s.From.Kind, cmp.Or(s.From.Chart, s.From.Path), s.Approved.By)
 	case s.Base == "":
 		d.because("the head names a source and %s does not: idp renders by itself", s.Branch)
 	default:
 		d.because("rendered from the %s source in %q at %s of %s, with %d values of the head's; %d keys are not taken",
-			s.From.Kind, s.From.Path, shortSHA(s.Base), s.Branch, len(s.Taken), len(s.Left))
+			s.From.Kind, cmp.Or(s.From.Chart, s.From.Path), shortSHA(s.Base), s.Branch, len(s.Taken), len(s.Left))
 	}
 }
 

@@ -24,6 +24,9 @@ func sourced(e *previews.Environment) string {
 	}
 	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this pull request changes there.",
 		sourceName(s.From), Code(short(s.Base)), Code(s.Branch))
+	if e.Charts != nil && e.Charts.Generation == e.Generation && e.Charts.Digests[s.From.Chart] != "" {
+		text += " The chart is " + Code(e.Charts.Digests[s.From.Chart]) + ", as the platform team pinned it."
+	}
 	if len(s.Taken) > 0 {
 		text += " Taken from the pull request: " + keys(codes(s.Taken)) + "."
 	}
@@ -43,6 +46,9 @@ func sourced(e *previews.Environment) string {
 // sourceName names a source in the middle of a sentence.
 func sourceName(s spec.Source) string {
 	in := "the repository's root"
+	if s.Chart != "" {
+		return "the values of the platform's Helm chart " + Code(s.Chart)
+	}
 	if s.Path != "" {
 		in = Code(s.Path)
 	}

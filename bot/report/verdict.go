@@ -140,7 +140,7 @@ func problemVerdict(in Input) verdict {
 	case previews.ProblemProvenance:
 		v.title, v.cause = "Not proven where its image was built", sentence(p.Message)
 		v.next = strings.TrimSpace(v.next + " [How to attest](" + previews.AttestAction + ").")
-	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemUpdate, previews.ProblemPlatform, previews.ProblemPaused:
+	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemUpdate, previews.ProblemPlatform, previews.ProblemChart, previews.ProblemPaused:
 		// As it was split.
 	}
 	return v

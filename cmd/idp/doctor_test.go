@@ -237,6 +237,13 @@ var ailments = map[string]func(*patient){
 	},
 	"access-of-ingress": func(p *patient) { p.env["IDP_ROUTING"] = "Ingress"; p.env["IDP_ROUTING_NAMESPACE"] = "ingress" },
 	"access-wrong":      func(p *patient) { p.declare("acces: public\n") },
+	"charts":            func(p *patient) { p.charts("charts: {web: {digest: \""+webPin+"\"}}\n", nil) },
+	"charts-wrong": func(p *patient) {
+		p.charts("charts: {web: {digest: \""+webPin+"\"}, worker: {digest: \""+webPin+"\"}, api: {digest: \""+webPin+"\"}}\n", map[string]string{"platform/charts/api/link": "../web"})
+	},
+	"charts-changed": func(p *patient) {
+		p.charts("charts: {web: {digest: \"h1:"+strings.Repeat("A", 43)+"=\"}}\n", nil)
+	},
 	"gitops-ruleset": func(p *patient) {
 		r := p.github.Repository(gitopsRepository)
 		r.AddRuleset(githubtest.Ruleset{Name: "reviewed", Branch: "main", Rules: []string{"deletion", "pull_request", "required_signatures"}, Bypass: "never"})

@@ -98,7 +98,7 @@ the generation, the time, and the images' digests, which the bot asks registries
 			return err
 		}
 		if preview, ok := tree.(renderTree); ok && row.Sourced() {
-			preview.render = p.ofCheckout(cmd.Context(), checkout(args), preview.class)
+			preview.render = p.ofCheckout(cmd.Context(), checkout(args), f.platform, preview.class)
 			tree = preview
 		}
 		return p.render(f, tree)
@@ -239,6 +239,9 @@ func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environmen
 		all, err := loadPlatform(f.platform, class)
 		if err != nil {
 			return nil, err
+		}
+		if errs := all.CheckSpec(spec.Path, row.Spec); len(errs) > 0 {
+			return nil, fault.Wrap(specErrors(errs), fault.Invalid, plural(errs.Count(), "mistake")+" in "+spec.Path, "")
 		}
 		class = all.OfPreviews(class)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
-	"github.com/idp-bot/idp/gitops/source"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -58,21 +57,14 @@ func (p *program) sourceOf(f renderFlags, args []string, row *previews.Environme
 }
 
 // ofCheckout renders a preview that is made of a source, in a confined child as the bot does,
-// and tells what was dropped or changed.
-func (p *program) ofCheckout(ctx context.Context, dir string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
+// and tells what was dropped or changed. charts is the checkout that has the platform's charts.
+func (p *program) ofCheckout(ctx context.Context, dir, charts string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
 	s := sourced{
-		classOf: oneClass(class),
+		classOf: oneClass(class), charts: chartCheckout{charts}.charts,
 		tree: func(_ context.Context, env previews.Environment, _ string, _ []string) (map[string][]byte, error) {
 			return filesOf(dir, env.Source.From)
 		},
-		children: func(ctx context.Context) (*source.Renderer, error) {
-			binary, err := os.Executable()
-			if err != nil {
-				return nil, fmt.Errorf("find the program itself: %w", err)
-			}
-			started, _, err := source.New(ctx, binary)
-			return started, err
-		},
+		children: ownRenderer,
 	}
 	return func(env previews.Environment) ([]gitops.File, error) {
 		got, err := s.render(ctx, env)

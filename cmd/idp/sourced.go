@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type sourced struct {
 	platform func() (platform.Platform, error)
 	// tree reads files of an environment's repository at a commit.
 	tree func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error)
+	// charts reads the platform's charts by their names.
+	charts func(ctx context.Context, env previews.Environment, names []string) (platformCharts, error)
 	// children renders sources; it is asked for when the first is.
 	children func(context.Context) (*source.Renderer, error)
 }
@@ -35,7 +38,7 @@ type sourced struct {
 // sourced returns what renders environments here.
 func (m *Main) sourced() sourced {
 	return sourced{
-		classOf: m.declared.rendering, platform: m.declared.latest,
+		classOf: m.declared.rendering, platform: m.declared.latest, charts: m.declared.chartsFor,
 		tree: func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error) {
 			repo := bot.RepositoryRef{ID: env.Ref.RepositoryID, Owner: env.Owner, Name: env.Repo}
 			return m.sources(env.InstallationID).Tree(ctx, repo, sha, under)
@@ -105,19 +108,34 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 		}
 	}
 	var notes []string
+	var charts platformCharts
 	if env.Sourced() && !env.Declared() {
-		var adopted []gitops.File
-		if adopted, notes, err = s.adopted(ctx, env, in); err != nil {
+		if charts, err = s.chartsOf(ctx, env); err != nil {
 			return previews.Rendered{}, err
 		}
-		in.Adopted = &adopted
+		var adopted []gitops.File
+		if adopted, notes, err = s.adopted(ctx, env, in, charts); err != nil {
+			return previews.Rendered{}, err
+		}
+		in.Adopted, in.Charts = &adopted, charts.recorded()
 	}
 	files, err := render.Environment(in)
 	if err != nil {
 		return previews.Rendered{}, err
 	}
 	would, err := s.proposed(ctx, env, files)
-	return previews.Rendered{Files: files, Notes: notes, Would: would, Unrouted: !env.Declared() && in.Class.Closed()}, err
+	return previews.Rendered{
+		Files: files, Notes: notes, Would: would, Charts: charts.of(env.Generation), Unrouted: !env.Declared() && in.Class.Closed(),
+	}, err
+}
+
+// chartsOf reads the platform's charts that an environment's source names.
+func (s sourced) chartsOf(ctx context.Context, env previews.Environment) (platformCharts, error) {
+	names := chartNames(env.Source.From)
+	if len(names) == 0 {
+		return platformCharts{}, nil
+	}
+	return s.charts(ctx, env, names)
 }
 
 // proposed is what the pull request's own source would change of the files of its preview,
@@ -149,8 +167,8 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 
 // adopted are the objects of an environment's source that are let through, and what there
 // is to say of the others.
-func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input) ([]gitops.File, []string, error) {
-	got, err := s.rendered(ctx, env)
+func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input, charts platformCharts) ([]gitops.File, []string, error) {
+	got, err := s.rendered(ctx, env, charts)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -184,8 +202,13 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 }
 
 // rendered is what the source of an environment renders to.
-func (s sourced) rendered(ctx context.Context, env previews.Environment) (source.Result, error) {
-	files, err := s.tree(ctx, env, env.Source.Base, env.Source.From.Roots())
+func (s sourced) rendered(ctx context.Context, env previews.Environment, charts platformCharts) (source.Result, error) {
+	var files map[string][]byte
+	var err error
+	from := env.Source.From
+	if roots := from.Roots(); len(roots) > 0 {
+		files, err = s.tree(ctx, env, env.Source.Base, roots)
+	}
 	switch {
 	case errors.Is(err, bot.ErrNotFound):
 		return source.Result{}, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which the preview is rendered from, is not there any more", env.Source.Base, env.Source.Branch), "push again, or comment /idp preview")
@@ -199,10 +222,13 @@ func (s sourced) rendered(ctx context.Context, env previews.Environment) (source
 		return source.Result{}, &previews.LaterError{Err: err}
 	}
 	got, err := children.Render(ctx, source.Request{
-		Source: env.Source.From, Release: gitops.Slug(env.Ref.Repo, 40), Namespace: env.NamespaceName(), Files: files,
+		Source: from, Release: gitops.Slug(env.Ref.Repo, 40), Namespace: env.NamespaceName(), Files: files, Chart: charts.files[from.Chart],
 	})
 	if fault.CodeOf(err) == fault.Failure {
 		return got, &previews.LaterError{Err: err}
+	}
+	if from.Chart != "" && errors.Is(err, source.ErrUnloadable) {
+		return got, ofPlatform(fault.Wrap(err, fault.Invalid, fmt.Sprintf("the platform's chart %s cannot be loaded: %s", from.Chart, messageOf(err)), ""))
 	}
 	return got, ofSource(env, err)
 }
@@ -251,9 +277,17 @@ func ofSource(env previews.Environment, err error) error {
 		return err
 	}
 	from := env.Source.From
-	at := from.Path
-	if at == "" {
-		at = "the repository's root"
+	what := fmt.Sprintf("the %s source in %s", from.Kind, cmp.Or(from.Path, "the repository's root"))
+	if from.Chart != "" {
+		what = fmt.Sprintf("the platform's chart %s with the values", from.Chart)
 	}
-	return fault.Wrap(err, f.Code, fmt.Sprintf("the %s source in %s at %.7s of %s: %s", from.Kind, at, env.Source.Base, env.Source.Branch, f.Message), f.Hint)
+	return fault.Wrap(err, f.Code, fmt.Sprintf("%s at %.7s of %s: %s", what, env.Source.Base, env.Source.Branch, f.Message), f.Hint)
+}
+
+// messageOf is what a fault says to people.
+func messageOf(err error) string {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f.Message
+	}
+	return err.Error()
 }

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/mod/sumdb/dirhash"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 )
@@ -134,6 +139,46 @@ func TestTry(t *testing.T) {
 	golden(t, "try/own.txt", stdout)
 	if left, err := filepath.Glob(filepath.Join(strings.TrimPrefix(tr.env[1], "TMPDIR="), "*")); err != nil || len(left) > 0 {
 		t.Errorf("it leaves %v, %v", left, err)
+	}
+}
+
+// TestTryPlatformChart: a chart of the platform's is that of the checkout, whole however large.
+func TestTryPlatformChart(t *testing.T) {
+	t.Parallel()
+	chart := map[string]string{"README.md": strings.Repeat("x", 2*maxSpecFile)}
+	for name, content := range chartRepository {
+		if own, ok := strings.CutPrefix(name, "chart/"); ok {
+			chart[own] = content
+		}
+	}
+	checkout := t.TempDir()
+	write := func(name, content string) {
+		t.Helper()
+		file := filepath.Join(checkout, "platform", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := map[string][]byte{}
+	for name, content := range chart {
+		write("charts/web/"+name, content)
+		files[name] = []byte(content)
+	}
+	digest, err := dirhash.Hash1(slices.Collect(maps.Keys(files)), func(name string) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(files[name])), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("charts.yaml", "charts: {web: {digest: \""+digest+"\"}}\n")
+	spec := strings.Replace(chartRepository[".idp/deploy.yaml"], "path: chart", "chart: web", 1)
+	tr := trying(t, map[string]string{".idp/deploy.yaml": spec}, map[string]string{"main.go": "package main\n"}, githubtest.PullRequestOptions{Author: "alice"})
+	got := tr.tells("--platform", checkout)
+	if !strings.Contains(got.file("configmap-settings.yaml"), "hello") || !strings.Contains(got.Check.Summary, "The chart is `"+digest+"`") {
+		t.Errorf("the manifests are %+v, of %s", got.Files, got.Check.Summary)
+	}
+	if got := tr.tells(); got.file("configmap-settings.yaml") != "" || !strings.Contains(got.Check.Summary, "platform/charts.yaml of the GitOps repository has none") {
+		t.Errorf("without a platform: %s", got.Check.Summary)
 	}
 }
 

@@ -75,6 +75,9 @@ var threats = []threat{
 	{"a chart or overlay as attacker", "it comes from the base branch, or from a commit that somebody else approved, is rendered without files, network or programs, and what it renders to is filtered", []proof{
 		{"gitops/source", "TestHostile"}, {"gitops/source", "TestNothingGetsOut"}, {"gitops/adopt", "FuzzObjects"}, {"gitops/adopt", "TestHostile"}, {"bot", "TestSource"}, {"bot", "TestApproveSource"}, {"bot/github", "TestUnpack"}, scenario("source-hostile"), scenario("source-approved"),
 	}},
+	{"a chart of the platform's that was exchanged", "what is rendered is what platform/charts.yaml pins by digest at the same commit, plain files alone; any other denies what is new and takes nothing away, and a repository names a chart, never a path", []proof{
+		{"gitops/platform", "TestChartHold"}, {"gitops/platform", "TestCheckCharts"}, {"gitops/source", "TestPlatformChartRefused"}, {"cmd/idp", "TestChartsFor"}, {"cmd/idp", "TestChartsRefused"}, {"bot", "TestHandleCharts"}, scenario("source-platform-chart"),
+	}},
 	{"template injection by names", "what users write is data in every template", []proof{
 		{"gitops/argocd", "FuzzNames"}, {"gitops/render", "FuzzRecordText"}, {"bot", "TestHostileBranches"}, {"webhooks", "TestTitlesAreNotRead"}, scenario("hostile-names"),
 	}},

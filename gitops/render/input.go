@@ -64,6 +64,8 @@ type Input struct {
 	// of a preview's services, their paths below manifests/: a chart's, let through by
 	// package adopt.
 	Adopted *[]gitops.File
+	// Charts are the platform's charts that Adopted comes of, nil for none.
+	Charts *platform.UsedCharts
 	// Update, when not nil, is what is written to files of others: then there is the record
 	// and no object.
 	Update *RecordedUpdate

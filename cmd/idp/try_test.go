@@ -152,7 +152,7 @@ func TestTryPlatformChart(t *testing.T) {
 			chart[own] = content
 		}
 	}
-	checkout := t.TempDir()
+	checkout := secrettest.Dir(t)
 	write := func(name, content string) {
 		t.Helper()
 		file := filepath.Join(checkout, "platform", name)

@@ -20,6 +20,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // job is a job of GitHub Actions that uses one of the composite actions of this
@@ -48,7 +50,7 @@ func newJob(t *testing.T, broken bool) *job {
 	if broken {
 		archive = append(archive, 0)
 	}
-	j := &job{T: t, folder: t.TempDir()}
+	j := &job{T: t, folder: secrettest.Dir(t)}
 	j.releases = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1.2.3/" + name + ".tar.gz":

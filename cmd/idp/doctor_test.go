@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // patient is an installation under examination.
@@ -36,7 +36,7 @@ type patient struct {
 func newPatient(t *testing.T) *patient {
 	t.Helper()
 	w, err := newWorld(t.Context(), worldOptions{
-		dir: t.TempDir(), key: sharedKey, github: githubDescription(t), log: slog.New(slog.DiscardHandler), argocd: true,
+		dir: worldDir(t), key: sharedKey, github: githubDescription(t), log: secrettest.Logger(t), argocd: true,
 		env: map[string]string{"IDP_PREVIEW_ACCESS": "guarded"},
 	})
 	if err != nil {

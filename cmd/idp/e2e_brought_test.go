@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // brought is a repository that idp is brought to: on disk as its team has it, and on
@@ -34,7 +35,7 @@ func (s *scene) bring(fixture, name string) *brought {
 	s.Helper()
 	archive, err := txtar.ParseFile(filepath.Join("testdata", "brought", fixture+".txtar"))
 	s.must(err)
-	b := &brought{scene: s, name: name, dir: filepath.Join(s.TempDir(), name), files: map[string]string{}}
+	b := &brought{scene: s, name: name, dir: filepath.Join(secrettest.Dir(s), name), files: map[string]string{}}
 	for _, f := range archive.Files {
 		b.files[f.Name] = strings.ReplaceAll(string(f.Data), "$REGISTRY", s.registryAddr)
 		path := filepath.Join(b.dir, f.Name)

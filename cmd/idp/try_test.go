@@ -25,6 +25,7 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // triedRepository is a stand-in GitHub with one repository and a pull request, and what idp
@@ -64,12 +65,12 @@ func trying(t *testing.T, before, change map[string]string, opts githubtest.Pull
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &triedRepository{T: t, github: server, repo: repo, pr: pr, token: filepath.Join(t.TempDir(), "token")}
+	tr := &triedRepository{T: t, github: server, repo: repo, pr: pr, token: secrettest.Given(filepath.Join(secrettest.Dir(t), "token"))}
 	own := server.AddApp(registration(key)).Install("acme", githubtest.InstallOptions{}).Token()
 	if err := os.WriteFile(tr.token, []byte(own+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tr.env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "IDP_PREVIEW_ACCESS=public", "IDP_PREVIEW_DOMAIN=preview.example.com"}
+	tr.env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + secrettest.Dir(t), "IDP_PREVIEW_ACCESS=public", "IDP_PREVIEW_DOMAIN=preview.example.com"}
 	server.ForgetRequests()
 	return tr
 }
@@ -151,7 +152,7 @@ func TestTryPlatformChart(t *testing.T) {
 			chart[own] = content
 		}
 	}
-	checkout := t.TempDir()
+	checkout := secrettest.Dir(t)
 	write := func(name, content string) {
 		t.Helper()
 		file := filepath.Join(checkout, "platform", name)
@@ -257,7 +258,7 @@ func TestTrySays(t *testing.T) {
 func TestTryPlatform(t *testing.T) {
 	t.Parallel()
 	tr := trying(t, map[string]string{".idp/deploy.yaml": simpleSpec}, map[string]string{"a": "b"}, githubtest.PullRequestOptions{Author: "alice"})
-	checkout := t.TempDir()
+	checkout := secrettest.Dir(t)
 	writeAll(t, checkout, map[string]string{
 		"platform/environments.yaml":     "environments: {}\n",
 		"platform/policies/nothing.rego": "package main\n\ndeny contains \"not today\" if input.kind == \"Request\"\n",
@@ -308,7 +309,7 @@ func putImage(ctx context.Context, reference string) (digest string, err error) 
 // TestTryClone: a clone gives what GitHub does, but for what only GitHub knows.
 func TestTryClone(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	git := func(args ...string) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
@@ -325,7 +326,7 @@ func TestTryClone(t *testing.T) {
 	git("commit", "--quiet", "-am", "Change")
 	writeAll(t, dir, map[string]string{"uncommitted": "x"})
 	tr := trying(t, map[string]string{"a": "a"}, map[string]string{"a": "b"}, githubtest.PullRequestOptions{Author: "alice"})
-	out := filepath.Join(t.TempDir(), "preview")
+	out := filepath.Join(secrettest.Dir(t), "preview")
 	status, stdout, stderr := tr.try("--dir", dir, "--files", out)
 	if status != exitOK {
 		t.Fatalf("it ended with %d: %s", status, stderr)
@@ -348,7 +349,7 @@ func TestTryClone(t *testing.T) {
 func TestTryRefuses(t *testing.T) {
 	t.Parallel()
 	tr := trying(t, map[string]string{".idp/deploy.yaml": simpleSpec}, map[string]string{"a": "b"}, githubtest.PullRequestOptions{Author: "alice"})
-	wrong, empty, taken := filepath.Join(t.TempDir(), "wrong"), filepath.Join(t.TempDir(), "empty"), t.TempDir()
+	wrong, empty, taken := filepath.Join(secrettest.Dir(t), "wrong"), filepath.Join(secrettest.Dir(t), "empty"), secrettest.Dir(t)
 	writeAll(t, "/", map[string]string{wrong: "ghp_wrong", empty: "\n"})
 	for name, c := range map[string]struct {
 		args   []string

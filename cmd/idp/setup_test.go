@@ -36,6 +36,9 @@ type registering struct {
 func startSetup(t *testing.T, args ...string) *registering {
 	t.Helper()
 	r := &registering{t: t, dir: secrettest.Dir(t), log: newWatchedLog(), ended: make(chan int, 1)}
+	for _, kept := range []string{"github-app.pem", "client-secret", "webhook-secret", "gitops-writer.pem"} {
+		secrettest.Given(filepath.Join(r.dir, kept)) // what setup is for
+	}
 	r.github = githubtest.New(githubtest.Options{Middleware: githubDescription(t)})
 	if err := r.github.Start(); err != nil {
 		t.Fatal(err)

@@ -349,7 +349,7 @@ func TestTryClone(t *testing.T) {
 func TestTryRefuses(t *testing.T) {
 	t.Parallel()
 	tr := trying(t, map[string]string{".idp/deploy.yaml": simpleSpec}, map[string]string{"a": "b"}, githubtest.PullRequestOptions{Author: "alice"})
-	wrong, empty, taken := filepath.Join(secrettest.Dir(t), "wrong"), filepath.Join(secrettest.Dir(t), "empty"), secrettest.Dir(t)
+	wrong, empty, taken := secrettest.Given(filepath.Join(secrettest.Dir(t), "wrong")), filepath.Join(secrettest.Dir(t), "empty"), secrettest.Dir(t)
 	writeAll(t, "/", map[string]string{wrong: "ghp_wrong", empty: "\n"})
 	for name, c := range map[string]struct {
 		args   []string

@@ -52,7 +52,7 @@ func status(tests int, out, errs io.Writer) int {
 
 // again runs this very binary, its tests this time, and returns its exit status.
 func again(stdout, stderr io.Writer) int {
-	runtime.LockOSThread() // the kernel ends the child when this thread ends
+	runtime.LockOSThread() // Linux ends the child when this thread ends
 	self, err := os.Executable()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "run the tests:", err)
@@ -62,7 +62,7 @@ func again(stdout, stderr io.Writer) int {
 	child.Args[0] = os.Args[0]
 	child.Env = append(os.Environ(), childVariable+"=1")
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, stdout, stderr
-	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	child.SysProcAttr = endsWithParent()
 	child.WaitDelay = grace
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,18 +11,16 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
-	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
-	"github.com/idp-bot/idp/gitops/manifests"
 	"github.com/idp-bot/idp/gitops/onboard"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
-	"github.com/idp-bot/idp/previews"
 )
 
 // schemaFile is what lies beside a deploy.yaml for editors.
@@ -38,7 +37,9 @@ place beside each line that it comes from. What they do not say stands there as 
 file's JSON Schema is written beside it, for editors.
 
 Nothing of the repository is run, and nothing is overwritten without --force. What is written
-is valid, and has been rendered once.`,
+is valid, and a preview of it has been rendered once, from the repository's chart, overlay or
+manifests where those make it, confined as with the bot. What keeps that from being done is a
+TODO, too; what it drops or changes of them is said.`,
 		Example: "  idp init\n  idp init --print path/to/repository",
 		Args:    atMostOneArg,
 	}
@@ -49,46 +50,92 @@ is valid, and has been rendered once.`,
 		if len(args) > 0 {
 			dir = args[0]
 		}
-		if !isDir(dir) {
-			return fault.Newf(fault.Usage, "%s is not a folder", dir).WithHint("name a checkout of the repository")
-		}
-		full, err := filepath.Abs(dir)
+		first, err := p.lookAt(cmd.Context(), dir)
 		if err != nil {
-			return fmt.Errorf("find %s: %w", dir, err)
+			return err
 		}
 		file := filepath.Join(dir, filepath.FromSlash(spec.Path))
 		if _, err := os.Lstat(file); err == nil && !force && !show {
 			return fault.Newf(fault.Conflict, "%s is there already", file).WithHint(`"idp validate" checks it; --force writes over it, --print shows what would be written`)
 		}
-		owner, name := originOf(cmd, dir)
-		logrus.SetOutput(p.stderr)
-		logrus.SetLevel(logrus.ErrorLevel) // the compose library warns of what is of no matter here
-		found, err := onboard.Look(os.DirFS(dir), cmp.Or(name, filepath.Base(full)))
-		if err != nil {
-			return fmt.Errorf("look at %s: %w", dir, err)
-		}
-		text := onboard.Write(found, schemaFile)
-		objects, err := trial(text)
-		if err != nil {
+		if err := first.try(cmd.Context()); err != nil {
 			return fault.Wrap(err, fault.Failure, "what was found makes no deploy.yaml that can be rendered", "write one by hand: \"idp schema\" prints what is allowed; and please report this")
 		}
 		if show {
-			_, err := p.stdout.Write(text)
+			_, err := p.stdout.Write(first.text)
 			return wrapOutput(err)
 		}
-		if err := p.writeFirst(dir, text); err != nil {
+		if err := p.writeFirst(dir, first.text); err != nil {
 			return err
 		}
-		return p.tellFirst(found, objects, owner, name)
+		return p.tellFirst(first)
 	}
 	return cmd
+}
+
+// firstSpec is the deploy.yaml of a repository that has none.
+type firstSpec struct {
+	dir, owner, name string // the repository's folder, and what its remote is called
+	found            onboard.Found
+	text             []byte
+	outcome          outcome
+}
+
+// lookAt finds what a deploy.yaml is to say.
+func (p *program) lookAt(ctx context.Context, dir string) (*firstSpec, error) {
+	if !isDir(dir) {
+		return nil, fault.Newf(fault.Usage, "%s is not a folder", dir).WithHint("name a checkout of the repository")
+	}
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", dir, err)
+	}
+	first := &firstSpec{dir: dir}
+	first.owner, first.name = originOf(ctx, dir)
+	logrus.SetOutput(p.stderr)
+	logrus.SetLevel(logrus.ErrorLevel) // the compose library warns of what is of no matter here
+	if first.found, err = onboard.Look(os.DirFS(dir), cmp.Or(first.name, filepath.Base(full))); err != nil {
+		return nil, fmt.Errorf("look at %s: %w", dir, err)
+	}
+	return first, nil
+}
+
+// try writes the text and renders a preview of it, by the default class. What keeps one from
+// being rendered from the repository's source becomes something to do.
+func (f *firstSpec) try(ctx context.Context) (err error) {
+	f.text = onboard.Write(f.found, schemaFile)
+	class := platform.Default()
+	class.Gate = &platform.Gate{Public: true} // what guards the route is the server's to say
+	t := trial{dir: f.dir, class: class, owner: f.owner, repo: cmp.Or(f.name, f.found.Services[0].Name)}
+	if f.outcome, err = t.run(ctx, f.text); err != nil {
+		return err
+	}
+	todo := f.outcome.Unsure
+	if failed := f.outcome.Failed; failed != nil {
+		todo = append(todo, fmt.Sprintf("No preview can be rendered yet: %s. %s", strings.TrimSuffix(failed.Message, "."), sentence(failed.Hint)))
+	}
+	for _, note := range todo {
+		f.found.Notes = append(f.found.Notes, sentence(note))
+	}
+	f.text = onboard.Write(f.found, schemaFile)
+	return nil
+}
+
+// sentence begins with a capital letter and ends with a full stop.
+func sentence(text string) string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	return strings.TrimSuffix(string(unicode.ToUpper(first))+text[size:], ".") + "."
 }
 
 var originURL = regexp.MustCompile(`[/:]([A-Za-z0-9-]+)/([A-Za-z0-9._-]+?)(?:\.git)?/?$`)
 
 // originOf is the repository's owner and name by its remote, "" where there is none.
-func originOf(cmd *cobra.Command, dir string) (owner, name string) {
-	out, err := exec.CommandContext(cmd.Context(), "git", "-C", dir, "config", "--get", "remote.origin.url").Output()
+func originOf(ctx context.Context, dir string) (owner, name string) {
+	out, err := exec.CommandContext(ctx, "git", "-C", dir, "config", "--get", "remote.origin.url").Output()
 	if err != nil {
 		return "", ""
 	}
@@ -96,34 +143,6 @@ func originOf(cmd *cobra.Command, dir string) (owner, name string) {
 		return found[1], found[2]
 	}
 	return "", ""
-}
-
-// trial renders a preview of what is about to be written, by the default class, and
-// returns the objects that come of it.
-func trial(text []byte) ([]string, error) {
-	parsed, errs := spec.Parse(spec.Path, text)
-	if err := errs.Err(); err != nil {
-		return nil, err
-	}
-	row := previews.Environment{
-		Ref:   gitops.EnvironmentRef{RepositoryID: 1, Owner: "owner", Repo: "repo", ID: gitops.PreviewID(1)},
-		Owner: "owner", Repo: "repo", PR: 1,
-	}
-	row.Want(previews.Revision{SHA: strings.Repeat("0", 40), Spec: text, TTL: time.Hour}, time.Now())
-	class := platform.Default()
-	class.Gate = &platform.Gate{Public: true} // what guards the route is the server's to say
-	for _, service := range parsed.Services {
-		row.Images = append(row.Images, previews.Image{Service: service.Name, Reference: "registry.example.com/" + service.Name + ":" + row.SHA})
-	}
-	files, err := renderer(oneClass(class))(row)
-	if err != nil {
-		return nil, err
-	}
-	var objects []string
-	for _, added := range manifests.Compare(nil, below(files, row.Ref.ManifestsDir())) {
-		objects = append(objects, added.Object)
-	}
-	return objects, nil
 }
 
 // writeFirst writes the file and its schema.
@@ -145,20 +164,27 @@ func (p *program) writeFirst(dir string, text []byte) error {
 }
 
 // tellFirst says what was written, what is left to do, and how it gets into the repository.
-func (p *program) tellFirst(found onboard.Found, objects []string, owner, name string) error {
+func (p *program) tellFirst(f *firstSpec) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Wrote %s with %s, and %s for editors.\n", spec.Path, plural(len(found.Services), "service"), schemaFile)
-	if found.Source == nil {
-		fmt.Fprintf(&b, "It is valid; a preview of it is %s.\n", strings.Join(objects, ", "))
-	} else {
-		fmt.Fprintf(&b, "It is valid; previews are rendered from %s, as it is on the base branch.\n", found.Source.Path)
+	fmt.Fprintf(&b, "Wrote %s with %s, and %s for editors.\n", spec.Path, plural(len(f.found.Services), "service"), schemaFile)
+	objects := strings.Join(f.outcome.Objects, ", ")
+	switch source := f.found.Source; {
+	case source == nil:
+		fmt.Fprintf(&b, "It is valid; a preview of it is %s.\n", objects)
+	case objects == "":
+		fmt.Fprintf(&b, "It is valid, and nothing could be rendered from %s; the bot renders from the base branch.\n", source.Path)
+	default:
+		fmt.Fprintf(&b, "It is valid; a preview of it is rendered from %s, as that is on the base branch: %s.\n", source.Path, objects)
 	}
-	for _, note := range found.Notes {
-		fmt.Fprintf(&b, "  - %s\n", note)
+	for _, note := range f.found.Notes {
+		fmt.Fprintf(&b, "  TODO: %s\n", printable(note))
+	}
+	for _, note := range f.outcome.Notes {
+		fmt.Fprintf(&b, "  - %s\n", printable(note))
 	}
 	full := "OWNER/NAME"
-	if owner != "" {
-		full = owner + "/" + name
+	if f.owner != "" {
+		full = f.owner + "/" + f.name
 	}
 	fmt.Fprintf(&b, `Look at it, then:
   idp render --repo %s --pr 1 --sha "$(git rev-parse HEAD)"

@@ -28,6 +28,7 @@ const schemaFile = "deploy.schema.json"
 
 func newInit(p *program) *cobra.Command {
 	var force, show bool
+	var pr onboardFlags
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Write a repository's first deploy.yaml, from what it has",
@@ -39,12 +40,24 @@ file's JSON Schema is written beside it, for editors.
 Nothing of the repository is run, and nothing is overwritten without --force. What is written
 is valid, and a preview of it has been rendered once, from the repository's chart, overlay or
 manifests where those make it, confined as with the bot. What keeps that from being done is a
-TODO, too; what it drops or changes of them is said.`,
-		Example: "  idp init\n  idp init --print path/to/repository",
+TODO, too; what it drops or changes of them is said.
+
+With --pr it also opens the pull request that adds it to the default branch: it commits those
+two files on top of that branch as GitHub has it, pushes the commit as branch ` + onboardBranch + ` and opens
+the pull request with the token of --token-file, else of GITHUB_TOKEN or GH_TOKEN (for another
+GitHub than github.com GH_ENTERPRISE_TOKEN or GITHUB_ENTERPRISE_TOKEN). The branch that is
+checked out, the index and what is not committed stay as they are. A deploy.yaml that is there
+already is proposed as it stands, and a pull request that is open already is told. At a
+terminal it asks whether to.`,
+		Example: "  idp init\n  idp init --print path/to/repository\n  GITHUB_TOKEN=$(gh auth token) idp init --pr",
 		Args:    atMostOneArg,
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "write over a deploy.yaml that is there")
 	cmd.Flags().BoolVar(&show, "print", false, "print the file, and write nothing")
+	cmd.Flags().BoolVar(&pr.open, "pr", false, "open the pull request that adds it")
+	cmd.Flags().StringVar(&pr.tokenFile, "token-file", "", "file with a token that may push to the repository and open pull requests")
+	cmd.Flags().StringVar(&pr.github, "github-url", "", "root of GitHub's pages (default that of the remote)")
+	cmd.MarkFlagsMutuallyExclusive("pr", "print")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		dir := "."
 		if len(args) > 0 {
@@ -56,7 +69,10 @@ TODO, too; what it drops or changes of them is said.`,
 		}
 		file := filepath.Join(dir, filepath.FromSlash(spec.Path))
 		if _, err := os.Lstat(file); err == nil && !force && !show {
-			return fault.Newf(fault.Conflict, "%s is there already", file).WithHint(`"idp validate" checks it; --force writes over it, --print shows what would be written`)
+			if pr.open {
+				return p.onboard(cmd.Context(), dir, pr, nil)
+			}
+			return fault.Newf(fault.Conflict, "%s is there already", file).WithHint(`"idp validate" checks it; --force writes over it, --print shows what would be written, --pr proposes it as it is`)
 		}
 		if err := first.try(cmd.Context()); err != nil {
 			return fault.Wrap(err, fault.Failure, "what was found makes no deploy.yaml that can be rendered", "write one by hand: \"idp schema\" prints what is allowed; and please report this")
@@ -68,7 +84,13 @@ TODO, too; what it drops or changes of them is said.`,
 		if err := p.writeFirst(dir, first.text); err != nil {
 			return err
 		}
-		return p.tellFirst(first)
+		if err := p.tellFirst(first); err != nil {
+			return err
+		}
+		if pr.open = pr.open || first.owner != "" && p.confirms("Open a pull request that adds it?"); !pr.open {
+			return p.tellHow(first)
+		}
+		return p.onboard(cmd.Context(), dir, pr, first)
 	}
 	return cmd
 }
@@ -163,7 +185,7 @@ func (p *program) writeFirst(dir string, text []byte) error {
 	return nil
 }
 
-// tellFirst says what was written, what is left to do, and how it gets into the repository.
+// tellFirst says what was written, and what is left to do.
 func (p *program) tellFirst(f *firstSpec) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Wrote %s with %s, and %s for editors.\n", spec.Path, plural(len(f.found.Services), "service"), schemaFile)
@@ -182,15 +204,19 @@ func (p *program) tellFirst(f *firstSpec) error {
 	for _, note := range f.outcome.Notes {
 		fmt.Fprintf(&b, "  - %s\n", printable(note))
 	}
+	_, err := p.stdout.Write([]byte(b.String()))
+	return wrapOutput(err)
+}
+
+// tellHow says how what was written gets into the repository.
+func (p *program) tellHow(f *firstSpec) error {
 	full := "OWNER/NAME"
 	if f.owner != "" {
 		full = f.owner + "/" + f.name
 	}
-	fmt.Fprintf(&b, `Look at it, then:
+	_, err := fmt.Fprintf(p.stdout, `Look at it, then:
   idp render --repo %s --pr 1 --sha "$(git rev-parse HEAD)"
-  git switch -c idp && git add .idp && git commit -m "Deploy with idp" && git push -u origin idp
-  gh pr create --fill
+  idp init --pr
 `, full)
-	_, err := p.stdout.Write([]byte(b.String()))
 	return wrapOutput(err)
 }

@@ -82,8 +82,9 @@ type examination struct {
 	resolve     func(ctx context.Context, host string) ([]string, error)
 	certificate func(ctx context.Context, address, host string) (*x509.Certificate, error)
 
-	// known says that GitHub knows the App.
+	// known says that GitHub knows the App, and apps are those that write GitOps repositories.
 	known bool
+	apps  writers
 	// declared is what the platform team declares, and client Argo CD's, once they are read
 	// and answer.
 	declared platform.Platform
@@ -105,13 +106,15 @@ func (x *examination) run(ctx context.Context) {
 		x.database,
 		func(ctx context.Context) { x.github(ctx, app) },
 		x.signIn,
-		func(ctx context.Context) { x.gitops(ctx, app) },
+		x.writerApps,
+		x.gitops,
 		func(ctx context.Context) { x.platformFolder(ctx, app) },
 		func(ctx context.Context) { x.previewAccess(ctx, app) },
 		func(ctx context.Context) { x.platformCharts(ctx, app) },
+		x.gitopsOfClasses,
 		x.argocd,
 		x.argocdsBeside,
-		func(ctx context.Context) { x.updates(ctx, app) },
+		x.updates,
 		x.cluster,
 	} {
 		bounded, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -178,6 +181,13 @@ func (x *examination) newApp() *github.App {
 	if err != nil {
 		x.fail("configuration", err.Error(), "check github_api_url and github_private_key_file")
 		return nil
+	}
+	x.apps.own = app
+	if x.lacks(writerKeys) {
+		return app
+	}
+	if x.apps, err = newWriters(x.cfg, app, github.Options{Now: x.now, Transport: x.clocks.around(peerGitHub, ownTransport())}); err != nil {
+		x.fail("configuration", err.Error(), "check gitops_private_key_file and gitops_apps")
 	}
 	return app
 }

@@ -170,6 +170,70 @@ func (p *patient) platform(allow func(push bool) bool) {
 	p.env["IDP_PLATFORM_URL"], p.env["IDP_PLATFORM_TOKEN_FILE"], p.env["IDP_GITOPS_TOKEN_FILE"] = served.URL, path, path
 }
 
+// writer has a second App write the GitOps repository, which is installed on repositories of
+// acme's, and may do what such an App asks for but for a change.
+func (p *patient) writer(change map[string]string, on ...string) {
+	p.t.Helper()
+	key, file, err := sharedKey()
+	path := filepath.Join(p.options.dir, "writer.pem")
+	if err == nil {
+		err = os.WriteFile(path, file, 0o600)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	o := githubtest.AppOptions{Slug: "writer", Key: &key.PublicKey, Permissions: map[string]string{}}
+	for _, needed := range github.WriterPermissions() {
+		o.Permissions[needed.Name] = needed.Access
+	}
+	for name, access := range change {
+		if o.Permissions[name] = access; access == "" {
+			delete(o.Permissions, name)
+		}
+	}
+	p.github.AddRepository("acme/another", githubtest.RepositoryOptions{})
+	app := p.github.AddApp(o)
+	app.Install("acme", githubtest.InstallOptions{Repositories: on})
+	p.env["IDP_GITOPS_APP_ID"], p.env["IDP_GITOPS_PRIVATE_KEY_FILE"] = jsonNumber(app.ID()), path
+}
+
+// durable has a class name a GitOps repository of its own.
+func (p *patient) durable(address string) {
+	p.t.Helper()
+	edit := gittest.Edit{Message: "Declare", Put: []gitops.File{{Path: "platform/classes/durable.yaml", Content: []byte("gitops_url: " + address + "\n")}}}
+	if _, err := p.gitops.Commit(p.t.Context(), "main", edit); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestDoctorOfWriters: a second App that writes the GitOps repository and no other, and a class's
+// repository that the App writes, are well; idp's own App then needs to write no code.
+func TestDoctorOfWriters(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t)
+	served, err := p.git.Create(t.Context(), "acme/durable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.github.AddRepository("acme/durable", githubtest.RepositoryOptions{})
+	p.durable(served.URL)
+	p.writer(nil, "gitops", "durable")
+	p.reregister(map[string]string{"contents": "read", "pull_requests": "write"}, nil)
+	got, err := p.examine(formatTable)
+	if err != nil {
+		t.Errorf("%v:\n%s", err, got)
+	}
+	for _, want := range []string{
+		`GitOps App +ok +writer, App ID: GitHub makes tokens for http://127\.0\.0\.1:PORT/acme/gitops\.git alone, to write contents and nothing else`,
+		`GitHub permissions +ok `, `GitOps push +ok `,
+		`GitOps repository of class durable +ok `, `GitOps push of class durable +ok `, `GitOps branch rules of class durable +ok `,
+	} {
+		if !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("it does not say %q:\n%s", want, got)
+		}
+	}
+}
+
 // beside has classes name an Argo CD, whose token the server has in a file.
 func (p *patient) beside(address, token string) {
 	path := filepath.Join(p.options.dir, "argocd-token")
@@ -228,10 +292,17 @@ var ailments = map[string]func(*patient){
 		p.git.RequireAuth(func(string, string, string, bool) bool { return false })
 		p.git.OpenReads()
 	},
-	"platform-apart":    func(p *patient) { p.platform(func(push bool) bool { return !push }) },
-	"platform-writable": func(p *patient) { p.platform(func(bool) bool { return true }) },
-	"platform-token":    func(p *patient) { p.platform(func(bool) bool { return false }) },
-	"access-open":       func(p *patient) { p.declare("") },
+	"gitops-writer-key": func(p *patient) { p.writer(nil); p.env["IDP_GITOPS_APP_ID"] = "1" },
+	"gitops-writer-poor": func(p *patient) {
+		p.writer(map[string]string{"contents": "read", "pull_requests": "", "issues": "write"}, "gitops")
+	},
+	"gitops-writer-elsewhere": func(p *patient) { p.writer(nil, "another") },
+	"gitops-of-class":         func(p *patient) { p.durable("https://github.example.com/acme/durable.git") },
+	"gitops-of-class-away":    func(p *patient) { p.durable("http://127.0.0.1:1/acme/durable.git") },
+	"platform-apart":          func(p *patient) { p.platform(func(push bool) bool { return !push }) },
+	"platform-writable":       func(p *patient) { p.platform(func(bool) bool { return true }) },
+	"platform-token":          func(p *patient) { p.platform(func(bool) bool { return false }) },
+	"access-open":             func(p *patient) { p.declare("") },
 	"access-of-others": func(p *patient) {
 		p.declare("access: {annotations: {nginx.ingress.kubernetes.io/auth-url: https://auth.example.com}}\n")
 	},

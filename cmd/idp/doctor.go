@@ -14,6 +14,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/argocd"
+	"github.com/idp-bot/idp/gitops/cluster"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews/store"
@@ -52,17 +53,32 @@ the clock, the GitOps repository, Argo CD, and of the cluster what shows from he
 check says what it saw and, where that is wrong, what to do. What cannot be known from
 here is never said to be right: it is skipped, with the command that shows it.
 
+With --kubeconfig it reads the previews' cluster, too: the gateway and whether it takes routes
+of previews, the pull secret, the AppProject and what that lets in, the network and the kinds.
+
 It changes nothing: it pushes nothing, and makes no database. It may run beside a server.
 
 Ends with exit status 1 when something is wrong.`,
-		Example:           "  idp doctor --config idp.yaml\n  idp doctor --config idp.yaml -o json",
+		Example:           "  idp doctor --config idp.yaml\n  idp doctor --config idp.yaml --kubeconfig ~/.kube/config --context previews\n  idp doctor --config idp.yaml -o json",
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	var kubeconfig, kubeContext string
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the previews' cluster, to look at it, too; it is only read")
+	cmd.Flags().StringVar(&kubeContext, "context", "", "context of the kubeconfig (default its current one)")
 	output := addOutputFlag(cmd)
 	config := addConfigFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if kubeContext != "" && kubeconfig == "" {
+			return misused(cmd, "--context goes with --kubeconfig")
+		}
 		x := newExamination(p.readConfig(config, forServing))
+		if kubeconfig != "" {
+			var err error
+			if x.kube, err = cluster.Open(kubeconfig, kubeContext); err != nil {
+				return fault.Wrap(err, fault.Usage, err.Error(), "kubectl config get-contexts lists its contexts")
+			}
+		}
 		x.run(cmd.Context())
 		if err := cmd.Context().Err(); err != nil {
 			return err // what was cut short says nothing
@@ -91,6 +107,8 @@ type examination struct {
 	client   *argocd.Client
 	clocks   clocks
 	findings []diagnosis
+	// kube reads the previews' cluster; nil where nobody gave a way there.
+	kube *cluster.Reader
 }
 
 func newExamination(l *loading) *examination {

@@ -10,6 +10,7 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // writer has a second App write the GitOps repository, which is installed on repositories of
@@ -17,7 +18,7 @@ import (
 func (p *patient) writer(change map[string]string, on ...string) {
 	p.t.Helper()
 	key, file, err := sharedKey()
-	path := filepath.Join(p.options.dir, "writer.pem")
+	path := secrettest.Given(filepath.Join(p.options.dir, "writer.pem"))
 	if err == nil {
 		err = os.WriteFile(path, file, 0o600)
 	}

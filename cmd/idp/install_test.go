@@ -44,7 +44,7 @@ func shapes(t *testing.T) map[string]map[string]string {
 		if name == "writer.pem" {
 			content = privateKey(t)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+		if err := os.WriteFile(secrettest.Given(filepath.Join(dir, name)), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

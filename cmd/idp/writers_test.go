@@ -12,6 +12,7 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // A second App writes the GitOps repository, and one of its own that of a class; the App that
@@ -23,7 +24,7 @@ func TestWriterApps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "key.pem")
+	path := secrettest.Given(filepath.Join(t.TempDir(), "key.pem"))
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}

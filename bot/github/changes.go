@@ -54,26 +54,35 @@ func (c *Client) ProposeChange(ctx context.Context, repo bot.RepositoryRef, chan
 // proposed returns the open pull request of the change, made to say what the
 // change says; 0 where there is none.
 func (c *Client) proposed(ctx context.Context, repo bot.RepositoryRef, change bot.Change) (int, error) {
-	client := c.proposing(repo)
-	found, _, err := client.PullRequests.List(ctx, repo.Owner, repo.Name, &gh.PullRequestListOptions{
-		State: "open", Head: repo.Owner + ":" + change.Branch, Base: change.Base, ListOptions: gh.ListOptions{PerPage: perPage},
+	pr, err := c.openChange(ctx, repo, change.Branch, change.Base)
+	if pr == nil || err != nil || pr.GetTitle() == change.Title && pr.GetBody() == change.Body {
+		return pr.GetNumber(), err
+	}
+	_, _, err = c.proposing(repo).PullRequests.Edit(ctx, repo.Owner, repo.Name, pr.GetNumber(), &gh.PullRequest{Title: &change.Title, Body: &change.Body})
+	return pr.GetNumber(), wrap(err, "edit %s#%d", fullName(repo), pr.GetNumber())
+}
+
+// FindChange returns the number of the open pull request of a branch into another of the
+// same repository, 0 where there is none.
+func (c *Client) FindChange(ctx context.Context, repo bot.RepositoryRef, branch, base string) (int, error) {
+	pr, err := c.openChange(ctx, repo, branch, base)
+	return pr.GetNumber(), err
+}
+
+func (c *Client) openChange(ctx context.Context, repo bot.RepositoryRef, branch, base string) (*gh.PullRequest, error) {
+	found, _, err := c.proposing(repo).PullRequests.List(ctx, repo.Owner, repo.Name, &gh.PullRequestListOptions{
+		State: "open", Head: repo.Owner + ":" + branch, Base: base, ListOptions: gh.ListOptions{PerPage: perPage},
 	})
 	if err != nil {
-		return 0, wrap(err, "look for the proposal of %s of %s", change.Branch, fullName(repo))
+		return nil, wrap(err, "look for the proposal of %s of %s", branch, fullName(repo))
 	}
 	for _, pr := range found {
 		// GitHub leaves a filter out that it cannot read.
-		head, base := pr.GetHead(), pr.GetBase()
-		if head.GetRef() != change.Branch || base.GetRef() != change.Base || head.GetRepo().GetID() != base.GetRepo().GetID() {
-			continue
+		if head, of := pr.GetHead(), pr.GetBase(); head.GetRef() == branch && of.GetRef() == base && head.GetRepo().GetID() == of.GetRepo().GetID() {
+			return pr, nil
 		}
-		if pr.GetTitle() == change.Title && pr.GetBody() == change.Body {
-			return pr.GetNumber(), nil
-		}
-		_, _, err := client.PullRequests.Edit(ctx, repo.Owner, repo.Name, pr.GetNumber(), &gh.PullRequest{Title: &change.Title, Body: &change.Body})
-		return pr.GetNumber(), wrap(err, "edit %s#%d", fullName(repo), pr.GetNumber())
 	}
-	return 0, nil
+	return nil, nil
 }
 
 // refusedFor says that GitHub refuses what was asked, with such words.
@@ -129,12 +138,14 @@ func (c *Client) CloseChange(ctx context.Context, repo bot.RepositoryRef, number
 	return wrap(err, "close %s#%d", fullName(repo), number)
 }
 
-// explain comments, unless the App did so before it was interrupted.
+// explain comments, unless the App did so before it was interrupted. It is all with the
+// rights to propose, for an App that only writes has no others.
 func (c *Client) explain(ctx context.Context, repo bot.RepositoryRef, number int, comment string) error {
 	if comment == "" {
 		return nil
 	}
-	said, err := c.Comments(ctx, repo, number)
+	client := c.proposing(repo)
+	said, err := comments(ctx, client, repo, number)
 	if err != nil {
 		return err
 	}
@@ -143,6 +154,6 @@ func (c *Client) explain(ctx context.Context, repo bot.RepositoryRef, number int
 			return nil
 		}
 	}
-	_, err = c.CreateComment(ctx, repo, number, comment)
-	return err
+	_, _, err = client.Issues.CreateComment(ctx, repo.Owner, repo.Name, number, &gh.IssueComment{Body: &comment})
+	return wrap(err, "comment on %s#%d", fullName(repo), number)
 }

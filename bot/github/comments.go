@@ -26,7 +26,10 @@ type issueComment struct {
 // Comments lists every comment on a pull request, oldest first, with the App
 // that wrote it. Review comments are not among them.
 func (c *Client) Comments(ctx context.Context, repo bot.RepositoryRef, number int) ([]bot.Comment, error) {
-	client := c.rest(repo)
+	return comments(ctx, c.rest(repo), repo, number)
+}
+
+func comments(ctx context.Context, client *gh.Client, repo bot.RepositoryRef, number int) ([]bot.Comment, error) {
 	all := []bot.Comment{}
 	err := pages(func(page gh.ListOptions) (*gh.Response, error) {
 		query := url.Values{"per_page": {strconv.Itoa(page.PerPage)}, "page": {strconv.Itoa(max(page.Page, 1))}}

@@ -55,7 +55,11 @@ func (a *App) GitRepository(ctx context.Context, gitURL string) (repo bot.Reposi
 	if err != nil {
 		return bot.RepositoryRef{}, 0, err
 	}
-	repo, err = a.Installation(s.installation).Repository(ctx, s.repository)
+	// By its name and as no more than metadata: an App that only writes may read no more.
+	repo, err = a.Installation(s.installation).FindRepository(ctx, owner, name)
+	if err == nil && repo.ID != s.repository {
+		err = fmt.Errorf("read repository %s/%s: %w: another one has its name now", owner, name, bot.ErrNotFound)
+	}
 	if err != nil {
 		// As in GitToken.
 		a.forgetGit(gitURL)

@@ -44,7 +44,7 @@ func WriterPermissions() []Permission {
 	return []Permission{
 		{Name: "metadata", Title: "Metadata", Access: "read", For: "every App has it"},
 		{Name: "contents", Title: "Contents", Access: "write", For: "to push"},
-		{Name: "pull_requests", Title: "Pull requests", Access: "write", For: "to propose, where a class has `gitops_mode: pull_request`"},
+		{Name: "pull_requests", Title: "Pull requests", Access: "write", For: "to propose, where a class has `gitops_mode: pull_request`", Optional: true},
 	}
 }
 

@@ -13,6 +13,16 @@ import (
 // and Installation gives the same client for each id. It asks GitHub nothing.
 func AsPerson(opts Options, own secret.String) (*App, error) {
 	opts.ReadOnly = true
+	return person(opts, own)
+}
+
+// AsProposer is AsPerson of what may write, too, as far as the token may.
+func AsProposer(opts Options, own secret.String) (*App, error) {
+	opts.ReadOnly = false
+	return person(opts, own)
+}
+
+func person(opts Options, own secret.String) (*App, error) {
 	a, err := newApp(opts.withDefaults())
 	if err != nil {
 		return nil, err

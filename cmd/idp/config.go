@@ -104,6 +104,15 @@ type GitOpsConfig struct {
 	// GitOpsTokenFiles are the files with the tokens for the GitOps repositories that classes name, as
 	// URL=FILE, separated by commas; so that who writes previews cannot write production.
 	GitOpsTokenFiles []string `key:"gitops_token_files"`
+	// GitOpsAppID is the id of a second App, which writes the GitOps repositories with tokens for one of them and
+	// Contents write alone, that end within the hour; idp setup github --writer registers one. Where there is neither
+	// this nor gitops_token_file, the App of github_app_id writes them.
+	GitOpsAppID int64 `key:"gitops_app_id"`
+	// GitOpsPrivateKeyFile is the file of that App's private key, in PEM.
+	GitOpsPrivateKeyFile string `key:"gitops_private_key_file"`
+	// GitOpsApps are the Apps that write the GitOps repositories that classes name, as URL=ID=FILE with the App's
+	// id and the file of its private key, separated by commas; so that who writes previews cannot write production.
+	GitOpsApps []string `key:"gitops_apps"`
 	// PlatformURL is the repository that the platform folder is read from, gitops_url by default; one that idp
 	// cannot write keeps policies, teams and classes out of its reach.
 	PlatformURL string `key:"platform_url"`

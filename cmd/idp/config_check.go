@@ -55,6 +55,7 @@ func (l *loading) check(need completeness) {
 		l.checkAuditLog()
 		l.checkAppToken()
 		l.checkPrivateKey()
+		l.checkWriters()
 		l.checkTLS()
 		l.checkSignIn()
 		l.checkTokenFiles()
@@ -237,12 +238,12 @@ func (l *loading) checkListeners() {
 
 func (l *loading) checkPrivateKey() {
 	const key = "github_private_key_file"
-	content, ok := l.readFile(key, l.config.GitHubPrivateKeyFile)
-	if !ok {
-		return
-	}
-	if !holdsRSAKey(content) {
-		l.refuse(key, "it holds no RSA private key in PEM", "use the .pem file that GitHub gave when the key was generated")
+	l.checkKeyFile(key, "it", l.config.GitHubPrivateKeyFile)
+}
+
+func (l *loading) checkKeyFile(key, called, file string) {
+	if content, ok := l.readFile(key, file); ok && !holdsRSAKey(content) {
+		l.refuse(key, called+" holds no RSA private key in PEM", "use the .pem file that GitHub gave when the key was generated")
 	}
 }
 

@@ -15,10 +15,10 @@ import (
 	"github.com/idp-bot/idp/gitops/repo"
 )
 
-func openGitOps(ctx context.Context, cfg *Config, app *github.App, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*repo.Repo, error) {
+func openGitOps(ctx context.Context, cfg *Config, apps writers, now func() time.Time, log *slog.Logger, registry prometheus.Registerer) (*repo.Repo, error) {
 	return repo.Open(ctx, repo.Options{
 		URL: cfg.GitOpsURL, Branch: cfg.GitOpsBranch, Dir: gitDir(cfg),
-		Credentials: gitCredentials(cfg, app), PushesPerMinute: cfg.GitOpsPushesPerMinute, ReadOnly: cfg.observes(),
+		Credentials: gitCredentials(cfg, apps), PushesPerMinute: cfg.GitOpsPushesPerMinute, ReadOnly: cfg.observes(),
 		Now: now, Log: log, Registerer: registry,
 	})
 }
@@ -67,14 +67,15 @@ func tokenFrom(file string) func(context.Context) (repo.Credentials, error) {
 }
 
 // gitCredentials are the token file's content, read at each use so that it may be
-// rotated, or else a token of the App for that one repository.
-func gitCredentials(cfg *Config, app *github.App) func(context.Context) (repo.Credentials, error) {
+// rotated, or else a token for that one repository of the App that writes it.
+func gitCredentials(cfg *Config, apps writers) func(context.Context) (repo.Credentials, error) {
 	if cfg.GitOpsTokenFile != "" {
 		return tokenFrom(cfg.GitOpsTokenFile)
 	}
 	if !strings.HasPrefix(cfg.GitOpsURL, "http") {
 		return nil // ssh brings its own keys, a file needs none
 	}
+	app := apps.of(cfg.GitOpsURL)
 	return func(ctx context.Context) (repo.Credentials, error) {
 		token, err := app.GitToken(ctx, cfg.GitOpsURL)
 		return repo.Credentials{Username: tokenUser, Password: token.Reveal()}, err
@@ -82,18 +83,18 @@ func gitCredentials(cfg *Config, app *github.App) func(context.Context) (repo.Cr
 }
 
 // gitCredentialsFor are the credentials of a GitOps repository that a class names: those
-// of its own token file, else of the server's where it is on the same host, else a token
-// of the App.
-func gitCredentialsFor(cfg *Config, app *github.App, address string) func(context.Context) (repo.Credentials, error) {
+// of its own token file or its own App, else of the server's token file where it is on the
+// same host, else a token of the App that writes it.
+func gitCredentialsFor(cfg *Config, apps writers, address string) func(context.Context) (repo.Credentials, error) {
 	own := *cfg
 	own.GitOpsURL = address
 	switch file, ok := ownTokenFile(cfg, address); {
 	case ok:
 		own.GitOpsTokenFile = file
-	case !sameHost(address, cfg.GitOpsURL):
+	case !sameHost(address, cfg.GitOpsURL), apps.has(address):
 		own.GitOpsTokenFile = ""
 	}
-	return gitCredentials(&own, app)
+	return gitCredentials(&own, apps)
 }
 
 // ownTokenFile is the file that gitops_token_files gives a repository.

@@ -55,7 +55,7 @@ func TestWritersAreSeparate(t *testing.T) {
 		return read, r.TryPush(t.Context())
 	}
 	writers := map[string]func(context.Context) (repo.Credentials, error){
-		"acme/previews": gitCredentials(cfg, nil), "acme/production": gitCredentialsFor(cfg, nil, urls["acme/production"]), "acme/platform": platformCredentials(cfg, nil),
+		"acme/previews": gitCredentials(cfg, writers{}), "acme/production": gitCredentialsFor(cfg, writers{}, urls["acme/production"]), "acme/platform": platformCredentials(cfg, nil),
 	}
 	refused := 0
 	for of, credentials := range writers {

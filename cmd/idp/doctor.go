@@ -14,6 +14,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/argocd"
+	"github.com/idp-bot/idp/gitops/cluster"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/previews/store"
@@ -52,17 +53,32 @@ the clock, the GitOps repository, Argo CD, and of the cluster what shows from he
 check says what it saw and, where that is wrong, what to do. What cannot be known from
 here is never said to be right: it is skipped, with the command that shows it.
 
+With --kubeconfig it reads the previews' cluster, too: the gateway and whether it takes routes
+of previews, the pull secret, the AppProject and what that lets in, the network and the kinds.
+
 It changes nothing: it pushes nothing, and makes no database. It may run beside a server.
 
 Ends with exit status 1 when something is wrong.`,
-		Example:           "  idp doctor --config idp.yaml\n  idp doctor --config idp.yaml -o json",
+		Example:           "  idp doctor --config idp.yaml\n  idp doctor --config idp.yaml --kubeconfig ~/.kube/config --context previews\n  idp doctor --config idp.yaml -o json",
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	var kubeconfig, kubeContext string
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the previews' cluster, to look at it, too; it is only read")
+	cmd.Flags().StringVar(&kubeContext, "context", "", "context of the kubeconfig (default its current one)")
 	output := addOutputFlag(cmd)
 	config := addConfigFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if kubeContext != "" && kubeconfig == "" {
+			return misused(cmd, "--context goes with --kubeconfig")
+		}
 		x := newExamination(p.readConfig(config, forServing))
+		if kubeconfig != "" {
+			var err error
+			if x.kube, err = cluster.Open(kubeconfig, kubeContext); err != nil {
+				return fault.Wrap(err, fault.Usage, err.Error(), "kubectl config get-contexts lists its contexts")
+			}
+		}
 		x.run(cmd.Context())
 		if err := cmd.Context().Err(); err != nil {
 			return err // what was cut short says nothing
@@ -82,14 +98,17 @@ type examination struct {
 	resolve     func(ctx context.Context, host string) ([]string, error)
 	certificate func(ctx context.Context, address, host string) (*x509.Certificate, error)
 
-	// known says that GitHub knows the App.
+	// known says that GitHub knows the App, and apps are those that write GitOps repositories.
 	known bool
+	apps  writers
 	// declared is what the platform team declares, and client Argo CD's, once they are read
 	// and answer.
 	declared platform.Platform
 	client   *argocd.Client
 	clocks   clocks
 	findings []diagnosis
+	// kube reads the previews' cluster; nil where nobody gave a way there.
+	kube *cluster.Reader
 }
 
 func newExamination(l *loading) *examination {
@@ -105,13 +124,15 @@ func (x *examination) run(ctx context.Context) {
 		x.database,
 		func(ctx context.Context) { x.github(ctx, app) },
 		x.signIn,
-		func(ctx context.Context) { x.gitops(ctx, app) },
+		x.writerApps,
+		x.gitops,
 		func(ctx context.Context) { x.platformFolder(ctx, app) },
 		func(ctx context.Context) { x.previewAccess(ctx, app) },
 		func(ctx context.Context) { x.platformCharts(ctx, app) },
+		x.gitopsOfClasses,
 		x.argocd,
 		x.argocdsBeside,
-		func(ctx context.Context) { x.updates(ctx, app) },
+		x.updates,
 		x.cluster,
 	} {
 		bounded, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -178,6 +199,13 @@ func (x *examination) newApp() *github.App {
 	if err != nil {
 		x.fail("configuration", err.Error(), "check github_api_url and github_private_key_file")
 		return nil
+	}
+	x.apps.own = app
+	if x.lacks(writerKeys) {
+		return app
+	}
+	if x.apps, err = newWriters(x.cfg, app, github.Options{Now: x.now, Transport: x.clocks.around(peerGitHub, ownTransport())}); err != nil {
+		x.fail("configuration", err.Error(), "check gitops_private_key_file and gitops_apps")
 	}
 	return app
 }

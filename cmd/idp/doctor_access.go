@@ -22,7 +22,7 @@ const (
 // cannot be seen from here.
 func (x *examination) previewAccess(ctx context.Context, app *github.App) {
 	o, byApp := x.platformRepository(app)
-	keys := []string{"gitops_url", "gitops_branch", "gitops_token_file", "platform_url", "platform_branch", "platform_token_file"}
+	keys := []string{"gitops_url", "gitops_branch", "gitops_token_file", "gitops_app_id", "gitops_private_key_file", "platform_url", "platform_branch", "platform_token_file"}
 	if x.lacks(keys, checkAccess) {
 		return
 	}
@@ -48,7 +48,7 @@ func (x *examination) previewAccess(ctx context.Context, app *github.App) {
 
 // platformRepository is where the platform folder is, and whether the App's token reads it.
 func (x *examination) platformRepository(app *github.App) (o repo.Options, byApp bool) {
-	o = repo.Options{URL: x.cfg.GitOpsURL, Branch: x.cfg.GitOpsBranch, Credentials: gitCredentials(x.cfg, app), Now: x.now}
+	o = repo.Options{URL: x.cfg.GitOpsURL, Branch: x.cfg.GitOpsBranch, Credentials: gitCredentials(x.cfg, x.apps), Now: x.now}
 	if x.cfg.PlatformURL == "" {
 		return o, x.appPushes()
 	}

@@ -166,6 +166,9 @@ func judgeRights(has []argocd.Right, logs platform.ShowMode) (out []diagnosis) {
 
 // project is not shown to the account that idp bootstrap makes.
 func (x *examination) project(ctx context.Context, client *argocd.Client) {
+	if x.kube != nil {
+		return // it is looked at in the cluster
+	}
 	name := x.cfg.ArgoCDProject
 	switch err := client.HasProject(ctx, name); {
 	case err == nil:

@@ -28,11 +28,19 @@ const (
 // renewed thirty days before.
 const expiresSoon = 14 * 24 * time.Hour
 
-const unseen = "idp has no access to the cluster"
+const unseen = "idp has no access to the cluster (--kubeconfig gives it)"
 
 func (x *examination) cluster(ctx context.Context) {
 	x.gateway(ctx)
 	x.hosts(ctx)
+	if x.kube != nil {
+		x.seesGateway(ctx)
+		x.seesProject(ctx)
+		x.seesPullSecret(ctx)
+		x.seesNetwork(ctx)
+		x.seesKinds()
+		return
+	}
 	if secret := x.cfg.ImagePullSecret; secret != "" {
 		x.skip(checkPulling, unseen, "kubectl get secrets -A --field-selector metadata.name="+secret)
 	} else {
@@ -49,6 +57,9 @@ func (x *examination) gateway(ctx context.Context) {
 	}
 	if x.lacks([]string{"gateway_address"}, checkGateway) {
 		return
+	}
+	if x.cfg.GatewayAddress == "" && x.kube != nil {
+		return // it is looked at in the cluster
 	}
 	if x.cfg.GatewayAddress == "" {
 		x.skip(checkGateway, unseen+", and gateway_address is not set", strings.TrimSpace(look))

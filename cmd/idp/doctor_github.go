@@ -76,7 +76,7 @@ func fixOfGitHub(err error) string {
 
 // appPushes says whether the App itself writes the GitOps repository.
 func (x *examination) appPushes() bool {
-	return x.cfg.GitOpsTokenFile == "" && strings.HasPrefix(x.cfg.GitOpsURL, "http")
+	return x.cfg.GitOpsTokenFile == "" && x.cfg.GitOpsAppID == 0 && strings.HasPrefix(x.cfg.GitOpsURL, "http")
 }
 
 // wantedPermissions is what the App needs: to write contents, too, where it pushes itself.

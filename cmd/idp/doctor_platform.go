@@ -39,11 +39,11 @@ func (x *examination) platformFolder(ctx context.Context, app *github.App) {
 		x.fail(check, "there is no branch "+x.cfg.PlatformBranch, "push it, or name another in platform_branch")
 		return
 	}
-	options.Credentials = gitCredentialsFor(x.cfg, app, x.cfg.PlatformURL)
+	options.Credentials = gitCredentialsFor(x.cfg, x.apps, x.cfg.PlatformURL)
 	_, err = asked(ctx, options, func(r *repo.Repo, ctx context.Context) (string, error) { return "", r.TryPush(ctx) })
 	if err == nil {
 		x.fail(check, "what idp writes GitOps repositories with may write it too, by git push --dry-run; nothing was sent",
-			"give idp no more than Contents: read there: a token file for the GitOps repository (gitops_token_file), or a writer App of its own")
+			"give idp no more than Contents: read there: a token file for the GitOps repository (gitops_token_file), or an App of its own that is installed there alone (gitops_app_id)")
 		return
 	}
 	x.ok(check, "readable at %.7s, and idp's credentials cannot write it", tip)

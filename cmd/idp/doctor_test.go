@@ -228,10 +228,17 @@ var ailments = map[string]func(*patient){
 		p.git.RequireAuth(func(string, string, string, bool) bool { return false })
 		p.git.OpenReads()
 	},
-	"platform-apart":    func(p *patient) { p.platform(func(push bool) bool { return !push }) },
-	"platform-writable": func(p *patient) { p.platform(func(bool) bool { return true }) },
-	"platform-token":    func(p *patient) { p.platform(func(bool) bool { return false }) },
-	"access-open":       func(p *patient) { p.declare("") },
+	"gitops-writer-key": func(p *patient) { p.writer(nil); p.env["IDP_GITOPS_APP_ID"] = "1" },
+	"gitops-writer-poor": func(p *patient) {
+		p.writer(map[string]string{"contents": "read", "pull_requests": "", "issues": "write"}, "gitops")
+	},
+	"gitops-writer-elsewhere": func(p *patient) { p.writer(nil, "another") },
+	"gitops-of-class":         func(p *patient) { p.durable("https://github.example.com/acme/durable.git") },
+	"gitops-of-class-away":    func(p *patient) { p.durable("http://127.0.0.1:1/acme/durable.git") },
+	"platform-apart":          func(p *patient) { p.platform(func(push bool) bool { return !push }) },
+	"platform-writable":       func(p *patient) { p.platform(func(bool) bool { return true }) },
+	"platform-token":          func(p *patient) { p.platform(func(bool) bool { return false }) },
+	"access-open":             func(p *patient) { p.declare("") },
 	"access-of-others": func(p *patient) {
 		p.declare("access: {annotations: {nginx.ingress.kubernetes.io/auth-url: https://auth.example.com}}\n")
 	},

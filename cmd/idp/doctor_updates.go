@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/inplace"
 	"github.com/idp-bot/idp/gitops/platform"
@@ -19,11 +18,11 @@ const checkUpdates = "files of teams"
 
 // updates asks whether the values are there that update lists, and whether the Applications
 // read them. Where nothing is listed there is nothing to say.
-func (x *examination) updates(ctx context.Context, app *github.App) {
+func (x *examination) updates(ctx context.Context) {
 	own := x.cfg.Class()
 	count, elsewhere := 0, 0
 	var wrong []string
-	err := x.inGitOps(ctx, app, func(r *repo.Repo, tip string) error {
+	err := x.inGitOps(ctx, func(r *repo.Repo, tip string) error {
 		for _, env := range x.declared.Environments {
 			class, _ := x.declared.Class(env.Class)
 			for _, u := range env.AllUpdates() {
@@ -100,7 +99,7 @@ func (x *examination) unread(ctx context.Context) (wrong []string) {
 
 // inGitOps reads the tip of the GitOps repository in a clone of its own, which goes again;
 // only where something is listed that asks for it.
-func (x *examination) inGitOps(ctx context.Context, app *github.App, read func(r *repo.Repo, tip string) error) error {
+func (x *examination) inGitOps(ctx context.Context, read func(r *repo.Repo, tip string) error) error {
 	listed := false
 	for _, env := range x.declared.Environments {
 		listed = listed || len(env.AllUpdates()) > 0
@@ -113,7 +112,7 @@ func (x *examination) inGitOps(ctx context.Context, app *github.App, read func(r
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // the system clears what stays
-	o := repo.Options{URL: x.cfg.GitOpsURL, Branch: x.cfg.GitOpsBranch, Dir: dir, Credentials: gitCredentials(x.cfg, app), Now: x.now}
+	o := repo.Options{URL: x.cfg.GitOpsURL, Branch: x.cfg.GitOpsBranch, Dir: dir, Credentials: gitCredentials(x.cfg, x.apps), Now: x.now}
 	_, err = asked(ctx, o, func(r *repo.Repo, ctx context.Context) (string, error) {
 		tip, err := r.Tip(ctx)
 		if err != nil {

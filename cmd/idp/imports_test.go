@@ -29,7 +29,7 @@ var importers = map[string][]string{
 	"modernc.org/sqlite":                       {"previews/store"},
 	"github.com/jackc/pgx/":                    {"previews/store"},
 	"database/sql":                             {"previews/store"},
-	"k8s.io/client-go/":                        {"gitops/clustertest"},
+	"k8s.io/client-go/":                        {"gitops/cluster", "gitops/clustertest"},
 	"github.com/open-policy-agent/":            {"gitops/policy"},
 	"github.com/coreos/go-oidc/":               {"bot/github"},
 	"github.com/sigstore/":                     {"gitops/provenance"},

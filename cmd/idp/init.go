@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,18 +11,16 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
-	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
-	"github.com/idp-bot/idp/gitops/manifests"
 	"github.com/idp-bot/idp/gitops/onboard"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
-	"github.com/idp-bot/idp/previews"
 )
 
 // schemaFile is what lies beside a deploy.yaml for editors.
@@ -29,6 +28,7 @@ const schemaFile = "deploy.schema.json"
 
 func newInit(p *program) *cobra.Command {
 	var force, show bool
+	var pr onboardFlags
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Write a repository's first deploy.yaml, from what it has",
@@ -38,57 +38,126 @@ place beside each line that it comes from. What they do not say stands there as 
 file's JSON Schema is written beside it, for editors.
 
 Nothing of the repository is run, and nothing is overwritten without --force. What is written
-is valid, and has been rendered once.`,
-		Example: "  idp init\n  idp init --print path/to/repository",
+is valid, and a preview of it has been rendered once, from the repository's chart, overlay or
+manifests where those make it, confined as with the bot. What keeps that from being done is a
+TODO, too; what it drops or changes of them is said.
+
+With --pr it also opens the pull request that adds it to the default branch: it commits those
+two files on top of that branch as GitHub has it, pushes the commit as branch ` + onboardBranch + ` and opens
+the pull request with the token of --token-file, else of GITHUB_TOKEN or GH_TOKEN (for another
+GitHub than github.com GH_ENTERPRISE_TOKEN or GITHUB_ENTERPRISE_TOKEN). The branch that is
+checked out, the index and what is not committed stay as they are. A deploy.yaml that is there
+already is proposed as it stands, and a pull request that is open already is told. At a
+terminal it asks whether to.`,
+		Example: "  idp init\n  idp init --print path/to/repository\n  GITHUB_TOKEN=$(gh auth token) idp init --pr",
 		Args:    atMostOneArg,
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "write over a deploy.yaml that is there")
 	cmd.Flags().BoolVar(&show, "print", false, "print the file, and write nothing")
+	cmd.Flags().BoolVar(&pr.open, "pr", false, "open the pull request that adds it")
+	cmd.Flags().StringVar(&pr.tokenFile, "token-file", "", "file with a token that may push to the repository and open pull requests")
+	cmd.Flags().StringVar(&pr.github, "github-url", "", "root of GitHub's pages (default that of the remote)")
+	cmd.MarkFlagsMutuallyExclusive("pr", "print")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		dir := "."
 		if len(args) > 0 {
 			dir = args[0]
 		}
-		if !isDir(dir) {
-			return fault.Newf(fault.Usage, "%s is not a folder", dir).WithHint("name a checkout of the repository")
-		}
-		full, err := filepath.Abs(dir)
+		first, err := p.lookAt(cmd.Context(), dir)
 		if err != nil {
-			return fmt.Errorf("find %s: %w", dir, err)
+			return err
 		}
 		file := filepath.Join(dir, filepath.FromSlash(spec.Path))
 		if _, err := os.Lstat(file); err == nil && !force && !show {
-			return fault.Newf(fault.Conflict, "%s is there already", file).WithHint(`"idp validate" checks it; --force writes over it, --print shows what would be written`)
+			if pr.open {
+				return p.onboard(cmd.Context(), dir, pr, nil)
+			}
+			return fault.Newf(fault.Conflict, "%s is there already", file).WithHint(`"idp validate" checks it; --force writes over it, --print shows what would be written, --pr proposes it as it is`)
 		}
-		owner, name := originOf(cmd, dir)
-		logrus.SetOutput(p.stderr)
-		logrus.SetLevel(logrus.ErrorLevel) // the compose library warns of what is of no matter here
-		found, err := onboard.Look(os.DirFS(dir), cmp.Or(name, filepath.Base(full)))
-		if err != nil {
-			return fmt.Errorf("look at %s: %w", dir, err)
-		}
-		text := onboard.Write(found, schemaFile)
-		objects, err := trial(text)
-		if err != nil {
+		if err := first.try(cmd.Context()); err != nil {
 			return fault.Wrap(err, fault.Failure, "what was found makes no deploy.yaml that can be rendered", "write one by hand: \"idp schema\" prints what is allowed; and please report this")
 		}
 		if show {
-			_, err := p.stdout.Write(text)
+			_, err := p.stdout.Write(first.text)
 			return wrapOutput(err)
 		}
-		if err := p.writeFirst(dir, text); err != nil {
+		if err := p.writeFirst(dir, first.text); err != nil {
 			return err
 		}
-		return p.tellFirst(found, objects, owner, name)
+		if err := p.tellFirst(first); err != nil {
+			return err
+		}
+		if pr.open = pr.open || first.owner != "" && p.confirms("Open a pull request that adds it?"); !pr.open {
+			return p.tellHow(first)
+		}
+		return p.onboard(cmd.Context(), dir, pr, first)
 	}
 	return cmd
+}
+
+// firstSpec is the deploy.yaml of a repository that has none.
+type firstSpec struct {
+	dir, owner, name string // the repository's folder, and what its remote is called
+	found            onboard.Found
+	text             []byte
+	outcome          outcome
+}
+
+// lookAt finds what a deploy.yaml is to say.
+func (p *program) lookAt(ctx context.Context, dir string) (*firstSpec, error) {
+	if !isDir(dir) {
+		return nil, fault.Newf(fault.Usage, "%s is not a folder", dir).WithHint("name a checkout of the repository")
+	}
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", dir, err)
+	}
+	first := &firstSpec{dir: dir}
+	first.owner, first.name = originOf(ctx, dir)
+	logrus.SetOutput(p.stderr)
+	logrus.SetLevel(logrus.ErrorLevel) // the compose library warns of what is of no matter here
+	if first.found, err = onboard.Look(os.DirFS(dir), cmp.Or(first.name, filepath.Base(full))); err != nil {
+		return nil, fmt.Errorf("look at %s: %w", dir, err)
+	}
+	return first, nil
+}
+
+// try writes the text and renders a preview of it, by the default class. What keeps one from
+// being rendered from the repository's source becomes something to do.
+func (f *firstSpec) try(ctx context.Context) (err error) {
+	f.text = onboard.Write(f.found, schemaFile)
+	class := platform.Default()
+	class.Gate = &platform.Gate{Public: true} // what guards the route is the server's to say
+	t := trial{dir: f.dir, class: class, owner: f.owner, repo: cmp.Or(f.name, f.found.Services[0].Name)}
+	if f.outcome, err = t.run(ctx, f.text); err != nil {
+		return err
+	}
+	todo := f.outcome.Unsure
+	if failed := f.outcome.Failed; failed != nil {
+		todo = append(todo, fmt.Sprintf("No preview can be rendered yet: %s. %s", strings.TrimSuffix(failed.Message, "."), sentence(failed.Hint)))
+	}
+	for _, note := range todo {
+		f.found.Notes = append(f.found.Notes, sentence(note))
+	}
+	f.text = onboard.Write(f.found, schemaFile)
+	return nil
+}
+
+// sentence begins with a capital letter and ends with a full stop.
+func sentence(text string) string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	return strings.TrimSuffix(string(unicode.ToUpper(first))+text[size:], ".") + "."
 }
 
 var originURL = regexp.MustCompile(`[/:]([A-Za-z0-9-]+)/([A-Za-z0-9._-]+?)(?:\.git)?/?$`)
 
 // originOf is the repository's owner and name by its remote, "" where there is none.
-func originOf(cmd *cobra.Command, dir string) (owner, name string) {
-	out, err := exec.CommandContext(cmd.Context(), "git", "-C", dir, "config", "--get", "remote.origin.url").Output()
+func originOf(ctx context.Context, dir string) (owner, name string) {
+	out, err := exec.CommandContext(ctx, "git", "-C", dir, "config", "--get", "remote.origin.url").Output()
 	if err != nil {
 		return "", ""
 	}
@@ -96,34 +165,6 @@ func originOf(cmd *cobra.Command, dir string) (owner, name string) {
 		return found[1], found[2]
 	}
 	return "", ""
-}
-
-// trial renders a preview of what is about to be written, by the default class, and
-// returns the objects that come of it.
-func trial(text []byte) ([]string, error) {
-	parsed, errs := spec.Parse(spec.Path, text)
-	if err := errs.Err(); err != nil {
-		return nil, err
-	}
-	row := previews.Environment{
-		Ref:   gitops.EnvironmentRef{RepositoryID: 1, Owner: "owner", Repo: "repo", ID: gitops.PreviewID(1)},
-		Owner: "owner", Repo: "repo", PR: 1,
-	}
-	row.Want(previews.Revision{SHA: strings.Repeat("0", 40), Spec: text, TTL: time.Hour}, time.Now())
-	class := platform.Default()
-	class.Gate = &platform.Gate{Public: true} // what guards the route is the server's to say
-	for _, service := range parsed.Services {
-		row.Images = append(row.Images, previews.Image{Service: service.Name, Reference: "registry.example.com/" + service.Name + ":" + row.SHA})
-	}
-	files, err := renderer(oneClass(class))(row)
-	if err != nil {
-		return nil, err
-	}
-	var objects []string
-	for _, added := range manifests.Compare(nil, below(files, row.Ref.ManifestsDir())) {
-		objects = append(objects, added.Object)
-	}
-	return objects, nil
 }
 
 // writeFirst writes the file and its schema.
@@ -144,27 +185,38 @@ func (p *program) writeFirst(dir string, text []byte) error {
 	return nil
 }
 
-// tellFirst says what was written, what is left to do, and how it gets into the repository.
-func (p *program) tellFirst(found onboard.Found, objects []string, owner, name string) error {
+// tellFirst says what was written, and what is left to do.
+func (p *program) tellFirst(f *firstSpec) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Wrote %s with %s, and %s for editors.\n", spec.Path, plural(len(found.Services), "service"), schemaFile)
-	if found.Source == nil {
-		fmt.Fprintf(&b, "It is valid; a preview of it is %s.\n", strings.Join(objects, ", "))
-	} else {
-		fmt.Fprintf(&b, "It is valid; previews are rendered from %s, as it is on the base branch.\n", found.Source.Path)
+	fmt.Fprintf(&b, "Wrote %s with %s, and %s for editors.\n", spec.Path, plural(len(f.found.Services), "service"), schemaFile)
+	objects := strings.Join(f.outcome.Objects, ", ")
+	switch source := f.found.Source; {
+	case source == nil:
+		fmt.Fprintf(&b, "It is valid; a preview of it is %s.\n", objects)
+	case objects == "":
+		fmt.Fprintf(&b, "It is valid, and nothing could be rendered from %s; the bot renders from the base branch.\n", source.Path)
+	default:
+		fmt.Fprintf(&b, "It is valid; a preview of it is rendered from %s, as that is on the base branch: %s.\n", source.Path, objects)
 	}
-	for _, note := range found.Notes {
-		fmt.Fprintf(&b, "  - %s\n", note)
+	for _, note := range f.found.Notes {
+		fmt.Fprintf(&b, "  TODO: %s\n", printable(note))
 	}
-	full := "OWNER/NAME"
-	if owner != "" {
-		full = owner + "/" + name
+	for _, note := range f.outcome.Notes {
+		fmt.Fprintf(&b, "  - %s\n", printable(note))
 	}
-	fmt.Fprintf(&b, `Look at it, then:
-  idp render --repo %s --pr 1 --sha "$(git rev-parse HEAD)"
-  git switch -c idp && git add .idp && git commit -m "Deploy with idp" && git push -u origin idp
-  gh pr create --fill
-`, full)
 	_, err := p.stdout.Write([]byte(b.String()))
+	return wrapOutput(err)
+}
+
+// tellHow says how what was written gets into the repository.
+func (p *program) tellHow(f *firstSpec) error {
+	full := "OWNER/NAME"
+	if f.owner != "" {
+		full = f.owner + "/" + f.name
+	}
+	_, err := fmt.Fprintf(p.stdout, `Look at it, then:
+  idp render --repo %s --pr 1 --sha "$(git rev-parse HEAD)"
+  idp init --pr
+`, full)
 	return wrapOutput(err)
 }

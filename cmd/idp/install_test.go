@@ -39,8 +39,12 @@ func installed(t *testing.T, changes map[string]string, args ...string) (status 
 func shapes(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	dir := secrettest.Dir(t)
-	for _, name := range []string{"gitops-token", "production token", "argocd-token"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("secret"), 0o600); err != nil {
+	for _, name := range []string{"gitops-token", "production token", "argocd-token", "writer.pem"} {
+		content := []byte("secret")
+		if name == "writer.pem" {
+			content = privateKey(t)
+		}
+		if err := os.WriteFile(secrettest.Given(filepath.Join(dir, name)), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,6 +54,7 @@ func shapes(t *testing.T) map[string]map[string]string {
 			"IDP_DATABASE_URL": "postgres://idp:pw@db.data.svc:5432/idp", "IDP_ARGOCD_URL": "https://argocd-server.argocd.svc", "IDP_ARGOCD_TOKEN": "t",
 			"IDP_GITOPS_TOKEN_FILE":  filepath.Join(dir, "gitops-token"),
 			"IDP_GITOPS_TOKEN_FILES": "https://git.acme.dev:8443/durable.git=" + filepath.Join(dir, "production token"),
+			"IDP_GITOPS_APPS":        "https://api.github.com/acme/payments.git=4711=" + filepath.Join(dir, "writer.pem"),
 			"IDP_ARGOCD_TOKEN_FILES": "https://argocd.production.acme.dev:8443=" + filepath.Join(dir, "argocd-token"),
 			"IDP_GATEWAY_ADDRESS":    "192.0.2.7:443", "IDP_EGRESS_CIDRS": "0.0.0.0/0,::/0", "IDP_DRAIN_TIMEOUT": "1m", "IDP_PREVIEW_MAX_TTL": "14d",
 		},
@@ -57,7 +62,7 @@ func shapes(t *testing.T) map[string]map[string]string {
 }
 
 // temporary are the folders of a test.
-var temporary = regexp.MustCompile(`(?:/[^/\s'=]+)+/(app\.pem|gitops-token|argocd-token|production token)`)
+var temporary = regexp.MustCompile(`(?:/[^/\s'=]+)+/(app\.pem|gitops-token|argocd-token|production token|writer\.pem)`)
 
 // TestInstallPrints: what is printed is a golden, for each way to run, with the commands that
 // make the Secret; and nothing of it is secret.
@@ -109,7 +114,7 @@ func TestInstallConfigures(t *testing.T) {
 			for _, c := range []*Config{given, got} { // what a pod has elsewhere
 				c.ServerConfig = ServerConfig{Mode: c.Mode, LogFormat: c.LogFormat, LogLevel: c.LogLevel, AuditLog: c.AuditLog, DrainTimeout: c.DrainTimeout}
 				c.GitHubPrivateKeyFile, c.GitOpsTokenFile, c.GitHubWebhookSecret, c.ArgoCDToken = "", "", nil, given.ArgoCDToken
-				for _, pairs := range [][]string{c.GitOpsTokenFiles, c.ArgoCDTokenFiles} {
+				for _, pairs := range [][]string{c.GitOpsTokenFiles, c.GitOpsApps, c.ArgoCDTokenFiles} {
 					for i, pair := range pairs {
 						pairs[i], _, _ = cutTokenFile(pair)
 					}

@@ -196,11 +196,11 @@ func secretFileKeys() []string {
 	return out
 }
 
-// tokenFilesKeys are the keys that name files with tokens, as URL=FILE.
+// tokenFilesKeys are the keys that name files with tokens or keys, as URL=FILE.
 func tokenFilesKeys() []string {
 	var out []string
 	for _, field := range configFields() {
-		if strings.HasSuffix(field.Key, "_token_files") {
+		if strings.HasSuffix(field.Key, "_token_files") || field.Key == "gitops_apps" {
 			out = append(out, field.Key)
 		}
 	}
@@ -262,6 +262,10 @@ func peerURLs(c *Config) []peerURL {
 	for _, pair := range c.GitOpsTokenFiles {
 		address, _, _ := cutTokenFile(pair)
 		out = append(out, peerURL{"gitops_token_files", "The GitOps repository of a class", address})
+	}
+	for _, item := range c.GitOpsApps {
+		of, _ := cutWriterApp(item)
+		out = append(out, peerURL{"gitops_apps", "The GitOps repository of a class", of.address})
 	}
 	for _, pair := range c.ArgoCDTokenFiles {
 		address, _, _ := cutTokenFile(pair)

@@ -139,7 +139,7 @@ func (l *lanes) repo(ctx context.Context, lane gitops.Lane) (*repo.Repo, error) 
 	sum := sha256.Sum256([]byte(at.URL + " " + at.Branch))
 	opened, err := repo.Open(ctx, repo.Options{
 		URL: at.URL, Branch: at.Branch, Dir: gitDir(m.cfg) + "-" + hex.EncodeToString(sum[:])[:10],
-		Credentials: gitCredentialsFor(m.cfg, m.github, at.URL), PushesPerMinute: m.cfg.GitOpsPushesPerMinute, ReadOnly: m.cfg.observes(),
+		Credentials: gitCredentialsFor(m.cfg, m.writers, at.URL), PushesPerMinute: m.cfg.GitOpsPushesPerMinute, ReadOnly: m.cfg.observes(),
 		Now: m.now, Log: m.log, Registerer: m.registry,
 	})
 	if err != nil {
@@ -162,11 +162,12 @@ func (l *lanes) address(lane gitops.Lane) gitops.Lane {
 
 func (l *lanes) pulls(lane gitops.Lane) *bot.Proposals {
 	at, m := l.address(lane), l.main
+	app := m.writers.of(at.URL)
 	return &bot.Proposals{
 		Repository: func(ctx context.Context) (bot.RepositoryRef, int64, error) {
-			return m.github.GitRepository(ctx, at.URL)
+			return app.GitRepository(ctx, at.URL)
 		},
-		GitHub: func(installation int64) bot.Changes { return m.github.Installation(installation) },
+		GitHub: func(installation int64) bot.Changes { return app.Installation(installation) },
 		Base:   at.Branch, Page: htmlURL(m.cfg.GitHubAPIURL),
 	}
 }

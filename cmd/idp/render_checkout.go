@@ -59,19 +59,25 @@ func (p *program) sourceOf(f renderFlags, args []string, row *previews.Environme
 // ofCheckout renders a preview that is made of a source, in a confined child as the bot does,
 // and tells what was dropped or changed. charts is the checkout that has the platform's charts.
 func (p *program) ofCheckout(ctx context.Context, dir, charts string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
-	s := sourced{
-		classOf: oneClass(class), charts: chartCheckout{charts}.charts,
-		tree: func(_ context.Context, env previews.Environment, _ string, _ []string) (map[string][]byte, error) {
-			return filesOf(dir, env.Source.From)
-		},
-		children: ownRenderer,
-	}
+	s := ofFiles(dir, charts, class)
 	return func(env previews.Environment) ([]gitops.File, error) {
 		got, err := s.render(ctx, env)
 		for _, note := range got.Notes {
 			p.note("%s", printable(note))
 		}
 		return got.Files, err
+	}
+}
+
+// ofFiles renders sources from the files in a checkout, whatever the commit, and the platform's
+// charts from those in another.
+func ofFiles(dir, charts string, class platform.Class) sourced {
+	return sourced{
+		classOf: oneClass(class), charts: chartCheckout{charts}.charts,
+		tree: func(_ context.Context, env previews.Environment, _ string, _ []string) (map[string][]byte, error) {
+			return filesOf(dir, env.Source.From)
+		},
+		children: ownRenderer,
 	}
 }
 

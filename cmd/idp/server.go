@@ -38,9 +38,10 @@ type Main struct {
 	now      func() time.Time
 	registry *prometheus.Registry
 
-	store  *store.Store
-	github *github.App
-	gitops *repo.Repo
+	store   *store.Store
+	github  *github.App
+	writers writers
+	gitops  *repo.Repo
 	// platform is where the platform folder is read: gitops, or a repository of its own.
 	platform *repo.Repo
 	// declared is what the platform team declares there.
@@ -128,7 +129,10 @@ func (m *Main) openPeers(ctx context.Context) (err error) {
 	if m.github, err = newGitHub(m.cfg, m.now, m.log, m.registry); err != nil {
 		return err
 	}
-	if m.gitops, err = openGitOps(ctx, m.cfg, m.github, m.now, m.log, m.registry); err != nil {
+	if m.writers, err = newGitOpsWriters(m.cfg, m.github, m.now, m.log); err != nil {
+		return err
+	}
+	if m.gitops, err = openGitOps(ctx, m.cfg, m.writers, m.now, m.log, m.registry); err != nil {
 		return err
 	}
 	if err = m.openPlatform(ctx); err != nil {

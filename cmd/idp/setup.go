@@ -47,14 +47,15 @@ confirm on GitHub, which brings the browser back here.
 It prints what goes into the configuration to standard output. Nothing is overwritten, and
 until GitHub has brought you back nothing is written.
 
-With --writer it is instead an App that writes the GitOps repository, for whoever makes the
-tokens in gitops_token_file with it: it may write contents and pull requests, and has no webhook.
+With --writer it is instead an App that writes the GitOps repository and is for nothing else
+(gitops_app_id): it may write contents and pull requests where it is installed, and has no webhook.
+The App of idp itself then needs no write access to any code.
 
 On another machine than the browser's, forward the port: ssh -L PORT:127.0.0.1:PORT HOST,
 with the port of --listen.`,
 		Example: `  idp setup github --org acme --webhook-url https://idp.acme.dev > idp.yaml
   idp setup github --github-url https://github.acme.dev --webhook-url https://idp.acme.dev
-  idp setup github --org acme --writer`,
+  idp setup github --org acme --writer >> idp.yaml`,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -215,9 +216,13 @@ func keepApp(app register.App, site register.Site, at appFiles) error {
 // printApp prints the configuration as data, and what is to be done for people.
 func (p *program) printApp(s appSetup, app register.App, site register.Site, at appFiles) error {
 	if s.writer {
+		if _, err := fmt.Fprintf(p.stdout, "# %s\ngitops_app_id: %d\ngitops_private_key_file: %q\n", cmp.Or(app.Page, app.Slug), app.ID, at.key); err != nil {
+			return wrapOutput(err)
+		}
 		fmt.Fprintf(p.stderr, "Registered %s, App %d. Its key is in %s.\n\nNext:\n  install it on the GitOps repository alone: %s\n"+
-			"  have its installation tokens, which last an hour, written to gitops_token_file: idp reads it at each push\n",
-			app.Slug, app.ID, at.key, site.Install(app.Slug))
+			"  put what was printed to standard output into the configuration, in the place of gitops_token_file; for the GitOps repository of a class instead add it to gitops_apps: URL=%d=%s\n"+
+			"  idp doctor --config idp.yaml\n",
+			app.Slug, app.ID, at.key, site.Install(app.Slug), app.ID, at.key)
 		return nil
 	}
 	var b strings.Builder

@@ -207,8 +207,16 @@ func TestSetupWriter(t *testing.T) {
 		t.Errorf("its webhook is %s", hook)
 	}
 	r.read("gitops-writer.pem")
-	if r.stdout.Len() > 0 {
-		t.Errorf("printed is\n%s", r.stdout.String())
+	cfg, _, err := load(t, forReading, r.stdout.String(), map[string]string{"IDP_GITHUB_API_URL": r.github.URL()})
+	if err != nil || cfg.GitOpsAppID == 0 || cfg.GitOpsPrivateKeyFile != filepath.Join(r.dir, "gitops-writer.pem") {
+		t.Fatalf("printed is\n%s: %v", r.stdout.String(), err)
+	}
+	apps, err := newWriters(cfg, nil, github.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := apps.of("https://github.com/acme/gitops.git").Registration(t.Context()); err != nil || got.Slug != "acme-s-writer" {
+		t.Errorf("what was printed is App %q (%v)", got.Slug, err)
 	}
 }
 

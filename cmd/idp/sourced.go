@@ -33,6 +33,9 @@ type sourced struct {
 	charts func(ctx context.Context, env previews.Environment, names []string) (platformCharts, error)
 	// children renders sources; it is asked for when the first is.
 	children func(context.Context) (*source.Renderer, error)
+	// elsewhere, when set, is asked of a service whose image no container has whether that
+	// may yet be right; nothing is refused then.
+	elsewhere func(service, image string) bool
 }
 
 // sourced returns what renders environments here.
@@ -184,7 +187,7 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 	if err != nil {
 		return nil, nil, ofSource(env, err)
 	}
-	if err := unplaced(result, into); err != nil {
+	if err := s.unplaced(result, into); err != nil {
 		return nil, nil, ofSource(env, err)
 	}
 	notes := slices.Clone(got.Notes)
@@ -251,12 +254,14 @@ func adoptInput(in render.Input) (adopt.Input, error) {
 }
 
 // unplaced refuses a source that runs something else than what the pull request built.
-func unplaced(result adopt.Result, in adopt.Input) error {
+func (s sourced) unplaced(result adopt.Result, in adopt.Input) error {
 	for _, svc := range in.Services {
-		if slices.Contains(result.Unplaced, svc.Name) {
-			return fault.Newf(fault.Invalid, "no container has the image of service %s, %s, with any tag", svc.Name, repositoryOf(svc.Image)).
-				WithHint("name it there, or set image of %s to the one that is named", svc.Name)
+		image := repositoryOf(svc.Image)
+		if !slices.Contains(result.Unplaced, svc.Name) || s.elsewhere != nil && s.elsewhere(svc.Name, image) {
+			continue
 		}
+		return fault.Newf(fault.Invalid, "no container has the image of service %s, %s, with any tag", svc.Name, image).
+			WithHint("name it there, or set image of %s to the one that is named", svc.Name)
 	}
 	return nil
 }
@@ -281,7 +286,10 @@ func ofSource(env previews.Environment, err error) error {
 	if from.Chart != "" {
 		what = fmt.Sprintf("the platform's chart %s with the values", from.Chart)
 	}
-	return fault.Wrap(err, f.Code, fmt.Sprintf("%s at %.7s of %s: %s", what, env.Source.Base, env.Source.Branch, f.Message), f.Hint)
+	if env.Source.Base != noCommit {
+		what += fmt.Sprintf(" at %.7s of %s", env.Source.Base, env.Source.Branch)
+	}
+	return fault.Wrap(err, f.Code, what+": "+f.Message, f.Hint)
 }
 
 // messageOf is what a fault says to people.

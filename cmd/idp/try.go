@@ -142,7 +142,7 @@ func (p *program) reader(ctx context.Context, cfg *Config, f tryFlags, now func(
 	var own secret.String
 	if f.dir == "" {
 		var err error
-		if own, err = p.personalToken(cfg.GitHubAPIURL, f.tokenFile); err != nil {
+		if own, err = p.personalToken(cfg.GitHubAPIURL, f.tokenFile, "read %s with", ", or a clone with --dir"); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -157,9 +157,10 @@ func (p *program) reader(ctx context.Context, cfg *Config, f tryFlags, now func(
 	return clone, app, err
 }
 
-// personalToken is the token of whoever tries. One of the environment goes to the GitHub that
+// personalToken is the token of whoever tries; where there is none, use says what for, of
+// GitHub's pages, and otherwise what else could be done. One of the environment goes to the GitHub that
 // such variables are for, as with GitHub's own program, and to no other.
-func (p *program) personalToken(api, file string) (secret.String, error) {
+func (p *program) personalToken(api, file, use, otherwise string) (secret.String, error) {
 	if file != "" {
 		content, err := os.ReadFile(file)
 		if err != nil {
@@ -177,8 +178,8 @@ func (p *program) personalToken(api, file string) (secret.String, error) {
 	if text := cmp.Or(p.env[variables[0]], p.env[variables[1]]); text != "" {
 		return secret.New(text), nil
 	}
-	return secret.String{}, fault.Newf(fault.Usage, "there is no token to read %s with", htmlURL(api)).
-		WithHint("set %s (gh auth token prints one), name a file with --token-file, or a clone with --dir", variables[0])
+	return secret.String{}, fault.Newf(fault.Usage, "there is no token to "+use, htmlURL(api)).
+		WithHint("set %s (gh auth token prints one), name a file with --token-file%s", variables[0], otherwise)
 }
 
 // unread says what to do about a pull request that cannot be read.

@@ -64,11 +64,11 @@ func (p *program) newRehearsal(ctx context.Context, cfg *Config, f tryFlags, dir
 			err = errors.Join(err, t.Close())
 		}
 	}()
-	t.github = app
+	t.github, t.writers = app, writers{own: app}
 	if t.store, err = store.Open(ctx, store.Options{URL: cfg.DatabaseURL.Reveal(), Now: now, Log: t.log, Registerer: t.registry}); err != nil {
 		return nil, err
 	}
-	if t.gitops, err = openGitOps(ctx, cfg, app, now, t.log, t.registry); err != nil {
+	if t.gitops, err = openGitOps(ctx, cfg, writers{own: app}, now, t.log, t.registry); err != nil {
 		return nil, err
 	}
 	t.platform = t.gitops

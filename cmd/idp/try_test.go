@@ -392,7 +392,7 @@ func TestTryToken(t *testing.T) {
 	t.Parallel()
 	p := &program{env: map[string]string{"GITHUB_TOKEN": "public", "GH_ENTERPRISE_TOKEN": "inside"}}
 	for api, want := range map[string]string{"https://api.github.com/": "public", "https://api.acme.ghe.com/": "public", "https://github.acme.dev/api/v3/": "inside", "https://api.github.com.evil.example/": "inside"} {
-		if got, err := p.personalToken(api, ""); err != nil || got.Reveal() != want {
+		if got, err := p.personalToken(api, "", "read %s with", ""); err != nil || got.Reveal() != want {
 			t.Errorf("%s gets %q, %v", api, got.Reveal(), err)
 		}
 	}

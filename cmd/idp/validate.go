@@ -26,18 +26,21 @@ type validation struct {
 	Valid    bool     `json:"valid"`
 	Services []string `json:"services,omitempty"`
 	// Environments are those that a platform folder declares.
-	Environments []string     `json:"environments,omitempty"`
-	Errors       []spec.Error `json:"errors,omitempty"`
+	Environments []string    `json:"environments,omitempty"`
+	Errors       spec.Errors `json:"errors,omitempty"`
 	// Denied and Warned are what policies say; there are some only with --policies.
 	Denied []finding `json:"denied,omitempty"`
 	Warned []finding `json:"warned,omitempty"`
+	// Changed is what the source renders to that a preview has otherwise, or not at all, a
+	// sentence each.
+	Changed []string `json:"changed,omitempty"`
 	// Notes are what follows from a spec or a platform folder that is no mistake, a sentence
 	// each.
 	Notes []string `json:"notes,omitempty"`
 }
 
 func newValidate(p *program) *cobra.Command {
-	var checkout, policies string
+	var platformDir, policies string
 	cmd := &cobra.Command{
 		Use:   "validate [FILE|DIR]",
 		Short: "Check a deploy.yaml or a platform folder, all mistakes at once",
@@ -48,6 +51,10 @@ teams.yaml, charts.yaml and the classes of its platform folder, whether the char
 is pinned, and whether the values that update names in environments.yaml can be changed in
 it. What a class leaves out is the server's configuration, in whose place the defaults stand
 here. With --platform and a file, or its folder, that is held to the charts that there are.
+
+A preview.source is rendered as the bot would, from the files beside the deploy.yaml in the
+repository's folder: what keeps it from being rendered is a mistake, and what is dropped or
+changed of it is said.
 
 With --policies it is also put to the guardrails in a folder, and the starter set beside
 them: what a preview of it would ask for and be rendered to, and each environment that it
@@ -61,22 +68,22 @@ are any, 4 when policies refuse it.`,
 		Args:    cobra.MaximumNArgs(1),
 	}
 	output := addOutputFlag(cmd)
-	cmd.Flags().StringVar(&checkout, "platform", "", "checkout of the GitOps repository whose platform folder to check")
+	cmd.Flags().StringVar(&platformDir, "platform", "", "checkout of the GitOps repository whose platform folder to check")
 	cmd.Flags().StringVar(&policies, "policies", "", "folder of policies, or a checkout that has platform/policies, to put it to")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if checkout != "" && policies == "" && len(args) == 0 {
-			return p.validatePlatform(cmd.Context(), *output, checkout)
+		if platformDir != "" && policies == "" && len(args) == 0 {
+			return p.validatePlatform(cmd.Context(), *output, platformDir)
 		}
 		path, data, err := p.readSpec(args)
 		if err != nil {
 			return err
 		}
-		declared, err := declaredIn(checkout)
+		declared, err := declaredIn(platformDir)
 		if err != nil {
 			return err
 		}
 		parsed, errs := spec.Parse(path, data)
-		if parsed != nil && checkout != "" {
+		if parsed != nil && platformDir != "" {
 			errs = declared.CheckSpec(path, data)
 		}
 		v := validation{Path: path, Valid: len(errs) == 0, Errors: errs, Notes: unapplied(parsed)}
@@ -90,7 +97,12 @@ are any, 4 when policies refuse it.`,
 				return err
 			}
 		}
-		return p.printValidation(*output, v, errs.Count(), `"idp schema" prints what is allowed`)
+		if v.Valid && parsed.Preview.Source != nil {
+			if err := v.source(cmd.Context(), checkout(args), platformDir, declared.OfPreviews(exampleClass()), data); err != nil {
+				return err
+			}
+		}
+		return p.printValidation(*output, v, v.Errors.Count(), `"idp schema" prints what is allowed`)
 	}
 	return cmd
 }
@@ -158,6 +170,9 @@ func (p *program) printVerdict(v validation) error {
 	}
 	for _, note := range v.Notes {
 		fmt.Fprintln(&b, "warning: "+v.Path+": "+note)
+	}
+	for _, changed := range v.Changed {
+		fmt.Fprintln(&b, "note: "+printable(changed))
 	}
 	if v.Valid && len(v.Denied) == 0 {
 		of := strings.Join(append(v.Services, v.Environments...), ", ")

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -32,4 +34,29 @@ func unapplied(s *spec.Spec) []string {
 		}
 	}
 	return notes
+}
+
+// source renders the source of a valid spec from the files in the repository's folder, ""
+// where that is not known, and notes what came of it. charts is the checkout with the
+// platform's charts, "" for none.
+func (v *validation) source(ctx context.Context, dir, charts string, class platform.Class, raw []byte) error {
+	if dir == "" {
+		v.Notes = append(v.Notes, "preview.source is not rendered, for its files are not known: name the repository's folder")
+		return nil
+	}
+	t := trial{dir: dir, charts: charts, class: class}
+	t.owner, t.repo = originOf(ctx, dir)
+	row, in, err := t.input(raw)
+	if err != nil {
+		return err
+	}
+	got, _ := t.source(ctx, row, in)
+	v.Notes, v.Changed = append(v.Notes, got.Unsure...), got.Notes
+	if got.Failed == nil {
+		return nil
+	}
+	mistake := spec.Locate(v.Path, raw).At("preview.source")
+	mistake.Kind, mistake.Message = spec.KindConflict, oneLine(strings.TrimSuffix(got.Failed.Message+": "+got.Failed.Hint, ": "))
+	v.Valid, v.Errors = false, append(v.Errors, mistake)
+	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -34,14 +33,19 @@ func newGitHub(cfg *Config, now func() time.Time, log *slog.Logger, registry pro
 	return githubApp(cfg, github.Options{WritesPerMinute: pace, ReadOnly: cfg.observes(), Now: now, Log: log, Registerer: registry})
 }
 
+// newGitOpsWriters are the Apps that write GitOps repositories, as fast and as far as idp's
+// own; what they ask of GitHub is not measured.
+func newGitOpsWriters(cfg *Config, own *github.App, now func() time.Time, log *slog.Logger) (writers, error) {
+	pace := cfg.GitHubWritesPerMinute
+	if pace == 0 {
+		pace = -1 // no limit
+	}
+	return newWriters(cfg, own, github.Options{WritesPerMinute: pace, ReadOnly: cfg.observes(), Now: now, Log: log})
+}
+
 // githubApp is the App of the configuration.
 func githubApp(cfg *Config, o github.Options) (*github.App, error) {
-	key, err := os.ReadFile(cfg.GitHubPrivateKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the App's private key: %w", err)
-	}
-	o.APIURL, o.AppID, o.PrivateKey = cfg.GitHubAPIURL, cfg.GitHubAppID, key
-	return github.New(o)
+	return appOf(cfg, cfg.GitHubAppID, cfg.GitHubPrivateKeyFile, o)
 }
 
 // wire makes the parts that act on rows.

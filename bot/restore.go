@@ -190,7 +190,7 @@ func (r *Restorer) preview(e *previews.Environment, parsed *spec.Spec, record *r
 	} else {
 		e.ExpiresAt = record.ExpiresAt.UTC()
 	}
-	if parsed.Preview.Source != nil {
+	if parsed.Sources() != nil {
 		// As if its head had not been seen: the next sweep asks the base branch again.
 		e.HeadSHA = ""
 		return "its chart is asked for again, which takes one commit"

@@ -10,26 +10,26 @@ import (
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
-// Source is where the objects of a preview's services come from, where that is not idp: a
-// chart, an overlay or manifests, as the base branch has them.
+// Source is where the objects of a preview's services come from, where that is not idp alone:
+// charts, overlays or manifests, as the base branch has them.
 type Source struct {
 	// Base is the commit of the base branch that it is read at, Branch that branch; Base is
 	// "" where the base branch names no source, so that idp renders by itself. Where somebody
 	// approved the pull request's own, they are its commit and its branch.
 	Base   string `json:"base,omitempty"`
 	Branch string `json:"branch"`
-	// From is the base branch's source with the values that are the pull request's.
-	From spec.Source `json:"from,omitzero"`
+	// From are the base branch's sources with the values that are the pull request's.
+	From spec.Sources `json:"from,omitempty"`
 	// Taken are the keys of those values, Left what differs in the pull request and is not
 	// taken.
 	Taken []string       `json:"taken,omitempty"`
 	Left  []spec.Untaken `json:"left,omitempty"`
 	// Approved is the commit whose own source counts; its zero value is none.
 	Approved Approval `json:"approved,omitzero"`
-	// Head is the pull request's own source, where it changes what that is made of and may
-	// come to have it by an approval; nil otherwise. Would is what it would change, as was
+	// Head are the pull request's own sources, where it changes what one is made of and may
+	// come to have them by an approval; nil otherwise. Would is what they would change, as was
 	// found when the revision was committed.
-	Head  *spec.Source `json:"head,omitempty"`
+	Head  spec.Sources `json:"head,omitempty"`
 	Would *Proposed    `json:"would,omitempty"`
 	// Notes are what was dropped or changed of what it rendered to when it was committed
 	// last, a sentence each without its full stop. They are a chart's words, and not to be
@@ -37,10 +37,10 @@ type Source struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Sourced says that the objects of the services come from a source.
+// Sourced says that objects of services come from a source.
 func (e *Environment) Sourced() bool { return e.Source != nil && e.Source.Base != "" }
 
-// Proposed is what a pull request's own source would change of the manifests of its preview.
+// Proposed is what a pull request's own sources would change of the manifests of its preview.
 // All of it is the pull request's words, and not to be trusted.
 type Proposed struct {
 	// Changes are the objects that would be others. Of what is too long to keep the diffs are

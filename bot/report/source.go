@@ -8,22 +8,30 @@ import (
 	"github.com/idp-bot/idp/previews"
 )
 
-// sourced says where the objects of a preview come from, where that is not idp, and what of
-// the pull request's own counts; "" for any other.
+// sourced says where the objects of a preview come from, where that is not idp alone, and what
+// of the pull request's own counts; "" for any other.
 func sourced(e *previews.Environment) string {
 	s := e.Source
 	if s == nil || e.Wanted != previews.Present {
 		return ""
 	}
 	if !e.Sourced() {
-		return fmt.Sprintf("Rendered by idp: %s is not on %s yet, and counts once it is.", Code("preview.source"), Code(s.Branch))
+		var left []string
+		for _, one := range s.Left {
+			left = append(left, Code(one.Key))
+		}
+		verb, counts := "is", "counts once it is"
+		if len(left) > 1 {
+			verb, counts = "are", "count once they are"
+		}
+		return fmt.Sprintf("Rendered by idp: %s %s not on %s yet, and %s.", keys(left), verb, Code(s.Branch), counts)
 	}
 	if s.Own() {
 		return fmt.Sprintf("Rendered from this pull request: its own %s at %s, which %s approved.",
-			strings.TrimPrefix(sourceName(s.From), "the "), Code(short(s.Base)), Code(s.Approved.By))
+			strings.TrimPrefix(sourceNames(s.From), "the "), Code(short(s.Base)), Code(s.Approved.By)) + rest(e)
 	}
 	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this pull request changes there.",
-		sourceName(s.From), Code(short(s.Base)), Code(s.Branch))
+		sourceNames(s.From), Code(short(s.Base)), Code(s.Branch)) + rest(e)
 	if len(s.Taken) > 0 {
 		text += " Taken from the pull request: " + keys(codes(s.Taken)) + "."
 	}
@@ -38,6 +46,38 @@ func sourced(e *previews.Environment) string {
 		}
 	}
 	return text + " Not taken: " + keys(left) + "."
+}
+
+// rest names the services that idp renders beside those that have sources of their own, after
+// a space; "" for none.
+func rest(e *previews.Environment) string {
+	parsed, _ := spec.Parse(spec.Path, e.Spec)
+	if _, whole := e.Source.From.Of(""); whole || parsed == nil {
+		return ""
+	}
+	var own []string
+	for _, service := range parsed.Services {
+		if _, sourced := e.Source.From.Of(service.Name); !sourced {
+			own = append(own, Code(service.Name))
+		}
+	}
+	if len(own) == 0 {
+		return ""
+	}
+	return " Rendered by idp: " + keys(own) + "."
+}
+
+// sourceNames names sources in the middle of a sentence.
+func sourceNames(all spec.Sources) string {
+	var names []string
+	for _, s := range all {
+		name := sourceName(s.Source)
+		if s.Service != "" {
+			name += " for " + Code(s.Service)
+		}
+		names = append(names, name)
+	}
+	return keys(names)
 }
 
 // sourceName names a source in the middle of a sentence.

@@ -48,7 +48,7 @@ what the class gives by its base objects to code of the trust class that --trust
 Where that environment changes values in files that are there already, what is printed
 is a patch of the checkout that --platform names, and --out changes the files.
 
-A preview that preview.source makes is rendered from the chart, overlay or manifests in the
+What a source makes of a preview is rendered from the chart, overlay or manifests in the
 repository's folder as they are there, confined as with the bot, which takes the base
 branch's. What is dropped or changed of them is said.
 

@@ -43,27 +43,33 @@ func checkout(args []string) string {
 	return dir
 }
 
-// sourceOf has a preview made of its source as it is in the checkout, in the place of the
+// sourceOf has a preview made of its sources as they are in the checkout, in the place of the
 // base branch's, which is not known here.
 func (p *program) sourceOf(f renderFlags, args []string, row *previews.Environment, parsed *spec.Spec) {
 	dir := checkout(args)
-	switch from := parsed.Preview.Source; {
-	case from == nil || f.pr <= 0:
-	case dir == "":
-		p.note("preview.source is not rendered, for its files are not known: name the repository's folder; this is what idp itself renders")
-	default:
-		p.note("preview.source is rendered from the files in %s; the bot takes them from the base branch", dir)
-		row.Source = &previews.Source{Base: f.sha, Branch: cmp.Or(f.branch, "the checkout"), From: *from}
+	from := parsed.Sources()
+	if len(from) == 0 || f.pr <= 0 {
+		return
+	}
+	for _, one := range from {
+		if dir == "" {
+			p.note("%s is not rendered, for its files are not known: name the repository's folder; this is what idp itself renders", one.Key())
+		} else {
+			p.note("%s is rendered from the files in %s; the bot takes them from the base branch", one.Key(), dir)
+		}
+	}
+	if dir != "" {
+		row.Source = &previews.Source{Base: f.sha, Branch: cmp.Or(f.branch, "the checkout"), From: from}
 	}
 }
 
-// ofCheckout renders a preview that is made of a source, in a confined child as the bot does,
+// ofCheckout renders a preview that is made of sources, in a confined child as the bot does,
 // and tells what was dropped or changed.
 func (p *program) ofCheckout(ctx context.Context, dir string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
 	s := sourced{
 		classOf: oneClass(class),
-		tree: func(_ context.Context, env previews.Environment, _ string, _ []string) (map[string][]byte, error) {
-			return filesOf(dir, env.Source.From)
+		tree: func(_ context.Context, _ previews.Environment, _ string, under []string) (map[string][]byte, error) {
+			return filesOf(dir, under)
 		},
 		children: func(ctx context.Context) (*source.Renderer, error) {
 			binary, err := os.Executable()
@@ -83,9 +89,9 @@ func (p *program) ofCheckout(ctx context.Context, dir string, class platform.Cla
 	}
 }
 
-// filesOf reads what a source may be made of in a checkout, by paths from its root. Nothing
+// filesOf reads the files below some paths of a checkout, by paths from its root. Nothing
 // outside is reached, and links are not followed.
-func filesOf(dir string, from spec.Source) (map[string][]byte, error) {
+func filesOf(dir string, paths []string) (map[string][]byte, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, fmt.Sprintf("cannot read %s: %s", dir, reason(err)), "name the repository's folder")
@@ -115,7 +121,7 @@ func filesOf(dir string, from spec.Source) (map[string][]byte, error) {
 		files[name], err = root.ReadFile(name)
 		return err
 	}
-	for _, under := range from.Roots() {
+	for _, under := range paths {
 		if err := fs.WalkDir(root.FS(), cmp.Or(under, "."), read); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/source"
+	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -88,7 +90,7 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 	if err != nil {
 		return previews.Rendered{}, err
 	}
-	if env.Source == nil && !env.Declared() && in.Spec.Preview.Source != nil {
+	if env.Source == nil && !env.Declared() && in.Spec.Sources() != nil {
 		return previews.Rendered{}, errUnsourced
 	}
 	if env.Declared() {
@@ -106,11 +108,9 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 	}
 	var notes []string
 	if env.Sourced() && !env.Declared() {
-		var adopted []gitops.File
-		if adopted, notes, err = s.adopted(ctx, env, in); err != nil {
+		if in.Adopted, notes, err = s.adopted(ctx, env, in); err != nil {
 			return previews.Rendered{}, err
 		}
-		in.Adopted = &adopted
 	}
 	files, err := render.Environment(in)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 		return known, nil // only its expiry or the like is committed
 	}
 	own := env
-	own.Source = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: *env.Source.Head}
+	own.Source = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: env.Source.Head}
 	rendered, err := s.render(ctx, own)
 	if _, later := errors.AsType[*previews.LaterError](err); later || ctx.Err() != nil {
 		return nil, err
@@ -147,16 +147,78 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 	return previews.Propose(manifests.Compare(below(files, dir), below(rendered.Files, dir))), nil
 }
 
-// adopted are the objects of an environment's source that are let through, and what there
+// adopted are the objects of an environment's sources that are let through, and what there
 // is to say of the others.
-func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input) ([]gitops.File, []string, error) {
-	got, err := s.rendered(ctx, env)
+func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input) ([]render.Adopted, []string, error) {
+	files, err := s.files(ctx, env)
 	if err != nil {
 		return nil, nil, err
 	}
-	into, err := adoptInput(in)
+	children, err := s.children(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &previews.LaterError{Err: err}
+	}
+	var out []render.Adopted
+	var notes []string
+	objects, size := 0, 0
+	for _, from := range env.Source.From {
+		got, err := children.Render(ctx, source.Request{
+			Source: from.Source, Release: cmp.Or(from.Service, gitops.Slug(env.Ref.Repo, 40)), Namespace: env.NamespaceName(), Files: heldBy(from, files),
+		})
+		if fault.CodeOf(err) == fault.Failure {
+			return nil, nil, &previews.LaterError{Err: err}
+		}
+		var adopted render.Adopted
+		var told []string
+		if err == nil {
+			adopted, told, err = adoptedFrom(got, from, in)
+		}
+		if err != nil {
+			return nil, nil, ofSource(env, err, from)
+		}
+		out, notes = append(out, adopted), append(notes, told...)
+		for _, f := range adopted.Files {
+			objects, size = objects+1, size+len(f.Content)
+		}
+		if objects > adopt.MaxObjects || size > adopt.MaxBytes {
+			return nil, nil, fault.Newf(fault.Invalid, "the sources of all services render to more than %d objects or %d MiB together", adopt.MaxObjects, adopt.MaxBytes>>20)
+		}
+	}
+	return out, notes, nil
+}
+
+// files are those of the repository that the sources of an environment are made of.
+func (s sourced) files(ctx context.Context, env previews.Environment) (map[string][]byte, error) {
+	files, err := s.tree(ctx, env, env.Source.Base, env.Source.From.Roots())
+	switch {
+	case errors.Is(err, bot.ErrNotFound):
+		return nil, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which the preview is rendered from, is not there any more", env.Source.Base, env.Source.Branch), "push again, or comment /idp preview")
+	case fault.CodeOf(err) == fault.Failure:
+		return nil, &previews.LaterError{Err: err}
+	case err != nil:
+		return nil, ofSource(env, err, env.Source.From...)
+	}
+	return files, nil
+}
+
+// heldBy are the files that a source may be made of.
+func heldBy(from spec.SourceOf, files map[string][]byte) map[string][]byte {
+	out := map[string][]byte{}
+	for name, content := range files {
+		if from.Holds(name) {
+			out[name] = content
+		}
+	}
+	return out
+}
+
+// adoptedFrom is what is let through of what one source rendered to, and what there is to say
+// of it.
+func adoptedFrom(got source.Result, from spec.SourceOf, in render.Input) (render.Adopted, []string, error) {
+	out := render.Adopted{Service: from.Service, Source: titleOf(from)}
+	into, err := adoptInput(in, from.Service)
+	if err != nil {
+		return out, nil, err
 	}
 	documents := make([][]byte, len(got.Documents))
 	for i, d := range got.Documents {
@@ -164,10 +226,10 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 	}
 	result, err := adopt.Objects(documents, into)
 	if err != nil {
-		return nil, nil, ofSource(env, err)
+		return out, nil, err
 	}
 	if err := unplaced(result, into); err != nil {
-		return nil, nil, ofSource(env, err)
+		return out, nil, err
 	}
 	notes := slices.Clone(got.Notes)
 	for _, n := range result.Notes {
@@ -176,42 +238,26 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 	for _, service := range result.Unrouted {
 		notes = append(notes, fmt.Sprintf("nothing answers at the host of service %s: no Service is named so, or ends in -%s", service, service))
 	}
-	files := make([]gitops.File, len(result.Objects))
-	for i, o := range result.Objects {
-		files[i] = gitops.File{Path: render.AdoptedPath(o.Kind, o.Name), Content: o.Content}
+	if from.Service != "" && len(in.Spec.Services) > 1 {
+		for i := range notes {
+			notes[i] = from.Service + ": " + notes[i]
+		}
 	}
-	return files, notes, nil
+	for _, o := range result.Objects {
+		out.Files = append(out.Files, gitops.File{Path: render.AdoptedPath(o.Kind, o.Name), Content: o.Content})
+	}
+	return out, notes, nil
 }
 
-// rendered is what the source of an environment renders to.
-func (s sourced) rendered(ctx context.Context, env previews.Environment) (source.Result, error) {
-	files, err := s.tree(ctx, env, env.Source.Base, env.Source.From.Roots())
-	switch {
-	case errors.Is(err, bot.ErrNotFound):
-		return source.Result{}, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which the preview is rendered from, is not there any more", env.Source.Base, env.Source.Branch), "push again, or comment /idp preview")
-	case fault.CodeOf(err) == fault.Failure:
-		return source.Result{}, &previews.LaterError{Err: err}
-	case err != nil:
-		return source.Result{}, ofSource(env, err)
-	}
-	children, err := s.children(ctx)
-	if err != nil {
-		return source.Result{}, &previews.LaterError{Err: err}
-	}
-	got, err := children.Render(ctx, source.Request{
-		Source: env.Source.From, Release: gitops.Slug(env.Ref.Repo, 40), Namespace: env.NamespaceName(), Files: files,
-	})
-	if fault.CodeOf(err) == fault.Failure {
-		return got, &previews.LaterError{Err: err}
-	}
-	return got, ofSource(env, err)
-}
-
-// adoptInput is what idp decides of the services, whatever a source says.
-func adoptInput(in render.Input) (adopt.Input, error) {
-	out := adopt.Input{Environment: in.Ref.Name(), Namespace: in.Ref.Namespace(), Class: in.Class}
+// adoptInput is what idp decides of the services that a source is of, whatever it says: of
+// one, or for "" of all.
+func adoptInput(in render.Input, service string) (adopt.Input, error) {
+	out := adopt.Input{Environment: in.Ref.Name(), Namespace: in.Ref.Namespace(), Class: in.Class, Owner: service}
 	hosts := render.Hosts(in)
 	for _, svc := range in.Spec.Services {
+		if service != "" && service != svc.Name {
+			continue
+		}
 		image := in.Images[svc.Name]
 		if image == "" {
 			var err error
@@ -244,16 +290,24 @@ func repositoryOf(reference string) string {
 	return reference
 }
 
-// ofSource says which source a fault is about.
-func ofSource(env previews.Environment, err error) error {
+// ofSource says which source a fault is about, or which ones it may be.
+func ofSource(env previews.Environment, err error, sources ...spec.SourceOf) error {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok {
 		return err
 	}
-	from := env.Source.From
-	at := from.Path
-	if at == "" {
-		at = "the repository's root"
+	titles := make([]string, len(sources))
+	for i, from := range sources {
+		titles[i] = titleOf(from)
 	}
-	return fault.Wrap(err, f.Code, fmt.Sprintf("the %s source in %s at %.7s of %s: %s", from.Kind, at, env.Source.Base, env.Source.Branch, f.Message), f.Hint)
+	return fault.Wrap(err, f.Code, fmt.Sprintf("%s at %.7s of %s: %s", strings.Join(titles, " or "), env.Source.Base, env.Source.Branch, f.Message), f.Hint)
+}
+
+// titleOf names a source in a message.
+func titleOf(from spec.SourceOf) string {
+	text := fmt.Sprintf("the %s source in %s", from.Kind, cmp.Or(from.Path, "the repository's root"))
+	if from.Service != "" {
+		text += " of service " + from.Service
+	}
+	return text
 }

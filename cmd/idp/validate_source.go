@@ -8,13 +8,21 @@ import (
 )
 
 // unapplied are notes on what a spec says of its services that has no part in their previews,
-// since preview.source makes those: a sentence each service.
+// since a source makes those: a sentence each service.
 func unapplied(s *spec.Spec) []string {
-	if s == nil || s.Preview.Source == nil {
+	if s == nil {
 		return nil
 	}
 	var notes []string
+	from := s.Sources()
 	for _, svc := range s.Services {
+		source, sourced := from.Of("")
+		if own, ok := from.Of(svc.Name); ok {
+			source, sourced = own, true
+		}
+		if !sourced {
+			continue
+		}
 		var keys []string
 		for _, key := range []struct {
 			name  string
@@ -28,7 +36,7 @@ func unapplied(s *spec.Spec) []string {
 			}
 		}
 		if len(keys) > 0 {
-			notes = append(notes, fmt.Sprintf("what is said of service %s in %s holds in long-lived environments alone: its previews are as the %s source has them", svc.Name, strings.Join(keys, ", "), s.Preview.Source.Kind))
+			notes = append(notes, fmt.Sprintf("what is said of service %s in %s holds in long-lived environments alone: its previews are as the %s source has them", svc.Name, strings.Join(keys, ", "), source.Kind))
 		}
 	}
 	return notes

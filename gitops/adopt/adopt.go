@@ -46,7 +46,10 @@ type Input struct {
 	Environment string
 	Namespace   string
 	Class       platform.Class
-	// Services are those of the spec, in its order.
+	// Owner is the service whose own source it is, as the label of that name has it; "" for
+	// one of all services.
+	Owner string
+	// Services are those of the spec that the source is of, in its order.
 	Services []Service
 }
 

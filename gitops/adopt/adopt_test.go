@@ -320,3 +320,41 @@ func TestNoKind(t *testing.T) {
 		t.Errorf("got %s", text)
 	}
 }
+
+// TestOwner: objects and pods of a source that a service has of its own say so, whatever the
+// source says of them, and of what another service built nothing is known.
+func TestOwner(t *testing.T) {
+	t.Parallel()
+	in := input()
+	in.Owner = "web"
+	documents := [][]byte{
+		[]byte(service("web", "{port: 80}")),
+		[]byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: settings, labels: {idp.dev/service: api}}}"),
+		[]byte("{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x, idp.dev/service: api}}, spec: {containers: [{name: web, image: ghcr.io/acme/web}]}}}}"),
+	}
+	for range 2 { // what came out comes out again
+		got, err := Objects(documents, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = nil
+		for _, o := range got.Objects {
+			want := 1
+			if o.Kind == "Deployment" {
+				want = 2
+			}
+			if n := strings.Count(string(o.Content), "idp.dev/service: web\n"); n != want || strings.Contains(string(o.Content), "idp.dev/service: api") {
+				t.Errorf("%s %s says %d times that it is web's:\n%s", o.Kind, o.Name, n, o.Content)
+			}
+			documents = append(documents, o.Content)
+		}
+		if len(got.Objects) != 4 {
+			t.Errorf("let through %d objects", len(got.Objects))
+		}
+	}
+	in.Owner = ""
+	got, err := Objects(documents, in)
+	if err != nil || strings.Contains(together(Result{Objects: got.Objects}), "idp.dev/service") || !strings.Contains(together(got), "# Deployment web: label idp.dev/service left out") {
+		t.Errorf("of nobody: %v\n%s", err, together(got))
+	}
+}

@@ -5,7 +5,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 )
@@ -27,7 +26,7 @@ func (a *adopting) pod(title string, t *corev1.PodTemplateSpec) *Service {
 	if t.Labels == nil {
 		t.Labels = map[string]string{}
 	}
-	t.Labels[gitops.LabelEnvironment] = a.in.Environment
+	a.own(t.Labels)
 	p := &t.Spec
 	a.host(title, p)
 	a.scheduling(title, p)

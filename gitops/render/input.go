@@ -60,10 +60,9 @@ type Input struct {
 	// Environment is the declared environment's name, "" for a preview. It selects
 	// the overrides of the spec, and canary and blue-green rollouts.
 	Environment string
-	// Adopted, when not nil, are the files of objects that take the place of what idp renders
-	// of a preview's services, their paths below manifests/: a chart's, let through by
-	// package adopt.
-	Adopted *[]gitops.File
+	// Adopted are objects that take the place of what idp renders of the services that they
+	// are of: a chart's, let through by package adopt.
+	Adopted []Adopted
 	// Update, when not nil, is what is written to files of others: then there is the record
 	// and no object.
 	Update *RecordedUpdate
@@ -80,11 +79,11 @@ func (in Input) shared() bool { return in.Environment != "" && in.Ref.Service ==
 type environment struct {
 	Input
 	namespace string
-	// services are those that are rendered: all of a preview, one of a declared
-	// environment, none of its shared part.
-	services []service
-	hosts    map[string]string
-	team     string
+	// all are the services that are part of it: all of a preview, one of a declared
+	// environment, none of its shared part. services are those that idp renders.
+	all, services []service
+	hosts         map[string]string
+	team          string
 	// migrates is true where workloads have to wait for a migration.
 	migrates bool
 	// surge is true where the quota has room for new pods beside old ones.
@@ -187,10 +186,13 @@ func newEnvironment(in Input) (*environment, error) {
 		}
 		svc, err := env.service(declared)
 		problems.add(err)
-		env.services = append(env.services, svc)
-		env.migrates = env.migrates || svc.Migrate != nil
+		env.all = append(env.all, svc)
+		if !in.adopts(svc.Name) {
+			env.services = append(env.services, svc)
+			env.migrates = env.migrates || svc.Migrate != nil
+		}
 	}
-	if len(env.services) == 0 {
+	if len(env.all) == 0 {
 		return nil, fault.Newf(fault.Invalid, "the spec has no service %q", in.Ref.Service).WithHint("it has %s", serviceNames(in.Spec.Services))
 	}
 	if len(problems) == 0 {
@@ -204,8 +206,6 @@ func (e *environment) has(p part) bool {
 	switch {
 	case e.Update != nil:
 		return false
-	case e.Adopted != nil:
-		return p == sharedPart
 	case e.Environment == "":
 		return true
 	case e.shared():

@@ -104,7 +104,7 @@ func (e *environment) record() ([]byte, error) {
 	if !e.routed() || e.Update != nil {
 		r.Hosts = nil
 	}
-	for _, svc := range e.services {
+	for _, svc := range e.all {
 		r.Images[svc.Name] = svc.image
 	}
 	if !e.ExpiresAt.IsZero() {

@@ -64,6 +64,8 @@ type serviceBlock struct {
 	Healthcheck *healthcheckBlock `json:"healthcheck"`
 	// When a rollout of this service is undone, instead of the file's "rollback".
 	Rollback *rollbackBlock `json:"rollback"`
+	// What renders this service's objects in previews instead of idp: a chart, an overlay or manifests, read at the base branch's commit.
+	Source *sourceBlock `json:"source"`
 	// What differs for this service in long-lived environments, by their name. An entry replaces the file's whole entry of that name.
 	Environments map[string]*environmentBlock `json:"environments"`
 }
@@ -160,11 +162,11 @@ type previewBlock struct {
 	IgnoreLabels []string `json:"ignoreLabels" jsonschema:"minLength=1,maxLength=50"`
 	// How long a preview lives after the last push, such as 7d; the server's default when left out.
 	TTL *span `json:"ttl" jsonschema:"example=7d"`
-	// What renders the objects of previews instead of idp: a chart, an overlay or manifests, read at the base branch's commit.
+	// What renders the objects of all services in previews instead of idp: a chart, an overlay or manifests, read at the base branch's commit.
 	Source *sourceBlock `json:"source"`
 }
 
-// sourceBlock is where the objects of previews come from: one of a Helm chart, a Kustomize overlay and a folder of manifests.
+// sourceBlock is where objects come from: one of a Helm chart, a Kustomize overlay and a folder of manifests.
 type sourceBlock struct {
 	// A Helm chart of the repository.
 	Helm *helmBlock `json:"helm"`

@@ -54,7 +54,7 @@ func sourceOf(s *Source) *sourceBlock {
 func blockOf(s Service) *serviceBlock {
 	b := &serviceBlock{
 		Name: s.Name, Team: s.Team, Path: s.Path, Paths: s.Paths, Image: s.Image, Kind: string(s.Kind), Schedule: s.Schedule,
-		Env: words(s.Env), Resources: resourcesOf(s.Resources), Command: wordsOf(s.Command), Args: wordsOf(s.Args),
+		Source: sourceOf(s.Source), Env: words(s.Env), Resources: resourcesOf(s.Resources), Command: wordsOf(s.Command), Args: wordsOf(s.Args),
 		Environments: environmentsOf(s),
 	}
 	if s.Kind == Web {

@@ -67,6 +67,9 @@ type Service struct {
 	Deploy      Deploy
 	Healthcheck *Healthcheck // nil when none is declared
 	Rollback    Rollback
+	// Source is what renders the objects of this service; nil for idp, and where the
+	// repository has one for all of them.
+	Source *Source `json:",omitempty"`
 	// Environments overrides by the name of a declared environment.
 	Environments map[string]Override
 }
@@ -164,6 +167,7 @@ type Preview struct {
 	IgnoreLabels []string
 	// TTL counts from the last push; 0 means the server's default.
 	TTL time.Duration
-	// Source is what renders the objects; nil for idp.
+	// Source is what renders the objects of all services as one; nil for idp, and where
+	// services have sources of their own.
 	Source *Source `json:",omitempty"`
 }

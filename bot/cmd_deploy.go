@@ -19,8 +19,8 @@ func deploy(r *run) answer {
 	if !ok {
 		return a
 	}
-	return r.release(o.env, o.rev, o.services, previews.ReleaseDeploy, o.forced, func(string) previews.Release {
-		return r.deciding.release(o.env, o.rev, previews.ReleaseDeploy)
+	return r.release(o.env, o.rev, o.services, previews.ReleaseDeploy, o.forced, func(service string) previews.Release {
+		return r.releaseOf(o.env, o.rev, previews.ReleaseDeploy, service)
 	})
 }
 

@@ -253,7 +253,7 @@ func codes(names []string) string {
 
 // fit says why a revision may not go into an environment; "" where it may.
 func (d *deciding) fit(env platform.Environment, rev Revision) string {
-	if why := cmp.Or(d.moved(env), d.converted(env)); why != "" {
+	if why := cmp.Or(d.moved(env), d.converted(env), d.unsourced(env, rev)); why != "" {
 		return why
 	}
 	if env.Protected {
@@ -380,7 +380,7 @@ func (d *deciding) deploy(env platform.Environment, services []string, release f
 
 // runs says that a part has, or is about to have, a release already.
 func runs(part *previews.Environment, r previews.Release) bool {
-	if part.Deployed.Current.SHA != r.SHA || part.Deployed.Current.Trust != r.Trust || part.Generation == 0 {
+	if now := part.Deployed.Current; now.SHA != r.SHA || now.Trust != r.Trust || !now.Source.Same(r.Source) || part.Generation == 0 {
 		return false
 	}
 	return part.Moving() || part.State() == previews.StateReady || part.State() == previews.StateCommitted

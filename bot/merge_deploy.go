@@ -62,8 +62,8 @@ func (d *deciding) merged() {
 				services = append(services, service)
 			}
 		}
-		started, queued, _ := d.deploy(env, services, func(string) previews.Release {
-			return d.release(env, rev, previews.ReleaseMerge)
+		started, queued, _ := d.deploy(env, services, func(service string) previews.Release {
+			return d.releaseOf(env, rev, previews.ReleaseMerge, service)
 		})
 		d.because("the merge is deployed to %s: %d services start, %d wait", env.Name, len(started), len(queued))
 	}

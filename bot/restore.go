@@ -170,6 +170,10 @@ func (r *Restorer) basics(h holdings.Holding) previews.Environment {
 	if r.Watched {
 		e.Observed = &previews.Observation{At: r.Now}
 	}
+	if from := record.Source; from != nil {
+		e.Source = &previews.Source{Base: from.Commit, Branch: from.Branch, From: from.From, Taken: from.Taken, Left: from.Left}
+		e.AppliedBase = from.Commit
+	}
 	if record.Update != nil {
 		e.Update = &previews.Update{Application: record.Update.Application, Fields: record.Update.Fields}
 		if record.Update.Application == "" {
@@ -219,7 +223,7 @@ func (r *Restorer) declared(e *previews.Environment, h holdings.Holding, target 
 	}
 	e.RolloutTimeout = named.RolloutTimeout
 	e.Deployed = &previews.Deployed{Current: previews.Release{
-		Kind: previews.ReleaseDeploy, SHA: record.SHA, Ref: record.HeadRef, Spec: e.Spec, Team: e.Team, Trust: e.Trust, Author: record.Author,
+		Kind: previews.ReleaseDeploy, SHA: record.SHA, Ref: record.HeadRef, Spec: e.Spec, Team: e.Team, Trust: e.Trust, Source: e.Source, Author: record.Author,
 		At: h.DeployedAt, CommittedAt: h.DeployedAt, Attempt: record.Attempt,
 	}}
 	return note

@@ -44,6 +44,9 @@ type Release struct {
 	// Images are those of the service, where they are known already: a rollback and a
 	// promotion take what ran, not what a tag has come to mean.
 	Images []Image `json:"images,omitempty"`
+	// Source is where its objects are rendered from, as that was when it was asked for; nil
+	// for idp. Going back to it renders the same again.
+	Source *Source `json:"source,omitempty"`
 	// PR is the pull request that hears of it; By who asked and Author who opened the
 	// pull request, with GitHub's ids, for logins change hands.
 	PR       int    `json:"pr,omitempty"`
@@ -300,12 +303,15 @@ func (e *Environment) start(r Release, now time.Time) {
 	if r.Kind != ReleaseRollback && r.Kind != ReleaseAbort {
 		d.Fallback = nil
 	}
+	if e.Shared() {
+		r.Source = nil // it has no objects of any service
+	}
 	d.Current = r
 	if e.HeadSHA != r.SHA || e.PushedAt.IsZero() {
 		e.HeadSHA, e.PushedAt = r.SHA, now
 	}
 	e.HeadRef, e.PR, e.Author = r.Ref, r.PR, r.Author
-	e.SHA, e.Spec, e.Team, e.Trust = r.SHA, r.Spec, r.Team, r.Trust
+	e.SHA, e.Spec, e.Team, e.Trust, e.Source = r.SHA, r.Spec, r.Team, r.Trust, r.Source
 	e.Wanted, e.Removal, e.Problem, e.Overwrite, e.Warnings = Present, Removal{}, nil, false, nil
 	if e.AppliedSHA == r.SHA {
 		e.AppliedSHA = "" // what Git has of it is of an earlier attempt

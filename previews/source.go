@@ -2,6 +2,7 @@ package previews
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 )
 
 // Source is where the objects of a preview's services come from, where that is not idp alone:
-// charts, overlays or manifests, as the base branch has them.
+// charts, overlays or manifests, as the base branch has them; and where those of a service in
+// a declared environment do, as the default branch has them.
 type Source struct {
 	// Base is the commit of the base branch that it is read at, Branch that branch; Base is
 	// "" where the base branch names no source, so that idp renders by itself. Where somebody
@@ -67,6 +69,11 @@ func Propose(changes []manifests.Difference) *Proposed {
 
 // Own says that it is the pull request's own, which somebody approved at that commit.
 func (s *Source) Own() bool { return s != nil && s.Base != "" && s.Base == s.Approved.SHA }
+
+// Same says that what is rendered of both is the same.
+func (s *Source) Same(as *Source) bool {
+	return s.base() == as.base() && (s.base() == "" || reflect.DeepEqual(s.From, as.From))
+}
 
 // base is the commit that the source is read at, "" for idp.
 func (s *Source) base() string {

@@ -78,7 +78,11 @@ func deployedVerdict(in Input, v verdict) verdict {
 		}
 		v.next = joinSentences(v.next, Code("/idp retry "+e.Ref.ID)+" tries it again.")
 	case previews.StateFailed:
-		v.next = joinSentences(v.next, Code("/idp retry "+e.Ref.ID)+" tries it again.")
+		again := Code("/idp retry "+e.Ref.ID) + " tries it again."
+		if p := e.Problem; e.Sourced() && e.Source.Base != e.SHA && p != nil && p.Kind == previews.ProblemSpec {
+			again = "Once " + Code(e.Source.Branch) + " is mended, " + Code("/idp deploy "+e.Ref.ID) + " takes it as it is then; " + Code("/idp retry "+e.Ref.ID) + " tries the same again."
+		}
+		v.next = joinSentences(v.next, again)
 	}
 	if f := e.Deployed.Fallback; f != nil {
 		return fallbackVerdict(in, f, v)

@@ -8,8 +8,8 @@ import (
 	"github.com/idp-bot/idp/previews"
 )
 
-// sourced says where the objects of a preview come from, where that is not idp alone, and what
-// of the pull request's own counts; "" for any other.
+// sourced says where the objects of an environment come from, where that is not idp alone, and
+// what of the commit's own counts; "" for any other.
 func sourced(e *previews.Environment) string {
 	s := e.Source
 	if s == nil || e.Wanted != previews.Present {
@@ -26,14 +26,21 @@ func sourced(e *previews.Environment) string {
 		}
 		return fmt.Sprintf("Rendered by idp: %s %s not on %s yet, and %s.", keys(left), verb, Code(s.Branch), counts)
 	}
+	if e.Declared() && s.Base == e.SHA {
+		return fmt.Sprintf("Rendered from %s at this commit, which is on %s.", sourceNames(e, s.From), Code(s.Branch))
+	}
 	if s.Own() {
 		return fmt.Sprintf("Rendered from this pull request: its own %s at %s, which %s approved.",
-			strings.TrimPrefix(sourceNames(s.From), "the "), Code(short(s.Base)), Code(s.Approved.By)) + rest(e)
+			strings.TrimPrefix(sourceNames(e, s.From), "the "), Code(short(s.Base)), Code(s.Approved.By)) + rest(e)
 	}
-	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this pull request changes there.",
-		sourceNames(s.From), Code(short(s.Base)), Code(s.Branch)) + rest(e)
+	of := "pull request"
+	if e.Declared() {
+		of = "commit"
+	}
+	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this %s changes there.",
+		sourceNames(e, s.From), Code(short(s.Base)), Code(s.Branch), of) + rest(e)
 	if len(s.Taken) > 0 {
-		text += " Taken from the pull request: " + keys(codes(s.Taken)) + "."
+		text += " Taken from the " + of + ": " + keys(codes(s.Taken)) + "."
 	}
 	if len(s.Left) == 0 {
 		return text
@@ -48,11 +55,15 @@ func sourced(e *previews.Environment) string {
 	return text + " Not taken: " + keys(left) + "."
 }
 
+// Rendered says where the objects of a part of a declared environment come from, as Markdown;
+// "" for idp.
+func Rendered(e *previews.Environment) string { return sourced(e) }
+
 // rest names the services that idp renders beside those that have sources of their own, after
 // a space; "" for none.
 func rest(e *previews.Environment) string {
 	parsed, _ := spec.Parse(spec.Path, e.Spec)
-	if _, whole := e.Source.From.Of(""); whole || parsed == nil {
+	if _, whole := e.Source.From.Of(""); whole || parsed == nil || e.Declared() {
 		return ""
 	}
 	var own []string
@@ -67,12 +78,13 @@ func rest(e *previews.Environment) string {
 	return " Rendered by idp: " + keys(own) + "."
 }
 
-// sourceNames names sources in the middle of a sentence.
-func sourceNames(all spec.Sources) string {
+// sourceNames names sources of an environment in the middle of a sentence, each with its service
+// where there are several.
+func sourceNames(e *previews.Environment, all spec.Sources) string {
 	var names []string
 	for _, s := range all {
 		name := sourceName(s.Source)
-		if s.Service != "" {
+		if s.Service != "" && !e.Declared() && !single(e) {
 			name += " for " + Code(s.Service)
 		}
 		names = append(names, name)

@@ -386,6 +386,15 @@ func states() []state {
 		newState("deployed-rolled-back", 10*time.Minute, ready, declared, wentBack("", "error-rate 4.7% > 1%")),
 		newState("deployed-rolling-back", 2*time.Minute, resolved, applied, declared, observe("Synced", "Progressing", ""), wentBack("", "error-rate 4.7% > 1%")),
 		newState("deployed-back-by-command", 10*time.Minute, ready, declared, wentBack("carol", "rollback by carol")),
+		newState("deployed-of-source", 10*time.Minute, ready, declared, ofSource, func(in *Input) {
+			in.Environment.Source.From[0].Service = "payments-api"
+			in.Environment.Source.Taken = []string{"payments-api.source.helm.values.greeting"}
+			in.Environment.Source.Notes = []string{"Secret <b>db</b>: dropped: idp commits no secrets"}
+		}),
+		newState("deployed-of-own-source", 10*time.Minute, ready, declared, ofSource, func(in *Input) { in.Environment.Source.Base = in.Environment.SHA }),
+		newState("deployed-source-fails", 10*time.Minute, resolved, declared, ofSource, func(in *Input) {
+			in.Environment.Fail(previews.Problem{Kind: previews.ProblemSpec, Message: "the helm source in deploy/chart: set database.password"}, pushed)
+		}),
 		newState("deployed-with-queue", 10*time.Minute, ready, declared, queued),
 		newState("deployed-waiting-for-approval", time.Minute, declared, queued, func(in *Input) {
 			e := &in.Environment

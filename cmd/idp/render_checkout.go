@@ -12,6 +12,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/source"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
@@ -46,27 +47,31 @@ func checkout(args []string) string {
 // sourceOf has a preview made of its sources as they are in the checkout, in the place of the
 // base branch's, which is not known here.
 func (p *program) sourceOf(f renderFlags, args []string, row *previews.Environment, parsed *spec.Spec) {
-	dir := checkout(args)
-	from := parsed.Sources()
-	if len(from) == 0 || f.pr <= 0 {
-		return
+	if f.pr > 0 {
+		row.Source = p.inCheckout(f, args, parsed.Sources(), "base")
 	}
+}
+
+// inCheckout are sources as they are in the checkout, in the place of those of a branch; nil
+// where there are none, or no checkout.
+func (p *program) inCheckout(f renderFlags, args []string, from spec.Sources, branch string) *previews.Source {
+	dir := checkout(args)
 	for _, one := range from {
 		if dir == "" {
 			p.note("%s is not rendered, for its files are not known: name the repository's folder; this is what idp itself renders", one.Key())
 		} else {
-			p.note("%s is rendered from the files in %s; the bot takes them from the base branch", one.Key(), dir)
+			p.note("%s is rendered from the files in %s; the bot takes them from the %s branch", one.Key(), dir, branch)
 		}
 	}
-	if dir != "" {
-		row.Source = &previews.Source{Base: f.sha, Branch: cmp.Or(f.branch, "the checkout"), From: from}
+	if dir == "" || len(from) == 0 {
+		return nil
 	}
+	return &previews.Source{Base: f.sha, Branch: cmp.Or(f.branch, "the checkout"), From: from}
 }
 
-// ofCheckout renders a preview that is made of sources, in a confined child as the bot does,
-// and tells what was dropped or changed.
-func (p *program) ofCheckout(ctx context.Context, dir string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
-	s := sourced{
+// sourcedIn renders sources from a checkout, in a confined child as the bot does.
+func sourcedIn(dir string, class platform.Class) sourced {
+	return sourced{
 		classOf: oneClass(class),
 		tree: func(_ context.Context, _ previews.Environment, _ string, under []string) (map[string][]byte, error) {
 			return filesOf(dir, under)
@@ -80,12 +85,39 @@ func (p *program) ofCheckout(ctx context.Context, dir string, class platform.Cla
 			return started, err
 		},
 	}
+}
+
+// ofCheckout renders a preview that is made of sources, and tells what was dropped or changed.
+func (p *program) ofCheckout(ctx context.Context, dir string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
+	s := sourcedIn(dir, class)
 	return func(env previews.Environment) ([]gitops.File, error) {
 		got, err := s.render(ctx, env)
 		for _, note := range got.Notes {
 			p.note("%s", printable(note))
 		}
 		return got.Files, err
+	}
+}
+
+// partOfCheckout gives a part of a declared environment what its source renders to, and tells
+// what was dropped or changed.
+func (p *program) partOfCheckout(ctx context.Context, f renderFlags, args []string, parsed *spec.Spec) func(*render.Input) error {
+	sources := map[string]*previews.Source{}
+	for _, from := range parsed.SourcesIn(f.env) {
+		sources[from.Service] = p.inCheckout(f, args, spec.Sources{from}, "default")
+	}
+	return func(in *render.Input) error {
+		from := sources[in.Ref.Service]
+		if from == nil {
+			return nil
+		}
+		row := previews.Environment{Ref: in.Ref, Namespace: in.Namespace, Source: from}
+		adopted, notes, err := sourcedIn(checkout(args), in.Class).adopted(ctx, row, *in)
+		for _, note := range notes {
+			p.note("%s", printable(note))
+		}
+		in.Adopted, in.Source = adopted, recordOf(from)
+		return err
 	}
 }
 

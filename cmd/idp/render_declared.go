@@ -26,6 +26,8 @@ type declaredTree struct {
 	input    render.Input
 	platform platform.Platform
 	web      string
+	// source gives a part what its source renders to; nil for parts that idp renders.
+	source func(*render.Input) error
 }
 
 // declaration returns what --env names, and all that is declared: by the platform
@@ -89,6 +91,11 @@ func (t declaredTree) files(others []argocd.DeployedElement) ([]gitops.File, err
 	for _, ref := range t.parts() {
 		in := t.input
 		in.Ref = ref
+		if t.source != nil && ref.Service != "" {
+			if err := t.source(&in); err != nil {
+				return nil, err
+			}
+		}
 		rendered, err := render.Environment(in)
 		if err != nil {
 			return nil, err

@@ -107,7 +107,7 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 		}
 	}
 	var notes []string
-	if env.Sourced() && !env.Declared() {
+	if env.Sourced() {
 		if in.Adopted, notes, err = s.adopted(ctx, env, in); err != nil {
 			return previews.Rendered{}, err
 		}
@@ -192,7 +192,11 @@ func (s sourced) files(ctx context.Context, env previews.Environment) (map[strin
 	files, err := s.tree(ctx, env, env.Source.Base, env.Source.From.Roots())
 	switch {
 	case errors.Is(err, bot.ErrNotFound):
-		return nil, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which the preview is rendered from, is not there any more", env.Source.Base, env.Source.Branch), "push again, or comment /idp preview")
+		what, hint := "the preview is", "push again, or comment /idp preview"
+		if env.Declared() {
+			what, hint = env.Ref.Service+" in "+env.Ref.ID+" would be", "deploy another commit"
+		}
+		return nil, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which %s rendered from, is not there any more", env.Source.Base, env.Source.Branch, what), hint)
 	case fault.CodeOf(err) == fault.Failure:
 		return nil, &previews.LaterError{Err: err}
 	case err != nil:
@@ -238,7 +242,7 @@ func adoptedFrom(got source.Result, from spec.SourceOf, in render.Input) (render
 	for _, service := range result.Unrouted {
 		notes = append(notes, fmt.Sprintf("nothing answers at the host of service %s: no Service is named so, or ends in -%s", service, service))
 	}
-	if from.Service != "" && len(in.Spec.Services) > 1 {
+	if from.Service != "" && in.Environment == "" && len(in.Spec.Services) > 1 {
 		for i := range notes {
 			notes[i] = from.Service + ": " + notes[i]
 		}
@@ -252,7 +256,10 @@ func adoptedFrom(got source.Result, from spec.SourceOf, in render.Input) (render
 // adoptInput is what idp decides of the services that a source is of, whatever it says: of
 // one, or for "" of all.
 func adoptInput(in render.Input, service string) (adopt.Input, error) {
-	out := adopt.Input{Environment: in.Ref.Name(), Namespace: in.Ref.Namespace(), Class: in.Class, Owner: service}
+	out := adopt.Input{
+		Environment: in.Ref.Shared().Name(), Namespace: in.Home(), Class: in.Class, Owner: service,
+		LongLived: in.Environment != "", Attempt: in.Attempt,
+	}
 	hosts := render.Hosts(in)
 	for _, svc := range in.Spec.Services {
 		if service != "" && service != svc.Name {
@@ -265,7 +272,7 @@ func adoptInput(in render.Input, service string) (adopt.Input, error) {
 				return adopt.Input{}, err
 			}
 		}
-		out.Services = append(out.Services, adopt.Service{Name: svc.Name, Image: image, Host: hosts[svc.Name], Replicas: svc.Replicas})
+		out.Services = append(out.Services, adopt.Service{Name: svc.Name, Image: image, Host: hosts[svc.Name], Replicas: in.Copies(svc)})
 	}
 	return out, nil
 }

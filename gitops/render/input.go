@@ -63,6 +63,9 @@ type Input struct {
 	// Adopted are objects that take the place of what idp renders of the services that they
 	// are of: a chart's, let through by package adopt.
 	Adopted []Adopted
+	// Source is where Adopted comes from, for the record of a declared environment; nil there
+	// for what idp renders.
+	Source *RecordedSource
 	// Update, when not nil, is what is written to files of others: then there is the record
 	// and no object.
 	Update *RecordedUpdate
@@ -124,10 +127,14 @@ func (in Input) check() error {
 	if err := checkRef(in.Ref); err != nil {
 		return err
 	}
-	return checkPart(in.Ref, in.Environment, in.namespace(), in.PR)
+	return checkPart(in.Ref, in.Environment, in.Home(), in.PR)
 }
 
-func (in Input) namespace() string {
+// Copies is how many copies of a service run in the environment.
+func (in Input) Copies(svc spec.Service) int32 { return override(svc, in.Environment).Replicas }
+
+// Home is the namespace that the environment's objects live in.
+func (in Input) Home() string {
 	if in.Namespace == "" {
 		return in.Ref.Namespace()
 	}
@@ -171,7 +178,7 @@ func newEnvironment(in Input) (*environment, error) {
 		return nil, fmt.Errorf("render %s: %w", in.Ref, err)
 	}
 	in.ExpiresAt = in.ExpiresAt.UTC().Truncate(time.Second)
-	env := &environment{Input: in, namespace: in.namespace(), hosts: map[string]string{}}
+	env := &environment{Input: in, namespace: in.Home(), hosts: map[string]string{}}
 	if in.shared() {
 		return env, nil
 	}

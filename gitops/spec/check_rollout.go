@@ -124,6 +124,7 @@ func (c *checker) environments(field string, blocks map[string]*environmentBlock
 			Replicas:  b.Replicas,
 			Env:       c.env(join(at, "env"), b.Env),
 			Resources: c.resources(join(at, "resources"), b.Resources, Resources{}),
+			Source:    c.source(join(at, "source"), b.Source),
 		}
 	}
 	return out

@@ -64,7 +64,7 @@ type serviceBlock struct {
 	Healthcheck *healthcheckBlock `json:"healthcheck"`
 	// When a rollout of this service is undone, instead of the file's "rollback".
 	Rollback *rollbackBlock `json:"rollback"`
-	// What renders this service's objects in previews instead of idp: a chart, an overlay or manifests, read at the base branch's commit.
+	// What renders this service's objects instead of idp, in previews and, where those have none of their own, in long-lived environments: a chart, an overlay or manifests, as they are on the branch that is merged into.
 	Source *sourceBlock `json:"source"`
 	// What differs for this service in long-lived environments, by their name. An entry replaces the file's whole entry of that name.
 	Environments map[string]*environmentBlock `json:"environments"`
@@ -144,6 +144,8 @@ type environmentBlock struct {
 	Env map[string]word `json:"env"`
 	// CPU and memory there; amounts left out stay as they are.
 	Resources *resourcesBlock `json:"resources"`
+	// What renders the objects there instead of idp: a chart, an overlay or manifests, as they are on the default branch. At the top it is for a repository of one service.
+	Source *sourceBlock `json:"source"`
 }
 
 // previewBlock is which pull requests get a preview, and for how long.

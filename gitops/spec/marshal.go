@@ -90,7 +90,7 @@ func blockOf(s Service) *serviceBlock {
 func environmentsOf(s Service) map[string]*environmentBlock {
 	out := map[string]*environmentBlock{}
 	for name, o := range s.Environments {
-		out[name] = &environmentBlock{Replicas: o.Replicas, Env: words(o.Env), Resources: resourcesOf(o.Resources)}
+		out[name] = &environmentBlock{Replicas: o.Replicas, Env: words(o.Env), Resources: resourcesOf(o.Resources), Source: sourceOf(o.Source)}
 	}
 	return out
 }

@@ -21,15 +21,15 @@ const (
 
 // Source is where objects come from instead of idp's own rendering.
 type Source struct {
-	Kind SourceKind
+	Kind SourceKind `json:"kind"`
 	// Path is the folder of the chart, overlay or manifests, from the repository's root; ""
 	// is the root itself.
-	Path string
+	Path string `json:"path"`
 	// ValuesFiles, Values and Overridable are a chart's alone. Values are by dotted key,
 	// sorted, and win over the files; Overridable are the keys that pull requests may change.
-	ValuesFiles []string `json:",omitempty"`
-	Values      []Value  `json:",omitempty"`
-	Overridable []string `json:",omitempty"`
+	ValuesFiles []string `json:"valuesFiles,omitempty"`
+	Values      []Value  `json:"values,omitempty"`
+	Overridable []string `json:"overridable,omitempty"`
 }
 
 // Roots are the paths of the repository that the source is made of. The bases of an overlay
@@ -53,7 +53,7 @@ func (s Source) Holds(file string) bool {
 // SourceOf is a source and whose objects come from it.
 type SourceOf struct {
 	// Service is the service that it is of, "" for all of the repository's at once.
-	Service string `json:",omitempty"`
+	Service string `json:"service,omitempty"`
 	Source
 }
 
@@ -82,6 +82,35 @@ func (s *Spec) Sources() Sources {
 		}
 	}
 	return out
+}
+
+// SourcesIn are those of a declared environment, nil for none: of each service what it has
+// there, else what it has everywhere.
+func (s *Spec) SourcesIn(environment string) Sources {
+	var out Sources
+	for _, svc := range s.Services {
+		from := svc.Source
+		if there := svc.Environments[environment].Source; there != nil {
+			from = there
+		}
+		if from != nil {
+			out = append(out, SourceOf{Service: svc.Name, Source: *from})
+		}
+	}
+	return out
+}
+
+// Check says what is wrong with a source that was not read from a spec, nil for nothing.
+func (s Source) Check() error {
+	if !slices.Contains([]SourceKind{Helm, Kustomize, Manifests}, s.Kind) {
+		return fmt.Errorf("%q is no kind of source", s.Kind)
+	}
+	for _, path := range append([]string{s.Path}, s.ValuesFiles...) {
+		if why, _ := relative(path); path != "" && why != "" {
+			return fmt.Errorf("path %q %s", path, why)
+		}
+	}
+	return nil
 }
 
 // UnmarshalJSON takes a Source alone, too: what was kept when a repository had one at most.
@@ -130,7 +159,10 @@ func (s Sources) Holds(file string) bool {
 
 // Value is a value of a chart: "true" and "false" are booleans to it and whole numbers
 // are numbers.
-type Value struct{ Key, Text string }
+type Value struct {
+	Key  string `json:"key"`
+	Text string `json:"text"`
+}
 
 // valueKey is a key of a chart's values: words with dots between them.
 var valueKey = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
@@ -156,10 +188,21 @@ func (c *checker) sources(doc *document) {
 	}
 	if doc.Service != nil {
 		check("service", doc.Service.Name)
+	} else if len(doc.Services) > 1 {
+		c.sourcesOfAll(doc)
 	}
 	for i, block := range doc.Services {
 		if block != nil {
 			check(indexed("services", i), block.Name)
+		}
+	}
+}
+
+// sourcesOfAll refuses those of environments that stand for several services.
+func (c *checker) sourcesOfAll(doc *document) {
+	for _, env := range sortedKeys(doc.Environments) {
+		if at := join(join("environments", env), "source"); c.given(at) {
+			c.reportKey(at, KindConflict, "source of environment %s is for one service, and there are %d: give each that has one environments of its own", quote(env), len(doc.Services))
 		}
 	}
 }

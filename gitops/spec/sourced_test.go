@@ -50,7 +50,7 @@ func TestSourcesKept(t *testing.T) {
 		}
 	}
 	kept, err := json.Marshal(Sources{{Service: "api", Source: Source{Kind: Manifests, Path: "api"}}})
-	if err != nil || string(kept) != `[{"Service":"api","Kind":"manifests","Path":"api"}]` {
+	if err != nil || string(kept) != `[{"service":"api","kind":"manifests","path":"api"}]` {
 		t.Errorf("kept as %s: %v", kept, err)
 	}
 }

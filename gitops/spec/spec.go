@@ -67,8 +67,8 @@ type Service struct {
 	Deploy      Deploy
 	Healthcheck *Healthcheck // nil when none is declared
 	Rollback    Rollback
-	// Source is what renders the objects of this service; nil for idp, and where the
-	// repository has one for all of them.
+	// Source is what renders the objects of this service, in declared environments where
+	// their Override has none; nil for idp, and where the repository has one for all of them.
 	Source *Source `json:",omitempty"`
 	// Environments overrides by the name of a declared environment.
 	Environments map[string]Override
@@ -140,6 +140,7 @@ type Override struct {
 	Replicas  *int32
 	Env       []EnvVar
 	Resources Resources
+	Source    *Source `json:",omitempty"`
 }
 
 // Trigger is what makes a pull request get its preview.

@@ -50,7 +50,7 @@ func (r *run) order() (o order, a answer, ok bool) {
 	if o.rev, a, ok = r.revision(named); !ok {
 		return o, a, false
 	}
-	o.services, a, ok = r.picked(o.env, o.rev.Spec.Spec, names)
+	o.services, a, ok = r.picked(o.env, o.rev, names)
 	return o, a, ok
 }
 

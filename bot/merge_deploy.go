@@ -40,7 +40,7 @@ func (d *deciding) merged() {
 			d.tellMerged(env, rev, capitalised(report.Text(why))+".")
 			continue
 		}
-		deployable := d.deployableTo(env, rev.Spec.Spec)
+		deployable := d.deployableTo(env, rev)
 		if refusals, _ := d.judged(previews.ReleaseMerge, env, rev, deployable); len(refusals) > 0 {
 			why := strings.Join(refusals, " ")
 			d.because("the merge is not deployed: %s", why)

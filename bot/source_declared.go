@@ -57,11 +57,57 @@ func sourcesIn(env, service string, rev Revision) spec.Sources {
 		return nil
 	}
 	for _, one := range rev.Spec.Spec.SourcesIn(env) {
-		if one.Service == service {
+		if one.Service == service || one.Service == "" {
 			return spec.Sources{one}
 		}
 	}
 	return nil
+}
+
+// together says that one source renders all services of an environment, where the sources of
+// base count.
+func (d *deciding) together(env platform.Environment, base Revision) bool {
+	if _, _, updates := env.UpdateOf(d.PR.Repository.ID, ""); updates || base.Spec.Spec == nil {
+		return false
+	}
+	_, together := base.Spec.Spec.Together[env.Name]
+	return together
+}
+
+// grouped are the names of the parts that an environment has of a revision's services: each by
+// itself or, where one source renders all of them, spec.All.
+func (d *deciding) grouped(env platform.Environment, rev Revision) []string {
+	if d.together(env, d.base(rev)) {
+		return []string{spec.All}
+	}
+	return allServices(rev.Spec.Spec)
+}
+
+// ungrouped are the services of a revision that are in some parts of an environment.
+func (d *deciding) ungrouped(env platform.Environment, rev Revision, parts []string) []string {
+	if rev.Spec.Spec != nil && d.together(env, d.base(rev)) {
+		return allServices(rev.Spec.Spec)
+	}
+	return parts
+}
+
+// regrouped says that the services of an environment are deployed in other parts than until
+// now, "" where they are not: what one part has would be rendered by another, too.
+func (d *deciding) regrouped(env platform.Environment, rev Revision) string {
+	if rev.Spec.Spec == nil {
+		return ""
+	}
+	together := d.together(env, d.base(rev))
+	for _, part := range d.servicesOf(env.Name) {
+		switch {
+		case !part.Live() || part.Together() == together:
+		case together:
+			return fmt.Sprintf("the services of %s were deployed one by one until now, and one source renders all of them now; the platform team has to declare that under a new name", env.Name)
+		default:
+			return fmt.Sprintf("one source rendered all services of %s until now, and now they are deployed one by one; the platform team has to declare that under a new name", env.Name)
+		}
+	}
+	return ""
 }
 
 // promoted is where the objects of a service come from in an environment that it is taken to:

@@ -167,3 +167,54 @@ func TestPromotedSource(t *testing.T) {
 		}
 	}
 }
+
+// TestTogether: one source of all services makes one part of them, as the default branch says,
+// and parts that there are do not become others.
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	const single = "services: [{name: api}, {name: web}]\n"
+	const whole = single + "environments: {staging: {source: {helm: {path: chart}}}}\n"
+	for name, c := range map[string]struct {
+		tip, head, command, want string
+	}{
+		"all":                   {whole, whole, "deploy staging", "staging staging.all"},
+		"all by name":           {whole, whole, "deploy staging api web", "staging staging.all"},
+		"one of them":           {whole, whole, "deploy staging api", "they are deployed together"},
+		"new in the commit":     {single, whole, "deploy staging", "staging staging.api staging.web"},
+		"taken away by it":      {whole, single, "deploy staging", "staging staging.all"},
+		"of the default branch": {single, whole, "deploy staging " + mainSHA, "staging staging.all"},
+		"another environment":   {whole, whole, "deploy tested " + mainSHA, "tested tested.api tested.web"},
+		"one by one until now":  {whole, whole, "deploy canary", "were deployed one by one until now"},
+		"one source until now":  {single, single, "deploy canary", "One source rendered all services of canary until now"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := charted(t, c.tip, c.head)
+			s.Platform.Environments[2].Checks, s.Platform.Environments[3].Users = nil, nil
+			if strings.HasSuffix(name, "until now") {
+				before := charted(t, single, single)
+				if c.tip == single {
+					s.Tip.Spec, before = specAt(single), charted(t, strings.ReplaceAll(whole, "staging", "canary"), single)
+				} else {
+					s.Tip.Spec = specAt(strings.ReplaceAll(whole, "staging", "canary"))
+				}
+				before.Platform.Environments[3].Users = nil
+				s.Declared = afterAll(before, Decide(before, commentEvent("/idp deploy canary"))).Declared
+				for i := range s.Declared {
+					s.Declared[i].Tree = "7ree"
+				}
+			}
+			d := Decide(s, commentEvent("/idp "+c.command))
+			var parts []string
+			for _, part := range d.Declared {
+				parts = append(parts, part.Ref.Key())
+				if part.Together() != (part.Ref.Service == "all") || part.Together() && !part.Has("web") {
+					t.Errorf("%s has all: %v", part.Ref, part.Together())
+				}
+			}
+			if got := strings.Join(parts, " "); got != c.want && (got != "" || !strings.Contains(replies(d), c.want)) {
+				t.Errorf("got %s, %q\nwant %s", got, replies(d), c.want)
+			}
+		})
+	}
+}

@@ -117,6 +117,9 @@ func rendererOf(row Environment) string {
 	for _, from := range row.Source.From {
 		kinds = append(kinds, string(from.Kind))
 	}
+	if row.Together() {
+		return fmt.Sprintf("the %s source of all services", strings.Join(kinds, ", "))
+	}
 	return fmt.Sprintf("the %s source of service %s", strings.Join(kinds, ", "), row.Ref.Service)
 }
 

@@ -135,6 +135,17 @@ func (e *Environment) Declared() bool { return e.Deployed != nil }
 // It follows them and says nothing of its own.
 func (e *Environment) Shared() bool { return e.Deployed != nil && e.Ref.Service == "" }
 
+// Together says that it is the one part that has all services of its repository, which one
+// source renders.
+func (e *Environment) Together() bool {
+	return e.Declared() && e.Source.Together()
+}
+
+// Has says that a service of its spec is part of it.
+func (e *Environment) Has(service string) bool {
+	return !e.Declared() || e.Ref.Service == service || e.Together()
+}
+
 // NamespaceName is where the environment's objects live.
 func (e *Environment) NamespaceName() string {
 	if e.Namespace != "" {

@@ -70,6 +70,11 @@ func Propose(changes []manifests.Difference) *Proposed {
 // Own says that it is the pull request's own, which somebody approved at that commit.
 func (s *Source) Own() bool { return s != nil && s.Base != "" && s.Base == s.Approved.SHA }
 
+// Together says that one source renders all services.
+func (s *Source) Together() bool {
+	return s.base() != "" && len(s.From) == 1 && s.From[0].Service == ""
+}
+
 // Same says that what is rendered of both is the same.
 func (s *Source) Same(as *Source) bool {
 	return s.base() == as.base() && (s.base() == "" || reflect.DeepEqual(s.From, as.From))

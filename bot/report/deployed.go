@@ -34,10 +34,11 @@ func checkName(e *previews.Environment) string {
 	}
 }
 
-// single says that the environment's service is the only one of its repository.
+// single says that the environment's service is the only one of its repository, or that all of
+// them are deployed as one.
 func single(e *previews.Environment) bool {
 	parsed, _ := spec.Parse(spec.Path, e.Spec)
-	return parsed == nil || len(parsed.Services) == 1
+	return parsed == nil || len(parsed.Services) == 1 || e.Together()
 }
 
 // place is the environment in words, with the service where there are several.

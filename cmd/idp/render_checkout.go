@@ -100,11 +100,14 @@ func (p *program) ofCheckout(ctx context.Context, dir string, class platform.Cla
 }
 
 // partOfCheckout gives a part of a declared environment what its source renders to, and tells
-// what was dropped or changed.
+// what was dropped or changed; nil where there is no checkout.
 func (p *program) partOfCheckout(ctx context.Context, f renderFlags, args []string, parsed *spec.Spec) func(*render.Input) error {
 	sources := map[string]*previews.Source{}
 	for _, from := range parsed.SourcesIn(f.env) {
-		sources[from.Service] = p.inCheckout(f, args, spec.Sources{from}, "default")
+		sources[cmp.Or(from.Service, spec.All)] = p.inCheckout(f, args, spec.Sources{from}, "default")
+	}
+	if checkout(args) == "" {
+		return nil // it was said that idp renders all
 	}
 	return func(in *render.Input) error {
 		from := sources[in.Ref.Service]

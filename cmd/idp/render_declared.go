@@ -76,6 +76,9 @@ func (p *program) declaredTree(cfg *Config, row previews.Environment, env platfo
 // parts are the refs of what is rendered, the shared part first.
 func (t declaredTree) parts() []gitops.EnvironmentRef {
 	out := []gitops.EnvironmentRef{t.input.Ref}
+	if _, together := t.input.Spec.Together[t.input.Ref.ID]; together && t.source != nil {
+		return append(out, t.input.Ref.Of(spec.All))
+	}
 	for _, svc := range t.input.Spec.Services {
 		out = append(out, t.input.Ref.Of(svc.Name))
 	}

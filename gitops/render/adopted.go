@@ -40,23 +40,41 @@ func (in Input) sourced(service string) bool {
 // whatever their ports are called: those of a chart have names of its own, or none.
 func (e *environment) doors() []object {
 	var out []object
+	if e.Environment != "" && e.sourced("") {
+		return e.wideDoor()
+	}
 	for _, svc := range e.all {
 		if !e.sourced(svc.Name) || svc.Kind != spec.Web {
 			continue
 		}
-		out = append(out, object{svc.Name + "-networkpolicy.yaml", &networkingv1.NetworkPolicy{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
-			ObjectMeta: e.meta("idp-" + svc.Name),
-			Spec: networkingv1.NetworkPolicySpec{
-				PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{gitops.LabelService: svc.Name}},
-				PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
-				Ingress: []networkingv1.NetworkPolicyIngressRule{{
-					From: []networkingv1.NetworkPolicyPeer{namespace(e.Class.Routing.TrafficNamespace())},
-				}},
-			},
-		}})
+		out = append(out, e.door(svc.Name, map[string]string{gitops.LabelService: svc.Name}))
 	}
 	return out
+}
+
+// wideDoor is that of the one part which has all services of a declared environment.
+func (e *environment) wideDoor() []object {
+	for _, svc := range e.all {
+		if svc.Kind == spec.Web {
+			return []object{e.door(e.Ref.Service, nil)}
+		}
+	}
+	return nil
+}
+
+// door lets the gateway's traffic to pods with some labels, none for all.
+func (e *environment) door(name string, to map[string]string) object {
+	return object{name + "-networkpolicy.yaml", &networkingv1.NetworkPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
+		ObjectMeta: e.meta("idp-" + name),
+		Spec: networkingv1.NetworkPolicySpec{
+			PodSelector: metav1.LabelSelector{MatchLabels: to},
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+			Ingress: []networkingv1.NetworkPolicyIngressRule{{
+				From: []networkingv1.NetworkPolicyPeer{namespace(e.Class.Routing.TrafficNamespace())},
+			}},
+		},
+	}}
 }
 
 // adopted returns the files of the objects that are not idp's, to stand beside those that

@@ -187,7 +187,7 @@ func newEnvironment(in Input) (*environment, error) {
 	problems.add(uniqueHosts(env.hosts))
 	problems.add(env.uniqueObjects())
 	for _, declared := range in.Spec.Services {
-		if in.Ref.Service != "" && in.Ref.Service != declared.Name {
+		if in.Ref.Service != "" && in.Ref.Service != declared.Name && !in.sourced("") {
 			delete(env.hosts, declared.Name)
 			continue
 		}

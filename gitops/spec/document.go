@@ -144,7 +144,7 @@ type environmentBlock struct {
 	Env map[string]word `json:"env"`
 	// CPU and memory there; amounts left out stay as they are.
 	Resources *resourcesBlock `json:"resources"`
-	// What renders the objects there instead of idp: a chart, an overlay or manifests, as they are on the default branch. At the top it is for a repository of one service.
+	// What renders the objects there instead of idp: a chart, an overlay or manifests, as they are on the default branch. At the top it is one for all services, which are deployed together then.
 	Source *sourceBlock `json:"source"`
 }
 

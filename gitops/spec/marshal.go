@@ -25,6 +25,12 @@ func documentOf(s *Spec) document {
 		Enabled: &p.Enabled, Trigger: string(p.Trigger), Label: p.Label, Drafts: &p.Drafts, Paths: p.Paths, IgnoreLabels: p.IgnoreLabels, TTL: spanOf(p.TTL),
 		Source: sourceOf(p.Source),
 	}}
+	for env, from := range s.Together {
+		if doc.Environments == nil {
+			doc.Environments = map[string]*environmentBlock{}
+		}
+		doc.Environments[env] = &environmentBlock{Source: sourceOf(&from)}
+	}
 	for _, svc := range s.Services {
 		doc.Services = append(doc.Services, blockOf(svc))
 	}

@@ -54,12 +54,17 @@ func (s Source) Holds(file string) bool {
 type SourceOf struct {
 	// Service is the service that it is of, "" for all of the repository's at once.
 	Service string `json:"service,omitempty"`
+	// In is the declared environment that a source of all services is for, "" for previews.
+	In string `json:"in,omitempty"`
 	Source
 }
 
 // Key is where it stands in the file, as people are told: a service's is by its name.
 func (s SourceOf) Key() string {
-	if s.Service == "" {
+	switch {
+	case s.Service == "" && s.In != "":
+		return "environments." + s.In + ".source"
+	case s.Service == "":
 		return "preview.source"
 	}
 	return s.Service + ".source"
@@ -85,8 +90,11 @@ func (s *Spec) Sources() Sources {
 }
 
 // SourcesIn are those of a declared environment, nil for none: of each service what it has
-// there, else what it has everywhere.
+// there, else what it has everywhere; or one of all of them.
 func (s *Spec) SourcesIn(environment string) Sources {
+	if from, ok := s.Together[environment]; ok {
+		return Sources{{In: environment, Source: from}}
+	}
 	var out Sources
 	for _, svc := range s.Services {
 		from := svc.Source
@@ -128,6 +136,10 @@ func (s *Sources) UnmarshalJSON(content []byte) error {
 	}
 	return nil
 }
+
+// All is the name of the one part of a declared environment that has all services of a
+// repository, where one source renders them together.
+const All = "all"
 
 // Of returns the source of a service, "" being all of them.
 func (s Sources) Of(service string) (Source, bool) {
@@ -172,7 +184,7 @@ var valueKey = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 const maxSources = 20
 
 // sources holds the sources of a file to one for each service.
-func (c *checker) sources(doc *document) {
+func (c *checker) sources(doc *document, out *Spec, top map[string]Override) {
 	whole, given := c.given("preview.source"), 0
 	check := func(field, service string) {
 		at := join(field, "source")
@@ -189,7 +201,7 @@ func (c *checker) sources(doc *document) {
 	if doc.Service != nil {
 		check("service", doc.Service.Name)
 	} else if len(doc.Services) > 1 {
-		c.sourcesOfAll(doc)
+		c.together(doc, out, top)
 	}
 	for i, block := range doc.Services {
 		if block != nil {
@@ -198,11 +210,37 @@ func (c *checker) sources(doc *document) {
 	}
 }
 
-// sourcesOfAll refuses those of environments that stand for several services.
-func (c *checker) sourcesOfAll(doc *document) {
+// together takes the sources of environments that stand for several services, where none of
+// those has another there.
+func (c *checker) together(doc *document, out *Spec, top map[string]Override) {
 	for _, env := range sortedKeys(doc.Environments) {
-		if at := join(join("environments", env), "source"); c.given(at) {
-			c.reportKey(at, KindConflict, "source of environment %s is for one service, and there are %d: give each that has one environments of its own", quote(env), len(doc.Services))
+		at := join(join("environments", env), "source")
+		if !c.given(at) {
+			continue
+		}
+		for i, block := range doc.Services {
+			if block == nil {
+				continue
+			}
+			field := indexed("services", i)
+			for _, own := range []string{join(field, "source"), join(join(join(field, "environments"), env), "source")} {
+				if c.given(own) {
+					c.reportKey(own, KindConflict, "source of service %s and environments.%s.source cannot both be given: one of them renders the service there", quote(block.Name), env)
+				}
+			}
+		}
+		from := top[env].Source
+		if from == nil {
+			continue // it is no source, which was told
+		}
+		if out.Together == nil {
+			out.Together = map[string]Source{}
+		}
+		out.Together[env] = *from
+		for i := range out.Services {
+			own := out.Services[i].Environments[env]
+			own.Source = nil
+			out.Services[i].Environments[env] = own
 		}
 	}
 }

@@ -26,6 +26,9 @@ type Spec struct {
 	// Services has at least one entry, in the order of the file; names are unique.
 	Services []Service
 	Preview  Preview
+	// Together are the sources that render all of several services as one, by the name of the
+	// declared environment; those services have none there.
+	Together map[string]Source `json:",omitempty"`
 }
 
 // Kind says what a service is to the outside.

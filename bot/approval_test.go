@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/repo"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
@@ -61,11 +61,11 @@ func newRace(t *testing.T) *race {
 	t.Helper()
 	r := &race{T: t, clock: storetest.NewClock(), heads: map[int]string{}, approvals: map[int][]string{}, steps: map[string]int{}}
 	var err error
-	if r.store, err = store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(t.TempDir(), "idp.db"), Now: r.clock.Now, NoSync: true}); err != nil {
+	if r.store, err = store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db"), Now: r.clock.Now, NoSync: true}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.store.Close() })
-	log := slog.New(slog.DiscardHandler)
+	log := secrettest.Logger(t)
 	r.handler = &bot.Handler{
 		Store: slowRows{r.store, r}, GitHub: func(int64) bot.Handling { return hub{r} }, AppID: 7,
 		Class:    platform.Class{TTL: 72 * time.Hour, MaxTTL: 7 * 24 * time.Hour},

@@ -244,7 +244,11 @@ func (h *Handler) declarations(ctx context.Context, event Event, s *Snapshot) er
 		return nil
 	}
 	var err error
-	if s.Platform, err = read(ctx); err != nil {
+	s.Platform, err = read(ctx)
+	if err == nil && h.Platform != nil && s.charted(s.Spec).Spec != s.Spec.Spec {
+		s.Platform, err = h.Platform(ctx) // the chart may have come a moment ago
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -265,6 +269,17 @@ func (s Snapshot) owned(at SpecAt) SpecAt {
 		return at
 	}
 	if errs := s.Platform.Teams.Check(spec.Path, at.Raw, s.PR.Repository.ID); len(errs) > 0 {
+		at.Spec, at.Errors = nil, errs
+	}
+	return at
+}
+
+// charted holds a spec to the charts that the platform team has, as far as those are known.
+func (s Snapshot) charted(at SpecAt) SpecAt {
+	if at.Spec == nil || s.Platform.Classes == nil {
+		return at
+	}
+	if errs := s.Platform.CheckSpec(spec.Path, at.Raw); len(errs) > 0 {
 		at.Spec, at.Errors = nil, errs
 	}
 	return at

@@ -55,7 +55,7 @@ func (r *run) promoteOne(from, to string, part *previews.Environment) answer {
 		release := r.deciding.release(env, rev, previews.ReleasePromote)
 		release.Spec, release.Team, release.Ref, release.Images, release.From = current.Spec, current.Team, current.Ref, current.Images, from
 		release.CommittedAt = current.CommittedAt
-		release.Source = source
+		release.Source, release.Charts = source, current.Charts
 		if !rev.OnDefault && current.Trust != "" && r.givesIn(env) {
 			release.Trust = current.Trust // it may be of another pull request than this one
 		}

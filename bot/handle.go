@@ -337,7 +337,7 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 		return s, err
 	}
 	s.Class = s.ofPreviews()
-	s.Spec, s.Base = s.owned(s.Spec), s.owned(s.Base)
+	s.Spec, s.Base = s.charted(s.owned(s.Spec)), s.owned(s.Base)
 	if s.asksFiles() {
 		if s.ChangedFiles, err = gh.ChangedFiles(ctx, s.PR.Repository, number); err != nil {
 			return s, err

@@ -3,7 +3,6 @@ package bot
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/provenance"
 	"github.com/idp-bot/idp/gitops/provenance/provenancetest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -115,7 +115,7 @@ func TestProver(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := Prover{GitHub: func(int64) Attestations { return test.github }, Web: "https://github.test", Log: slog.New(slog.DiscardHandler)}
+			p := Prover{GitHub: func(int64) Attestations { return test.github }, Web: "https://github.test", Log: secrettest.Logger(t)}
 			env := previews.Environment{Ref: gitops.EnvironmentRef{RepositoryID: 1, Owner: "acme", Repo: "web", ID: "production", Service: "web"}, Owner: "Acme", Repo: "Web", SHA: mainSHA, Deployed: &previews.Deployed{}}
 			unproven, err := p.Prove(t.Context(), asked, env, test.images)
 			if (err != nil) != test.waits {

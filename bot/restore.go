@@ -170,6 +170,9 @@ func (r *Restorer) basics(h holdings.Holding) previews.Environment {
 	if r.Watched {
 		e.Observed = &previews.Observation{At: r.Now}
 	}
+	if record.Charts != nil {
+		e.Charts = &previews.Charts{Generation: record.Generation, UsedCharts: *record.Charts}
+	}
 	if from := record.Source; from != nil {
 		e.Source = &previews.Source{Base: from.Commit, Branch: from.Branch, From: from.From, Taken: from.Taken, Left: from.Left}
 		e.AppliedBase = from.Commit
@@ -223,7 +226,7 @@ func (r *Restorer) declared(e *previews.Environment, h holdings.Holding, target 
 	}
 	e.RolloutTimeout = named.RolloutTimeout
 	e.Deployed = &previews.Deployed{Current: previews.Release{
-		Kind: previews.ReleaseDeploy, SHA: record.SHA, Ref: record.HeadRef, Spec: e.Spec, Team: e.Team, Trust: e.Trust, Source: e.Source, Author: record.Author,
+		Kind: previews.ReleaseDeploy, SHA: record.SHA, Ref: record.HeadRef, Spec: e.Spec, Team: e.Team, Trust: e.Trust, Source: e.Source, Charts: e.Charts, Author: record.Author,
 		At: h.DeployedAt, CommittedAt: h.DeployedAt, Attempt: record.Attempt,
 	}}
 	return note

@@ -92,6 +92,11 @@ func TestRestore(t *testing.T) {
 	if row, _, err := restorer().Restore(closed, gitops.Lane{}); err != nil || !row.Environment.Unrouted {
 		t.Errorf("without a host it has a route (%v)", err)
 	}
+	charted := holding(1, 42, "a.example.com")
+	charted.Record.Charts = &platform.UsedCharts{At: "c0ffee", Digests: map[string]string{"web": "h1:x"}}
+	if row, _, err := restorer().Restore(charted, gitops.Lane{}); err != nil || row.Environment.Charts == nil || row.Environment.Charts.Generation != 3 || row.Environment.Charts.Digests["web"] != "h1:x" {
+		t.Errorf("it was rendered from %+v, %v", row.Environment.Charts, err)
+	}
 	pinned := holding(1, 42, "a.example.com")
 	pinned.Record.ExpiresAt = nil
 	if row, _, err := restorer().Restore(pinned, gitops.Lane{}); err != nil || !row.Environment.Pinned {

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -109,7 +110,7 @@ func (d *deciding) sourced() {
 func named(sources spec.Sources) string {
 	var out []string
 	for _, s := range sources {
-		text := fmt.Sprintf("%s source in %q", s.Kind, s.Path)
+		text := fmt.Sprintf("%s source in %q", s.Kind, cmp.Or(s.Chart, s.Path))
 		if s.Service != "" {
 			text += " of " + s.Service
 		}

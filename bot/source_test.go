@@ -3,13 +3,13 @@ package bot
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -196,7 +196,7 @@ func TestApproveSourceByTeam(t *testing.T) {
 	s.Spec = validSpec(t, service+"preview: {source: {helm: {path: mine}}}\n")
 	s.Platform.Previews = platform.Access{Actions: map[string]platform.Rule{"approve": {Teams: []string{"web", "charts"}}}}
 	s = with(s, pullRequestEvent("opened"))
-	h := &Handler{Log: slog.New(slog.DiscardHandler)}
+	h := &Handler{Log: secrettest.Logger(t)}
 	event := commentEvent("/idp approve " + newSHA)
 	for who, in := range map[string]members{"bob": {"charts bob"}, "nobody": nil} {
 		asked := s

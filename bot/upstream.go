@@ -23,6 +23,11 @@ type Building interface {
 	Compare(ctx context.Context, repo RepositoryRef, base, head string) (Comparison, error)
 	// History returns a commit and up to 99 that it comes after, in GitHub's order.
 	History(ctx context.Context, repo RepositoryRef, sha string) ([]Commit, error)
+	// Changes returns the newest commits up to one that change something at a path, at most so
+	// many, in GitHub's order. Became returns what the pull requests into a branch that have
+	// the commit became there when they were merged.
+	Changes(ctx context.Context, repo RepositoryRef, sha, path string, most int) ([]Commit, error)
+	Became(ctx context.Context, repo RepositoryRef, sha, branch string) ([]string, error)
 	// WorkflowRuns returns the runs of Actions at a commit, and Durations how long the last
 	// successful runs of a workflow took. ErrNoAccess says that the App may not see them.
 	WorkflowRuns(ctx context.Context, repo RepositoryRef, sha string) ([]WorkflowRun, error)
@@ -133,6 +138,45 @@ func (u Upstream) Lineage(ctx context.Context, env previews.Environment, sha str
 			break
 		}
 		out, sha = append(out, sha), parent
+	}
+	return out, nil
+}
+
+const (
+	// maxTouchedPaths is of how many folders of a service it is asked when they changed, and
+	// maxTouches how many changes of each.
+	maxTouchedPaths = 3
+	maxTouches      = 3
+)
+
+// Touches implements previews.Upstream. The history of a path has the commits of a pull
+// request where that was merged, and CI builds the merge; one that came after sha may have
+// more of it.
+func (u Upstream) Touches(ctx context.Context, env previews.Environment, branch, sha string, paths []string) ([]string, error) {
+	gh, repo := u.reach(env)
+	var out []string
+	for _, path := range paths[:min(len(paths), maxTouchedPaths)] {
+		changes, err := gh.Changes(ctx, repo, sha, path, maxTouches)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range changes {
+			became, err := gh.Became(ctx, repo, one.SHA, branch)
+			if err != nil {
+				return nil, err
+			}
+			for _, merge := range became {
+				switch compared, err := gh.Compare(ctx, repo, merge, sha); {
+				case err != nil && !errors.Is(err, ErrNotFound):
+					return nil, err
+				case compared.Base == merge && !slices.Contains(out, merge):
+					out = append(out, merge)
+				}
+			}
+			if !slices.Contains(out, one.SHA) {
+				out = append(out, one.SHA)
+			}
+		}
 	}
 	return out, nil
 }

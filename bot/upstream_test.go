@@ -18,6 +18,9 @@ type building struct {
 	base    string
 	changed []string
 	history []Commit
+	// changes are by path, and became by commit.
+	changes map[string][]Commit
+	became  map[string][]string
 	runs    []WorkflowRun
 	took    map[int64][]time.Duration
 	err     error
@@ -51,6 +54,16 @@ func (b *building) Compare(_ context.Context, _ RepositoryRef, base, head string
 
 func (b *building) History(context.Context, RepositoryRef, string) ([]Commit, error) {
 	return b.history, b.err
+}
+
+func (b *building) Changes(_ context.Context, _ RepositoryRef, sha, path string, most int) ([]Commit, error) {
+	b.asked = append(b.asked, fmt.Sprintf("%d of %s to %s", most, path, sha))
+	return b.changes[path], b.err
+}
+
+func (b *building) Became(_ context.Context, _ RepositoryRef, sha, branch string) ([]string, error) {
+	b.asked = append(b.asked, sha+" in "+branch)
+	return b.became[sha], b.err
 }
 
 func (b *building) WorkflowRuns(context.Context, RepositoryRef, string) ([]WorkflowRun, error) {
@@ -140,6 +153,25 @@ func TestUpstreamLineage(t *testing.T) {
 	b.history = []Commit{{SHA: "root"}}
 	if got, err := b.upstream().Lineage(t.Context(), headed, "root", 20); err != nil || !slices.Equal(got, []string{"root"}) {
 		t.Errorf("of a first commit: %v (%v)", got, err)
+	}
+}
+
+// Where a service last changed is what CI built: the merge of the pull request before its
+// commits, as long as that came no later than where this one parts.
+func TestUpstreamTouches(t *testing.T) {
+	t.Parallel()
+	b := &building{base: "m1", changes: map[string][]Commit{"api": {{SHA: "c2"}, {SHA: "c1"}}, "libs": {{SHA: "c1"}}},
+		became: map[string][]string{"c2": {"m1", "later"}}}
+	got, err := b.upstream().Touches(t.Context(), headed, "trunk", "base", []string{"api", "libs", "x", "y"})
+	if want := []string{"m1", "c2", "c1"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v (%v), want %v", got, err, want)
+	}
+	if !slices.Contains(b.asked, "3 of api to base") || !slices.Contains(b.asked, "c2 in trunk") || slices.Contains(b.asked, "3 of y to base") {
+		t.Errorf("asked %v", b.asked)
+	}
+	b.err = errors.New("ill")
+	if _, err := b.upstream().Touches(t.Context(), headed, "trunk", "base", []string{"api"}); err == nil {
+		t.Error("an error is none")
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"fmt"
-	"log/slog"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +17,7 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest"
@@ -66,7 +67,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	validator := schema.NewValidator()
-	w.github = githubtest.New(githubtest.Options{Now: w.clock.Now, Middleware: validator.Middleware})
+	searched := func(next http.Handler) http.Handler { return secrettest.Requests(t, validator.Middleware(next)) }
+	w.github = githubtest.New(githubtest.Options{Now: w.clock.Now, Middleware: searched})
 	t.Cleanup(func() {
 		for _, violation := range validator.Violations() {
 			t.Error(violation)
@@ -87,7 +89,7 @@ func newWorld(t *testing.T) *world {
 	if w.client, err = github.New(github.Options{APIURL: w.github.URL(), AppID: w.app.ID(), PrivateKey: made.pem, Now: w.clock.Now, WritesPerMinute: -1}); err != nil {
 		t.Fatal(err)
 	}
-	if w.store, err = store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(t.TempDir(), "idp.db"), Now: w.clock.Now, NoSync: true}); err != nil {
+	if w.store, err = store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db"), Now: w.clock.Now, NoSync: true}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.store.Close() })
@@ -97,7 +99,7 @@ func newWorld(t *testing.T) *world {
 
 // restart makes the bot's parts anew, as after a crash.
 func (w *world) restart() {
-	log := slog.New(slog.DiscardHandler)
+	log := secrettest.Logger(w)
 	class := platform.Class{TTL: 72 * time.Hour, MaxTTL: 7 * 24 * time.Hour, Zone: "preview.example.com", HostTemplate: "{service}-{env}-{hash}.{zone}", Comment: platform.CommentSticky}
 	w.handler = &bot.Handler{
 		Store: w.store, GitHub: func(id int64) bot.Handling { return w.client.Installation(id) },

@@ -31,6 +31,7 @@ const (
 	KeyHeadRef      = "idp.dev/head-ref"
 	KeyExpiresAt    = "idp.dev/expires-at" // RFC 3339 in UTC; absent when pinned
 	KeyPinned       = "idp.dev/pinned"     // "true" when there is no expiry
+	KeyCharts       = "idp.dev/charts"     // the platform's charts that it was rendered from, NAME=DIGEST each
 
 	// KeyAttempt is on the pods of a revision that was rolled out again: what differs
 	// between two attempts, so that the second is a rollout of its own.

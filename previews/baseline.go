@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 
 	"github.com/idp-bot/idp/gitops/spec"
@@ -22,6 +23,9 @@ type Baseline struct {
 	Commits []string `json:"commits,omitempty"`
 	// Unchanged are the services of which nothing is changed.
 	Unchanged []string `json:"unchanged,omitempty"`
+	// Touched are, by a service of which those have no image, the commits of the branch in
+	// which it last changed.
+	Touched map[string][]string `json:"touched,omitempty"`
 }
 
 // Divergence is in what a commit differs from the default branch.
@@ -69,6 +73,30 @@ func (w *ImageWatcher) readBaseline(ctx context.Context, env *Environment, wante
 	return nil
 }
 
+// readTouched has a preview's env know where a service last changed whose image none of the
+// newest commits has: CI may build what changed alone. It says whether there is more to look
+// for than there was.
+func (w *ImageWatcher) readTouched(ctx context.Context, env *Environment, of sought) bool {
+	b := env.Baseline
+	if len(w.unchanged(*env, of)) < maxLineage || b.Touched[of.Name] != nil {
+		return false
+	}
+	touched, err := w.Upstream.Touches(ctx, *env, b.Branch, b.Commits[0], of.Folders())
+	if err != nil {
+		w.Log.Warn("it is not known where a service last changed", "env", env.Ref.String(), "service", of.Name, "error", err)
+		return false
+	}
+	touched = slices.DeleteFunc(touched, func(sha string) bool { return slices.Contains(b.Commits, sha) })
+	known := *b
+	known.Touched = maps.Clone(b.Touched)
+	if known.Touched == nil {
+		known.Touched = map[string][]string{}
+	}
+	known.Touched[of.Name] = append([]string{}, touched...)
+	env.Baseline = &known
+	return len(touched) > 0
+}
+
 // movable says that a service's image may be one of the default branch's: the file tells what
 // it is made of, and another commit's image has another name.
 func (s sought) movable() bool { return s.Parted() && spec.OfCommit(s.template) }
@@ -80,5 +108,5 @@ func (w *ImageWatcher) unchanged(env Environment, of sought) []string {
 	if b == nil || w.Resolver == nil || b.SHA != env.SHA || !of.movable() || !slices.Contains(b.Unchanged, of.Name) {
 		return nil
 	}
-	return b.Commits
+	return slices.Concat(b.Commits, b.Touched[of.Name])
 }

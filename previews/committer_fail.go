@@ -154,5 +154,8 @@ func renderProblem(err error) Problem {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		p.Message, p.Hint = f.Message, f.Hint
 	}
+	if _, ofChart := errors.AsType[*ChartError](err); ofChart {
+		p.Kind = ProblemChart
+	}
 	return p
 }

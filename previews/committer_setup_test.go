@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest"
@@ -33,8 +33,8 @@ type workshop struct {
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
 	clock := storetest.NewClock()
-	w := &workshop{T: t, clock: clock, store: openStore(t, clock), dir: t.TempDir()}
-	server, err := gittest.Start(t.Context(), t.TempDir())
+	w := &workshop{T: t, clock: clock, store: openStore(t, clock), dir: secrettest.Dir(t)}
+	server, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func (w *workshop) restart() {
 	}
 	w.committer = &previews.Committer{
 		Store: w.store, Git: w.git, Batch: previews.DefaultBatch, Render: renderPlainly, List: listPlainly,
-		Pushed: func([]previews.Environment) {}, Now: w.clock.Now, Log: slog.New(slog.DiscardHandler),
+		Pushed: func([]previews.Environment) {}, Now: w.clock.Now, Log: secrettest.Logger(w),
 	}
 }
 

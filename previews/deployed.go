@@ -47,6 +47,8 @@ type Release struct {
 	// Source is where its objects are rendered from, as that was when it was asked for; nil
 	// for idp. Going back to it renders the same again.
 	Source *Source `json:"source,omitempty"`
+	// Charts are the platform's charts that it was rendered from, once it was found healthy.
+	Charts *Charts `json:"charts,omitempty"`
 	// PR is the pull request that hears of it; By who asked and Author who opened the
 	// pull request, with GitHub's ids, for logins change hands.
 	PR       int    `json:"pr,omitempty"`
@@ -315,7 +317,7 @@ func (e *Environment) start(r Release, now time.Time) {
 		d.Fallback = nil
 	}
 	if e.Shared() {
-		r.Source = nil // it has no objects of any service
+		r.Source, r.Charts = nil, nil // it has no objects of any service
 	}
 	d.Current = r
 	if e.HeadSHA != r.SHA || e.PushedAt.IsZero() {
@@ -328,6 +330,10 @@ func (e *Environment) start(r Release, now time.Time) {
 		e.AppliedSHA = "" // what Git has of it is of an earlier attempt
 	}
 	e.next(now)
+	e.Charts = nil
+	if r.Charts != nil {
+		e.Charts = &Charts{Generation: e.Generation, UsedCharts: r.Charts.UsedCharts}
+	}
 	e.Actor, e.AskedAt = r.By, r.At
 	e.awaitImages(now)
 	if e.Shared() || len(r.Images) > 0 {

@@ -83,6 +83,8 @@ type Environment struct {
 	Fork *Fork `json:",omitempty"`
 	// Source is where the objects of its services come from; nil for idp itself.
 	Source *Source `json:",omitempty"`
+	// Charts are the platform's charts that it was last rendered from, nil for none.
+	Charts *Charts `json:",omitempty"`
 	// Update is what there is beside where deployments change values in files that are there
 	// already; nil where idp renders.
 	Update *Update `json:",omitempty"`
@@ -254,6 +256,9 @@ const (
 	ProblemUpdate ProblemKind = "update"
 	// ProblemPlatform is for what the platform team declares and nobody can read.
 	ProblemPlatform ProblemKind = "platform"
+	// ProblemChart is for a chart of the platform team's that is not what they pinned, or that
+	// cannot be loaded.
+	ProblemChart ProblemKind = "chart"
 	// ProblemDeclined is for a proposal that was closed and not merged.
 	ProblemDeclined ProblemKind = "declined"
 	// ProblemPaused is for what waits until idp is resumed; see Pause.

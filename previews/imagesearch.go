@@ -44,6 +44,9 @@ func (w *ImageWatcher) find(ctx context.Context, env *Environment) ([]Image, err
 	images := make([]Image, 0, len(wanted))
 	for _, one := range wanted {
 		image, err := w.image(ctx, *env, one, unread)
+		if err == nil && image.Missing != "" && w.readTouched(ctx, env, one) {
+			image, err = w.image(ctx, *env, one, unread)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +209,10 @@ func (w *ImageWatcher) missing(env Environment, of sought, candidates []Image, u
 		image.Missing += ": {merge_sha} is the commit itself in " + env.Ref.ID
 	}
 	if older := len(candidates) - len(own); older > 0 {
-		image.Missing += fmt.Sprintf("; it is unchanged here, and the registry has none of %s's last %d commits either", env.Baseline.Branch, older)
+		image.Missing += fmt.Sprintf("; it is unchanged here, and the registry has none of %s's last %d commits either", env.Baseline.Branch, len(env.Baseline.Commits))
+		if touched := older - len(env.Baseline.Commits); touched > 0 {
+			image.Missing += fmt.Sprintf(", nor of the %d before those in which it last changed", touched)
+		}
 	}
 	return image, nil
 }

@@ -16,6 +16,7 @@ type upstream struct {
 	merge     previews.TestMerge
 	differs   previews.Divergence
 	lineage   []string
+	touches   []string
 	runs      []previews.CIRun
 	err       error
 	asked     []string
@@ -36,6 +37,11 @@ func (u *upstream) Divergence(context.Context, previews.Environment) (previews.D
 func (u *upstream) Lineage(_ context.Context, _ previews.Environment, sha string, most int) ([]string, error) {
 	u.asked = append(u.asked, fmt.Sprintf("lineage of %s, %d", sha, most))
 	return u.lineage, u.err
+}
+
+func (u *upstream) Touches(_ context.Context, _ previews.Environment, branch, sha string, paths []string) ([]string, error) {
+	u.asked = append(u.asked, fmt.Sprintf("touches of %v on %s to %s", paths, branch, sha))
+	return u.touches, u.err
 }
 
 func (u *upstream) Runs(_ context.Context, _ previews.Environment, known []previews.CIRun) ([]previews.CIRun, error) {
@@ -234,6 +240,35 @@ func TestBaseline(t *testing.T) {
 	})
 	if e = w.step(); e.Images[1].Reference != "web:head" || u.count("divergence") != 2 {
 		t.Errorf("web is %+v, asked %v", e.Images[1], u.asked)
+	}
+}
+
+// A service that none of the newest commits has an image of has one of the commit in which it
+// last changed; GitHub is asked once where that is.
+func TestTouched(t *testing.T) {
+	t.Parallel()
+	w, u := newUpstream(t, mono)
+	u.differs = previews.Divergence{Branch: "main", Base: "b0", Files: []string{"services/api/main.go"}}
+	for i := range 20 {
+		u.lineage = append(u.lineage, fmt.Sprintf("b%d", i))
+	}
+	u.touches = []string{"b3", "m7", "c7"}
+	e := w.step()
+	const asked = "touches of [services/web libs] on main to b0"
+	if got := e.Images[1]; got.Missing != "not in the registry; it is unchanged here, and the registry has none of main's last 20 commits either, nor of the 2 before those in which it last changed" {
+		t.Errorf("web is %+v", got)
+	}
+	w.shelf.put("web:c7", "sha256:7")
+	w.clock.Advance(10 * time.Second)
+	if e = w.step(); e.Images[1].Reference != "web:c7" || e.Images[1].Of() != "main@c7" || u.count(asked) != 1 {
+		t.Errorf("web is %+v, asked %v", e.Images[1], u.asked)
+	}
+
+	// Of a short history there is nothing further back.
+	w, u = newUpstream(t, mono)
+	u.differs, u.lineage = previews.Divergence{Branch: "main", Base: "b0"}, []string{"b0"}
+	if w.step(); u.count(asked) != 0 {
+		t.Errorf("asked %v", u.asked)
 	}
 }
 

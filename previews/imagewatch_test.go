@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
@@ -91,7 +91,7 @@ func newWatching(t *testing.T) *watching {
 			}
 			return "may not be read"
 		},
-		Changed: func() { w.changed.Add(1) }, Now: clock.Now, Log: slog.New(slog.DiscardHandler),
+		Changed: func() { w.changed.Add(1) }, Now: clock.Now, Log: secrettest.Logger(t),
 	}
 	w.row = w.want("a")
 	return w

@@ -3,12 +3,12 @@ package previews_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -48,7 +48,7 @@ func TestLoop(t *testing.T) {
 				var began []time.Duration
 				failed := 0
 				loop := previews.Loop{
-					Name: name, Wake: previews.NewSignal(), Idle: time.Minute, Log: slog.New(slog.DiscardHandler),
+					Name: name, Wake: previews.NewSignal(), Idle: time.Minute, Log: secrettest.Logger(t),
 					Failed: func() { failed++ },
 					Step: func(context.Context) (bool, error) {
 						began = append(began, time.Since(start))
@@ -89,7 +89,7 @@ func TestLoopWokenOften(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		steps := 0
 		wake := previews.NewSignal()
-		loop := previews.Loop{Wake: wake, Idle: time.Hour, Log: slog.New(slog.DiscardHandler), Step: func(context.Context) (bool, error) {
+		loop := previews.Loop{Wake: wake, Idle: time.Hour, Log: secrettest.Logger(t), Step: func(context.Context) (bool, error) {
 			if steps++; steps == 1 {
 				for range 10 {
 					wake.Wake()
@@ -123,7 +123,7 @@ func TestLoopEnds(t *testing.T) {
 				defer cancel()
 				start := time.Now()
 				failed := 0
-				previews.Loop{Step: step, Wake: previews.NewSignal(), Idle: time.Hour, Failed: func() { failed++ }, Log: slog.New(slog.DiscardHandler)}.Run(ctx)
+				previews.Loop{Step: step, Wake: previews.NewSignal(), Idle: time.Hour, Failed: func() { failed++ }, Log: secrettest.Logger(t)}.Run(ctx)
 				if took := time.Since(start); took != 100*time.Millisecond {
 					t.Errorf("ended after %s", took)
 				}

@@ -3,12 +3,12 @@ package previews_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest"
@@ -58,7 +58,7 @@ func newObserving(t *testing.T) *observing {
 	w := &observing{T: t, clock: clock, store: openStore(t, clock), cluster: &cluster{apps: map[string]previews.Seen{}, away: map[string]bool{}}}
 	w.observer = &previews.Observer{
 		Store: w.store, See: w.cluster.see, Contains: contains, Timeout: 15 * time.Minute,
-		Changed: func() {}, Now: clock.Now, Log: slog.New(slog.DiscardHandler),
+		Changed: func() {}, Now: clock.Now, Log: secrettest.Logger(t),
 	}
 	w.row = w.add(1)
 	return w

@@ -3,7 +3,6 @@ package previews_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest"
@@ -20,7 +20,7 @@ import (
 
 func openStore(t testing.TB, clock *storetest.Clock) *store.Store {
 	t.Helper()
-	s, closeStore := openAt(t, filepath.Join(t.TempDir(), "idp.db"), clock)
+	s, closeStore := openAt(t, filepath.Join(secrettest.Dir(t), "idp.db"), clock)
 	t.Cleanup(closeStore)
 	return s
 }
@@ -42,7 +42,7 @@ func openAt(t testing.TB, path string, clock *storetest.Clock) (s *store.Store, 
 // called: a copy of one file, because migrating takes most of the time.
 func emptyStores(t testing.TB) func(*storetest.Clock) (s *store.Store, closeStore func()) {
 	t.Helper()
-	first := filepath.Join(t.TempDir(), "idp.db")
+	first := filepath.Join(secrettest.Dir(t), "idp.db")
 	_, closeFirst := openAt(t, first, storetest.NewClock())
 	closeFirst()
 	empty, err := os.ReadFile(first)
@@ -50,7 +50,7 @@ func emptyStores(t testing.TB) func(*storetest.Clock) (s *store.Store, closeStor
 		t.Fatal(err)
 	}
 	return func(clock *storetest.Clock) (*store.Store, func()) {
-		path := filepath.Join(t.TempDir(), "idp.db")
+		path := filepath.Join(secrettest.Dir(t), "idp.db")
 		if err := os.WriteFile(path, empty, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -58,9 +58,9 @@ func emptyStores(t testing.TB) func(*storetest.Clock) (s *store.Store, closeStor
 	}
 }
 
-func newReaper(s previews.ReapStore, clock *storetest.Clock) *previews.Reaper {
+func newReaper(t testing.TB, s previews.ReapStore, clock *storetest.Clock) *previews.Reaper {
 	return previews.NewReaper(previews.ReaperOptions{
-		Store: s, Batch: 10, Class: platform.Class{WarnBefore: time.Hour}, Now: clock.Now, Log: slog.New(slog.DiscardHandler),
+		Store: s, Batch: 10, Class: platform.Class{WarnBefore: time.Hour}, Now: clock.Now, Log: secrettest.Logger(t),
 	})
 }
 
@@ -81,7 +81,7 @@ func TestReaperWarnsThenRemoves(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
 	s := openStore(t, clock)
-	reaper := newReaper(s, clock)
+	reaper := newReaper(t, s, clock)
 	long := storetest.Preview(1, 1, clock.Now())
 	short := storetest.Preview(1, 2, clock.Now())
 	short.Want(previews.Revision{SHA: short.SHA, TTL: time.Hour}, clock.Now()) // announced 15 minutes ahead
@@ -126,7 +126,7 @@ func TestReaperAfterDowntime(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
 	s := openStore(t, clock)
-	reaper := newReaper(s, clock)
+	reaper := newReaper(t, s, clock)
 	before := storetest.Add(t, s, storetest.Preview(1, 1, clock.Now()))
 	now := clock.Advance(100 * time.Hour)
 
@@ -156,7 +156,7 @@ func TestReaperAfterClockJump(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
 	s := openStore(t, clock)
-	reaper := newReaper(s, clock)
+	reaper := newReaper(t, s, clock)
 	for pr := 1; pr <= 3; pr++ {
 		storetest.Add(t, s, storetest.Preview(1, pr, clock.Advance(20*time.Hour)))
 	}
@@ -202,11 +202,11 @@ func TestReaperYields(t *testing.T) {
 			s := openStore(t, clock)
 			row := storetest.Add(t, s, storetest.Preview(1, 1, clock.Now()))
 			clock.Advance(71 * time.Hour)
-			if _, err := newReaper(s, clock).Sweep(t.Context()); err != nil {
+			if _, err := newReaper(t, s, clock).Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			clock.Advance(2 * time.Hour)
-			reaper := newReaper(interfering{s, func() {
+			reaper := newReaper(t, interfering{s, func() {
 				_, err := s.Update(t.Context(), row.RowID, func(e *previews.Environment) error {
 					change(e, clock.Now())
 					return nil
@@ -233,7 +233,7 @@ func TestReaperBatches(t *testing.T) {
 	for pr := range many {
 		storetest.Add(t, s, storetest.Preview(int64(pr%7+1), pr+1, clock.Now()))
 	}
-	reaper := newReaper(s, clock)
+	reaper := newReaper(t, s, clock)
 	clock.Advance(71 * time.Hour)
 	if got, err := reaper.Sweep(t.Context()); err != nil || got.Warned != many {
 		t.Errorf("warned %d (%v)", got.Warned, err)
@@ -253,7 +253,7 @@ func TestReaperProperty(t *testing.T) {
 		clock := storetest.NewClock()
 		s, closeStore := open(clock)
 		defer closeStore()
-		reaper := newReaper(s, clock)
+		reaper := newReaper(t, s, clock)
 		update := func(fn func(*previews.Environment)) {
 			row := stored(rt, t.Context(), s)[rapid.IntRange(1, 3).Draw(rt, "pr")]
 			_, err := s.Update(t.Context(), row.RowID, func(e *previews.Environment) error { fn(e); return nil })

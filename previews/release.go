@@ -95,7 +95,7 @@ func failure(e *Environment) string {
 func (e *Environment) succeed(now time.Time) {
 	d := e.revised()
 	if d.Current.HealthyAt.IsZero() {
-		d.Current.HealthyAt, d.Current.Images = now, e.Images
+		d.Current.HealthyAt, d.Current.Images, d.Current.Charts = now, e.Images, e.Charts
 		if !e.Shared() {
 			e.finish(d.Current, OutcomeHealthy, "", now)
 		}

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/manifests"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -67,6 +69,18 @@ func Propose(changes []manifests.Difference) *Proposed {
 	return &Proposed{Changes: changes}
 }
 
+// Charts are the platform's charts that a generation is rendered from: however often it is
+// written, it is from the same.
+type Charts struct {
+	Generation int64
+	platform.UsedCharts
+}
+
+// Has says that each of the charts of these names is among them.
+func (c *Charts) Has(names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return c.Digests[name] == "" })
+}
+
 // Own says that it is the pull request's own, which somebody approved at that commit.
 func (s *Source) Own() bool { return s != nil && s.Base != "" && s.Base == s.Approved.SHA }
 
@@ -106,11 +120,22 @@ type Rendered struct {
 	Notes []string
 	// Would is what the pull request's own source would change, as in Source.Would.
 	Would *Proposed
+	// Charts are the platform's charts that they are rendered from, nil for none.
+	Charts *Charts
 	// Unrouted says that no route leads into it, as Environment.Unrouted.
 	Unrouted bool
 	// Update is what is written to files of others, in place of manifests; nil for nothing.
 	Update *Update
 }
+
+// ChartError says that a chart of the platform team's keeps something from being rendered, until
+// they mend it. What runs goes on.
+type ChartError struct{ Err *fault.Error }
+
+func (e *ChartError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong, in words for people.
+func (e *ChartError) Unwrap() error { return e.Err }
 
 // LaterError says that something cannot be rendered now and may be later, through nobody's
 // fault: the row stays due.

@@ -131,8 +131,9 @@ func editProblem(c repo.Conflict) Problem {
 	return p
 }
 
-// setOut notes what is about to be written to files of others.
+// setOut notes what is about to be written: to files of others, and from which charts.
 func (e *Environment) setOut(r Rendered) {
+	e.Charts = r.Charts
 	if r.Update != nil {
 		e.Update = r.Update
 	}

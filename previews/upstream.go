@@ -19,6 +19,9 @@ type Upstream interface {
 	// Lineage returns a commit and those before it on its branch, at most so many: of a
 	// merge what it was merged into.
 	Lineage(ctx context.Context, env Environment, sha string, most int) ([]string, error)
+	// Touches returns the commits of a branch up to one of it in which what is at these paths
+	// last changed, the newest first for each: of a pull request what it became there.
+	Touches(ctx context.Context, env Environment, branch, sha string, paths []string) ([]string, error)
 	// Runs returns the newest run of each workflow at the revision. Those that are known
 	// already need not be asked how long they usually take. ErrNoRuns says that idp may not
 	// see them.

@@ -22,6 +22,7 @@ import (
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 )
 
@@ -31,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // through its decoder.
 func TestEveryExample(t *testing.T) {
 	t.Parallel()
-	rows, err := store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(t.TempDir(), "idp.db")})
+	rows, err := store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,14 +16,13 @@ import (
 	"testing"
 
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 )
 
-const (
-	newSecret = "the-new-webhook-secret-of-32-byte"
-	oldSecret = "the-old-webhook-secret-of-32-byte"
-	someGUID  = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
-)
+var newSecret, oldSecret = secrettest.New("new"), secrettest.New("old")
+
+const someGUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 
 // inbox keeps deliveries in memory, as the store does on disk.
 type inbox struct {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 const tokenRoute = "/app/installations/{installation_id}/access_tokens"
@@ -270,7 +271,7 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	w := setup(t, func(o *Options) {
-		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		o.Log = slog.New(slog.NewTextHandler(secrettest.Writer(t, "the log", &log), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	w.open(t, "a")
 	if _, err := w.client.PullRequest(t.Context(), w.ref(), 1); err != nil {

@@ -66,9 +66,41 @@ func (c *Client) History(ctx context.Context, repo bot.RepositoryRef, sha string
 	if !fullSHA.MatchString(sha) {
 		return nil, fmt.Errorf("list commits of %s from %q: it is no whole SHA: %w", fullName(repo), cut(sha, 100), bot.ErrNotFound)
 	}
-	found, _, err := c.rest(repo).Repositories.ListCommits(ctx, repo.Owner, repo.Name, &gh.CommitsListOptions{SHA: sha, ListOptions: gh.ListOptions{PerPage: perPage}})
+	return c.commits(ctx, repo, gh.CommitsListOptions{SHA: sha, ListOptions: gh.ListOptions{PerPage: perPage}})
+}
+
+// Changes implements bot.Building.
+func (c *Client) Changes(ctx context.Context, repo bot.RepositoryRef, sha, path string, most int) ([]bot.Commit, error) {
+	if !fullSHA.MatchString(sha) || path == "" {
+		return nil, fmt.Errorf("list changes of %q of %s from %q: there is no whole SHA, or no path: %w", cut(path, 100), fullName(repo), cut(sha, 100), bot.ErrNotFound)
+	}
+	return c.commits(ctx, repo, gh.CommitsListOptions{SHA: sha, Path: path, ListOptions: gh.ListOptions{PerPage: most}})
+}
+
+// Became implements bot.Building. One that is squashed has none of its commits in the branch.
+// Source: docs.github.com/rest/commits/commits#list-pull-requests-associated-with-a-commit.
+func (c *Client) Became(ctx context.Context, repo bot.RepositoryRef, sha, branch string) ([]string, error) {
+	if !fullSHA.MatchString(sha) {
+		return nil, fmt.Errorf("list pull requests of %s with %q: it is no whole SHA: %w", fullName(repo), cut(sha, 100), bot.ErrNotFound)
+	}
+	found, _, err := c.rest(repo).PullRequests.ListPullRequestsWithCommit(ctx, repo.Owner, repo.Name, sha, &gh.ListOptions{PerPage: perPage})
 	if err != nil {
-		return nil, wrap(commitless(err), "list commits of %s from %.7s", fullName(repo), sha)
+		return nil, wrap(commitless(err), "list pull requests of %s with %.7s", fullName(repo), sha)
+	}
+	var out []string
+	for _, pr := range found {
+		if became := pr.GetMergeCommitSHA(); pr.MergedAt != nil && pr.GetBase().GetRef() == branch && fullSHA.MatchString(became) {
+			out = append(out, became)
+		}
+	}
+	return out, nil
+}
+
+// commits lists one page.
+func (c *Client) commits(ctx context.Context, repo bot.RepositoryRef, o gh.CommitsListOptions) ([]bot.Commit, error) {
+	found, _, err := c.rest(repo).Repositories.ListCommits(ctx, repo.Owner, repo.Name, &o)
+	if err != nil {
+		return nil, wrap(commitless(err), "list commits of %s from %.7s", fullName(repo), o.SHA)
 	}
 	out := make([]bot.Commit, 0, len(found))
 	for _, one := range found {

@@ -11,6 +11,7 @@ import (
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 type keyPair struct {
@@ -76,7 +77,8 @@ func setup(t *testing.T, change ...func(*Options)) *world {
 	}
 	validator := schema.NewValidator()
 	w := &world{clock: &heldClock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}}
-	w.server = githubtest.New(githubtest.Options{Now: w.clock.Now, Middleware: validator.Middleware})
+	searched := func(next http.Handler) http.Handler { return secrettest.Requests(t, validator.Middleware(next)) }
+	w.server = githubtest.New(githubtest.Options{Now: w.clock.Now, Middleware: searched})
 	if err := w.server.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -13,21 +14,30 @@ func clock(t time.Time) string { return t.UTC().Format("15:04 UTC") }
 // ciTitle is the title of an environment that waits for an image while CI is at work: with
 // the run that is expected to end last or, where none runs any more, that one failed. It is ""
 // where CI tells nothing. It has no time in it that passes, so that a wait costs no edits.
-func ciTitle(image string, runs []previews.CIRun) string {
+func ciTitle(in Input, image string) string {
+	runs := in.Environment.Runs()
 	if len(runs) == 0 {
 		return ""
 	}
 	switch first := runs[0]; first.State {
 	case previews.RunRunning, previews.RunQueued:
-		return "Waiting for " + image + " · CI run " + standing(first)
+		return "Waiting for " + image + " · CI run " + standing(in, first)
 	case previews.RunFailed:
 		return "CI run failed, so " + image + " will not come"
 	}
 	return ""
 }
 
-// standing says since when a run goes on, and how long it may.
-func standing(run previews.CIRun) string {
+// standing says since when a run goes on, and how long it may; to whoever asks now, how long
+// it has.
+func standing(in Input, run previews.CIRun) string {
+	if in.Asked && run.State == previews.RunRunning {
+		text := minutes(in.Now.Sub(run.Since))
+		if run.Usual > 0 {
+			text += " of ~" + minutes(run.Usual)
+		}
+		return text
+	}
 	verb := ""
 	if run.State == previews.RunQueued {
 		verb = "queued "
@@ -42,14 +52,21 @@ func standing(run previews.CIRun) string {
 	return text
 }
 
+// minutes words a time as it stands on a clock that runs: 3:10.
+func minutes(d time.Duration) string {
+	seconds := int(max(d, 0).Round(time.Second) / time.Second)
+	return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
+}
+
 // ciLines link to the runs, one a line.
-func ciLines(runs []previews.CIRun) string {
+func ciLines(in Input) string {
+	runs := in.Environment.Runs()
 	lines := make([]string, len(runs))
 	for i, run := range runs {
 		name := link(Text(run.Name), run.URL)
 		switch {
 		case run.Ongoing():
-			lines[i] = "- CI run " + name + ": " + standing(run)
+			lines[i] = "- CI run " + name + ": " + standing(in, run)
 		case run.State == previews.RunFailed:
 			lines[i] = "- CI run failed: " + name
 		default:

@@ -26,6 +26,7 @@ func Comment(in Input) string {
 // Status returns the same as Comment for a reply to somebody who asked: without
 // marker, details and times.
 func Status(in Input) string {
+	in.Asked = true
 	v := verdictOf(in)
 	return join(maxComment, heading(in, v), v.cause, running(in, v), serviceTable(in, v), unrouted(in, v), v.next, secretless(in), waiting(&in.Environment))
 }

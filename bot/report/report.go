@@ -38,6 +38,9 @@ type Input struct {
 	Web string
 	// Held is until when GitHub's limits held this up, zero where they did not.
 	Held time.Time
+	// Asked says that somebody asked for it now and it is not kept up to date: what passes
+	// may be counted.
+	Asked bool
 	// Now is what relative times count from.
 	Now time.Time
 }

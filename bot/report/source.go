@@ -27,7 +27,7 @@ func sourced(e *previews.Environment) string {
 		return fmt.Sprintf("Rendered by idp: %s %s not on %s yet, and %s.", keys(left), verb, Code(s.Branch), counts)
 	}
 	if e.Declared() && s.Base == e.SHA {
-		return fmt.Sprintf("Rendered from %s at this commit, which is on %s.", sourceNames(e, s.From), Code(s.Branch))
+		return fmt.Sprintf("Rendered from %s at this commit, which is on %s.", sourceNames(e, s.From), Code(s.Branch)) + pinned(e)
 	}
 	if s.Own() {
 		return fmt.Sprintf("Rendered from this pull request: its own %s at %s, which %s approved.",
@@ -38,7 +38,7 @@ func sourced(e *previews.Environment) string {
 		of = "commit"
 	}
 	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this %s changes there.",
-		sourceNames(e, s.From), Code(short(s.Base)), Code(s.Branch), of) + rest(e)
+		sourceNames(e, s.From), Code(short(s.Base)), Code(s.Branch), of) + pinned(e) + rest(e)
 	if len(s.Taken) > 0 {
 		text += " Taken from the " + of + ": " + keys(codes(s.Taken)) + "."
 	}
@@ -53,6 +53,23 @@ func sourced(e *previews.Environment) string {
 		}
 	}
 	return text + " Not taken: " + keys(left) + "."
+}
+
+// pinned names the platform's charts among the sources by their digests, after a space; "" for
+// none.
+func pinned(e *previews.Environment) string {
+	text := ""
+	for _, s := range e.Source.From {
+		if e.Charts == nil || e.Charts.Generation != e.Generation || e.Charts.Digests[s.Chart] == "" {
+			continue
+		}
+		chart := " The chart is "
+		if len(e.Source.From) > 1 {
+			chart = " The chart for " + Code(s.Service) + " is "
+		}
+		text += chart + Code(e.Charts.Digests[s.Chart]) + ", as the platform team pinned it."
+	}
+	return text
 }
 
 // Rendered says where the objects of a part of a declared environment come from, as Markdown;
@@ -95,6 +112,9 @@ func sourceNames(e *previews.Environment, all spec.Sources) string {
 // sourceName names a source in the middle of a sentence.
 func sourceName(s spec.Source) string {
 	in := "the repository's root"
+	if s.Chart != "" {
+		return "the values of the platform's Helm chart " + Code(s.Chart)
+	}
 	if s.Path != "" {
 		in = Code(s.Path)
 	}

@@ -140,7 +140,7 @@ func problemVerdict(in Input) verdict {
 	case previews.ProblemProvenance:
 		v.title, v.cause = "Not proven where its image was built", sentence(p.Message)
 		v.next = strings.TrimSpace(v.next + " [How to attest](" + previews.AttestAction + ").")
-	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemUpdate, previews.ProblemPlatform, previews.ProblemPaused:
+	case previews.ProblemImage, previews.ProblemPush, previews.ProblemDeclined, previews.ProblemUpdate, previews.ProblemPlatform, previews.ProblemChart, previews.ProblemPaused:
 		// As it was split.
 	}
 	return v
@@ -214,7 +214,7 @@ func waitingVerdict(in Input) verdict {
 	if n := len(missing) - 1; n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
 	}
-	v.title = ciTitle(image+more, runs)
+	v.title = ciTitle(in, image+more)
 	if v.title == "" {
 		v.title = "Waiting for " + image + ", " + Elapsed(in.Now.Sub(e.WantedAt))
 		if more != "" {
@@ -225,7 +225,7 @@ func waitingVerdict(in Input) verdict {
 	for i, image := range missing {
 		lines[i] = "- " + Code(image.Reference) + ": " + Text(image.Missing)
 	}
-	v.cause = strings.TrimSpace(strings.Join(lines, "\n") + "\n" + ciLines(runs))
+	v.cause = strings.TrimSpace(strings.Join(lines, "\n") + "\n" + ciLines(in))
 	v.next = strings.TrimSpace(nextLook(in, runs) + " " + imagesOfForks(e))
 	return v
 }

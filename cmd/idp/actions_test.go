@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
@@ -19,6 +20,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // job is a job of GitHub Actions that uses one of the composite actions of this
@@ -29,6 +32,8 @@ type job struct {
 	releases *httptest.Server
 	env      []string
 	path     string
+	// elsewhere says that it runs on a GitHub Enterprise Server.
+	elsewhere bool
 }
 
 // newJob serves a release of the program. broken is a release whose archive is not what
@@ -45,7 +50,7 @@ func newJob(t *testing.T, broken bool) *job {
 	if broken {
 		archive = append(archive, 0)
 	}
-	j := &job{T: t, folder: t.TempDir()}
+	j := &job{T: t, folder: secrettest.Dir(t)}
 	j.releases = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1.2.3/" + name + ".tar.gz":
@@ -57,7 +62,7 @@ func newJob(t *testing.T, broken bool) *job {
 		}
 	}))
 	t.Cleanup(j.releases.Close)
-	verified := "#!/bin/sh\necho \"$@\" >>" + filepath.Join(j.folder, "gh.log") + "\ntest -z \"$GH_REFUSES\"\n"
+	verified := "#!/bin/sh\ntest \"$2\" = --help && exit\necho \"$@\" >>" + filepath.Join(j.folder, "gh.log") + "\ntest -n \"$GH_TOKEN\" && test -z \"$GH_REFUSES\"\n"
 	for file, content := range map[string]string{"gh": verified, "path": "", "deploy.yaml": "service:\n  name: web\n", "wrong.yaml": "service:\n  name: Web\n  prot: 1\n"} {
 		if err := os.WriteFile(filepath.Join(j.folder, file), []byte(content), 0o700); err != nil {
 			t.Fatal(err)
@@ -85,6 +90,23 @@ func archived(t *testing.T, name, content string) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// standsIn is what GitHub makes of what follows an input that is not given.
+func (j *job) standsIn(expression string) string {
+	switch expression {
+	case "":
+		return ""
+	case " || github.action_ref":
+		return "v1.2.3"
+	case " || (github.server_url == 'https://github.com' && github.token) || ''":
+		if j.elsewhere {
+			return ""
+		}
+		return "token-of-the-job"
+	}
+	j.Fatalf("an expression that nobody looked at: %s", expression)
+	return ""
 }
 
 // uses runs an action with inputs, and returns what it printed and whether it worked.
@@ -135,11 +157,8 @@ func (j *job) uses(action string, with map[string]string) (printed string, worke
 		}
 		for name, value := range step.Env {
 			run.Env = append(run.Env, name+"="+input.ReplaceAllStringFunc(value, func(text string) string {
-				key := input.FindStringSubmatch(text)[1]
-				if given, ok := with[key]; ok {
-					return given
-				}
-				return strings.ReplaceAll(read.Inputs[key].Default, "${{ github.token }}", "token-of-the-job")
+				found := input.FindStringSubmatch(text)
+				return cmp.Or(with[found[1]], read.Inputs[found[1]].Default, j.standsIn(found[2]))
 			}))
 		}
 		out, err := run.CombinedOutput()
@@ -150,7 +169,8 @@ func (j *job) uses(action string, with map[string]string) (printed string, worke
 	return printed, true
 }
 
-var input = regexp.MustCompile(`\$\{\{ inputs\.([a-z]+) \}\}`)
+// input is an input in the environment of a step, and what stands in for one that is not given.
+var input = regexp.MustCompile(`\$\{\{ inputs\.([a-z]+)( \|\| .+)? \}\}`)
 
 // The action that validates puts each mistake where the matcher finds its file and line.
 func TestValidateAction(t *testing.T) {
@@ -179,6 +199,21 @@ func TestValidateAction(t *testing.T) {
 	asked, err := os.ReadFile(filepath.Join(j.folder, "gh.log"))
 	if err != nil || !strings.Contains(string(asked), "attestation verify") {
 		t.Errorf("the release's provenance was not asked for: %q (%v)", asked, err)
+	}
+}
+
+// On a GitHub Enterprise Server the job's token is none of github.com: the checksum alone is
+// what there is, which is said, and no token goes there.
+func TestActionsElsewhere(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, false)
+	j.elsewhere = true
+	printed, worked := j.uses("validate", map[string]string{"path": "deploy.yaml"})
+	if !worked || !strings.Contains(printed, "deploy.yaml is valid: web") || !strings.Contains(printed, "::notice::idp v1.2.3 was checked by its checksum alone") {
+		t.Errorf("it printed %s", printed)
+	}
+	if _, err := os.Stat(filepath.Join(j.folder, "gh.log")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("gh was asked: %v", err)
 	}
 }
 

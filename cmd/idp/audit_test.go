@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -76,7 +77,7 @@ func copied(t *testing.T, s served, path string) {
 func TestAuditCopy(t *testing.T) {
 	t.Parallel()
 	s := recorded(t, 4)
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	path := filepath.Join(secrettest.Dir(t), "audit.jsonl")
 	copied(t, s, path)
 	copied(t, s, path) // nothing new
 	if _, err := s.AddDelivery(t.Context(), store.Delivery{GUID: "more", RepositoryID: 1}); err != nil {
@@ -114,7 +115,7 @@ func TestAuditCopy(t *testing.T) {
 func TestAuditVerify(t *testing.T) {
 	t.Parallel()
 	s := recorded(t, 5)
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	path := filepath.Join(secrettest.Dir(t), "audit.jsonl")
 	copied(t, s, path)
 	head, err := s.AuditHead(t.Context())
 	if err != nil {
@@ -130,7 +131,7 @@ func TestAuditVerify(t *testing.T) {
 		other.Append(previews.Audit{Action: "other", At: time.Now()})
 	}
 	tail := other.Append(previews.Audit{Action: "other", At: time.Now()})
-	more := filepath.Join(t.TempDir(), "more.jsonl")
+	more := filepath.Join(secrettest.Dir(t), "more.jsonl")
 	altered := strings.Replace(string(tail.Line()), `"other"`, `"mine"`, 1)
 	if err := os.WriteFile(more, fmt.Appendf(nil, "%s\nnonsense\n%s\n", tail.Line(), altered), 0o600); err != nil {
 		t.Fatal(err)
@@ -148,7 +149,7 @@ func TestAuditVerify(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, errs)
 		}
 	}
-	if status, _, errs := s.idp(t, "audit", "verify", "--clone", t.TempDir()); status != exitInvalid || !strings.Contains(errs, "is not a clone of a Git repository") {
+	if status, _, errs := s.idp(t, "audit", "verify", "--clone", secrettest.Dir(t)); status != exitInvalid || !strings.Contains(errs, "is not a clone of a Git repository") {
 		t.Errorf("status %d: %s", status, errs)
 	}
 	if status, _, errs := s.idp(t, "audit", "verify", "--against", "no-such-file"); status != exitInvalid || !strings.Contains(errs, "no such file") {
@@ -159,7 +160,7 @@ func TestAuditVerify(t *testing.T) {
 // cloneWith returns a repository with a commit that has a trailer.
 func cloneWith(t *testing.T, trailer string) string {
 	t.Helper()
-	server, err := gittest.Start(t.Context(), t.TempDir())
+	server, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 )
 
@@ -66,7 +66,7 @@ type benchmarked struct {
 func benchWorld(b *testing.B) *benchmarked {
 	b.Helper()
 	w, err := newWorld(context.Background(), worldOptions{
-		dir: b.TempDir(), log: slog.New(slog.DiscardHandler),
+		dir: worldDir(b), log: secrettest.Logger(b),
 		env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_GITHUB_WRITES_PER_MINUTE": "0"},
 	})
 	if err != nil {

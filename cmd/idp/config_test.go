@@ -15,6 +15,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
@@ -25,7 +26,7 @@ const webhookSecret = "0123456789abcdef0123456789abcdef"
 func load(t *testing.T, need completeness, file string, env map[string]string, args ...string) (*Config, string, error) {
 	t.Helper()
 	if file != "" {
-		path := filepath.Join(t.TempDir(), "idp.yaml")
+		path := filepath.Join(secrettest.Dir(t), "idp.yaml")
 		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +47,7 @@ func load(t *testing.T, need completeness, file string, env map[string]string, a
 // empty value removes a key.
 func complete(t *testing.T, changes map[string]string) map[string]string {
 	t.Helper()
-	key := filepath.Join(t.TempDir(), "app.pem")
+	key := secrettest.Given(filepath.Join(secrettest.Dir(t), "app.pem"))
 	if err := os.WriteFile(key, privateKey(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ github_webhook_secret:
 egress_cidrs: [203.0.113.0/24, "2001:db8::/32"]
 log_level: warn
 gitops_pushes_per_minute: 0
-database_url: sqlite://`+t.TempDir()+`/idp.db
+database_url: sqlite://`+secrettest.Dir(t)+`/idp.db
 preview_bots: auto
 `, complete(t, map[string]string{"IDP_GITHUB_WEBHOOK_SECRET": ""}))
 	if err != nil {
@@ -124,7 +125,7 @@ func TestDefaultClass(t *testing.T) {
 // wants exactly one mistake, whose line starts as given.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -94,7 +94,7 @@ func newCrashWorld(t *testing.T) *crashWorld {
 	c, validate := &crashWorld{T: t}, githubDescription(t)
 	var err error
 	c.world, err = newWorld(t.Context(), worldOptions{
-		dir: t.TempDir(), key: sharedKey, log: slog.New(slog.DiscardHandler),
+		dir: worldDir(t), key: sharedKey, log: secrettest.Logger(t),
 		github: func(next http.Handler) http.Handler {
 			next = validate(next)
 			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,7 @@ import (
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // Who writes previews cannot write production, nor the platform folder: each repository is
@@ -17,7 +18,7 @@ import (
 // every other combination.
 func TestWritersAreSeparate(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	server, err := gittest.Start(t.Context(), filepath.Join(dir, "git"))
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +35,7 @@ func TestWritersAreSeparate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		urls[name], files[name] = created.URL, filepath.Join(dir, filepath.Base(name)+"-token")
+		urls[name], files[name] = created.URL, secrettest.Given(filepath.Join(dir, filepath.Base(name)+"-token"))
 		if err := os.WriteFile(files[name], []byte(token+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +46,7 @@ func TestWritersAreSeparate(t *testing.T) {
 
 	try := func(url string, credentials func(context.Context) (repo.Credentials, error)) (read, push error) {
 		t.Helper()
-		r, err := repo.Open(t.Context(), repo.Options{URL: url, Branch: "main", Dir: t.TempDir(), Credentials: credentials})
+		r, err := repo.Open(t.Context(), repo.Options{URL: url, Branch: "main", Dir: secrettest.Dir(t), Credentials: credentials})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/storetest"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
@@ -15,7 +16,7 @@ func TestDBBackup(t *testing.T) {
 	t.Parallel()
 	s := newServed(t)
 	storetest.Add(t, s.Store, storetest.Preview(1, 42, time.Now()))
-	file := filepath.Join(t.TempDir(), "backup.db")
+	file := filepath.Join(secrettest.Dir(t), "backup.db")
 	status, stdout, stderr := s.idp(t, "db", "backup", file, "-o", "json")
 	if status != 0 || stderr != "" || !strings.Contains(stdout, `"file": "`+file+`"`) {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)

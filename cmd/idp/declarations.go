@@ -35,7 +35,8 @@ type declarations struct {
 	argocds []string
 	repo    interface {
 		Tip(ctx context.Context) (string, error)
-		Files(ctx context.Context, commit, dir string) ([]gitops.File, error)
+		FilesBut(ctx context.Context, commit, dir, but string) ([]gitops.File, error)
+		chartTree
 	}
 
 	now func() time.Time
@@ -94,7 +95,8 @@ func (d *declarations) current(ctx context.Context) (platform.Platform, error) {
 	}
 	var files []gitops.File
 	if tip != "" {
-		if files, err = d.repo.Files(ctx, tip, platform.Dir); err != nil {
+		// What is in a chart is looked at when it is rendered, and stands in nobody else's way.
+		if files, err = d.repo.FilesBut(ctx, tip, platform.Dir, platform.ChartsDir); err != nil {
 			return platform.Platform{}, &unreadError{"the platform folder of the GitOps repository", err}
 		}
 	}

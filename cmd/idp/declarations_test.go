@@ -9,6 +9,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -17,12 +18,26 @@ type platformFiles map[string]string
 
 func (f platformFiles) Tip(context.Context) (string, error) { return "tip", nil }
 
-func (f platformFiles) Files(context.Context, string, string) ([]gitops.File, error) {
+func (f platformFiles) FilesBut(ctx context.Context, commit, _, _ string) ([]gitops.File, error) {
+	return f.Files(ctx, commit, "")
+}
+
+func (f platformFiles) Files(_ context.Context, _, dir string) ([]gitops.File, error) {
 	var files []gitops.File
 	for path, content := range f {
-		files = append(files, gitops.File{Path: path, Content: []byte(content)})
+		if strings.HasPrefix(path, dir) {
+			files = append(files, gitops.File{Path: path, Content: []byte(content)})
+		}
 	}
 	return files, nil
+}
+
+func (f platformFiles) Text(_ context.Context, _, path string) ([]byte, error) {
+	content, ok := f[path]
+	if !ok {
+		return nil, repo.ErrNoFile
+	}
+	return []byte(content), nil
 }
 
 func TestDeclarationsServable(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestDeliveries(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
-	url := "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
+	url := "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db")
 	running, err := store.Open(t.Context(), store.Options{URL: url, Retry: []time.Duration{}, Now: func() time.Time { return at }})
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // blanks are what differs between two tellings of the demo's story.
@@ -92,7 +93,7 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	validator, dir := schema.NewValidator(), t.TempDir()
+	validator, dir := schema.NewValidator(), secrettest.Dir(t)
 	var stdout, stderr bytes.Buffer
 	p := &program{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, env: map[string]string{"TMPDIR": dir}}
 	began := time.Now()
@@ -132,7 +133,7 @@ func gitInstead(t *testing.T, script string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	if err := os.WriteFile(filepath.Join(dir, "git"), []byte("#!/bin/sh\n"+script+"\nexec "+real+" \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func TestDemoFails(t *testing.T) {
 		because []string
 	}{
 		"no git": {
-			func(t *testing.T) string { return t.TempDir() }, nil, `^$`,
+			func(t *testing.T) string { return secrettest.Dir(t) }, nil, `^$`,
 			[]string{"error: the demo's parts did not start: ", "git is not installed", "hint: it needs git, with its http-backend"},
 		},
 		"git without its server": {
@@ -166,7 +167,7 @@ func TestDemoFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tmp := t.TempDir()
+			tmp := secrettest.Dir(t)
 			cmd, stdout, stderr := demoProcess(t, test.path(t), tmp, test.args...)
 			err := cmd.Run()
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitFailure {
@@ -191,7 +192,7 @@ func TestDemoInterrupted(t *testing.T) {
 	for name, at := range map[string]string{"as it starts": `are up on`, "while it waits for a push": `\n2\. `} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tmp := t.TempDir()
+			tmp := secrettest.Dir(t)
 			cmd, stdout, stderr := demoProcess(t, gitInstead(t, failPush), tmp, "--timeout=1m")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -243,7 +244,7 @@ func pageShows(t *testing.T, page string, patterns ...string) string {
 // With --serve one comments in a browser and watches the bot act.
 func TestDemoServe(t *testing.T) {
 	t.Parallel()
-	tmp := t.TempDir()
+	tmp := secrettest.Dir(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stdout, stderr, ended := newWatchedLog(), newWatchedLog(), make(chan int, 1)

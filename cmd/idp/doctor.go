@@ -108,6 +108,7 @@ func (x *examination) run(ctx context.Context) {
 		func(ctx context.Context) { x.gitops(ctx, app) },
 		func(ctx context.Context) { x.platformFolder(ctx, app) },
 		func(ctx context.Context) { x.previewAccess(ctx, app) },
+		func(ctx context.Context) { x.platformCharts(ctx, app) },
 		x.argocd,
 		x.argocdsBeside,
 		func(ctx context.Context) { x.updates(ctx, app) },

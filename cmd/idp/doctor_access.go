@@ -21,12 +21,7 @@ const (
 // folder says of their class, and what its policies let pass. Whether the gateway obeys
 // cannot be seen from here.
 func (x *examination) previewAccess(ctx context.Context, app *github.App) {
-	o := repo.Options{URL: x.cfg.GitOpsURL, Branch: x.cfg.GitOpsBranch, Credentials: gitCredentials(x.cfg, app), Now: x.now}
-	byApp := x.appPushes()
-	if x.cfg.PlatformURL != "" {
-		o.URL, o.Branch, o.Credentials = x.cfg.PlatformURL, x.cfg.PlatformBranch, platformCredentials(x.cfg, app)
-		byApp = x.cfg.PlatformTokenFile == ""
-	}
+	o, byApp := x.platformRepository(app)
 	keys := []string{"gitops_url", "gitops_branch", "gitops_token_file", "platform_url", "platform_branch", "platform_token_file"}
 	if x.lacks(keys, checkAccess) {
 		return
@@ -51,6 +46,16 @@ func (x *examination) previewAccess(ctx context.Context, app *github.App) {
 	x.findings = append(x.findings, judgeAccess(declared.OfPreviews(x.cfg.Class())))
 }
 
+// platformRepository is where the platform folder is, and whether the App's token reads it.
+func (x *examination) platformRepository(app *github.App) (o repo.Options, byApp bool) {
+	o = repo.Options{URL: x.cfg.GitOpsURL, Branch: x.cfg.GitOpsBranch, Credentials: gitCredentials(x.cfg, app), Now: x.now}
+	if x.cfg.PlatformURL == "" {
+		return o, x.appPushes()
+	}
+	o.URL, o.Branch, o.Credentials = x.cfg.PlatformURL, x.cfg.PlatformBranch, platformCredentials(x.cfg, app)
+	return o, x.cfg.PlatformTokenFile == ""
+}
+
 // readFolder reads the platform folder in a clone of its own, which goes again.
 func readFolder(ctx context.Context, o repo.Options) (files []gitops.File, err error) {
 	if o.Dir, err = os.MkdirTemp("", "idp-doctor-"); err != nil {
@@ -60,7 +65,7 @@ func readFolder(ctx context.Context, o repo.Options) (files []gitops.File, err e
 	_, err = asked(ctx, o, func(r *repo.Repo, ctx context.Context) (string, error) {
 		tip, err := r.Tip(ctx)
 		if err == nil && tip != "" {
-			files, err = r.Files(ctx, tip, platform.Dir)
+			files, err = r.FilesBut(ctx, tip, platform.Dir, platform.ChartsDir)
 		}
 		return tip, err
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // patient is an installation under examination.
@@ -36,7 +36,7 @@ type patient struct {
 func newPatient(t *testing.T) *patient {
 	t.Helper()
 	w, err := newWorld(t.Context(), worldOptions{
-		dir: t.TempDir(), key: sharedKey, github: githubDescription(t), log: slog.New(slog.DiscardHandler), argocd: true,
+		dir: worldDir(t), key: sharedKey, github: githubDescription(t), log: secrettest.Logger(t), argocd: true,
 		env: map[string]string{"IDP_PREVIEW_ACCESS": "guarded"},
 	})
 	if err != nil {
@@ -237,6 +237,13 @@ var ailments = map[string]func(*patient){
 	},
 	"access-of-ingress": func(p *patient) { p.env["IDP_ROUTING"] = "Ingress"; p.env["IDP_ROUTING_NAMESPACE"] = "ingress" },
 	"access-wrong":      func(p *patient) { p.declare("acces: public\n") },
+	"charts":            func(p *patient) { p.charts("charts: {web: {digest: \""+webPin+"\"}}\n", nil) },
+	"charts-wrong": func(p *patient) {
+		p.charts("charts: {web: {digest: \""+webPin+"\"}, worker: {digest: \""+webPin+"\"}, api: {digest: \""+webPin+"\"}}\n", map[string]string{"platform/charts/api/link": "../web"})
+	},
+	"charts-changed": func(p *patient) {
+		p.charts("charts: {web: {digest: \"h1:"+strings.Repeat("A", 43)+"=\"}}\n", nil)
+	},
 	"gitops-ruleset": func(p *patient) {
 		r := p.github.Repository(gitopsRepository)
 		r.AddRuleset(githubtest.Ruleset{Name: "reviewed", Branch: "main", Rules: []string{"deletion", "pull_request", "required_signatures"}, Bypass: "never"})

@@ -19,6 +19,7 @@ import (
 	"github.com/idp-bot/idp/gitops/clustertest"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // plain is a service that is replaced at once, without a preview.
@@ -92,7 +93,7 @@ func (s *scene) startFar() *clustertest.Cluster {
 	}
 	_, err = s.gitops.Commit(s.ctx, branch, gittest.Edit{Message: "Have production elsewhere", Put: files})
 	s.must(err)
-	checkout := s.TempDir()
+	checkout := secrettest.Dir(s)
 	for _, f := range files {
 		path := filepath.Join(checkout, f.Path)
 		s.must(os.MkdirAll(filepath.Dir(path), 0o755))

@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // brought is a repository that idp is brought to: on disk as its team has it, and on
@@ -34,7 +35,7 @@ func (s *scene) bring(fixture, name string) *brought {
 	s.Helper()
 	archive, err := txtar.ParseFile(filepath.Join("testdata", "brought", fixture+".txtar"))
 	s.must(err)
-	b := &brought{scene: s, name: name, dir: filepath.Join(s.TempDir(), name), files: map[string]string{}}
+	b := &brought{scene: s, name: name, dir: filepath.Join(secrettest.Dir(s), name), files: map[string]string{}}
 	for _, f := range archive.Files {
 		b.files[f.Name] = strings.ReplaceAll(string(f.Data), "$REGISTRY", s.registryAddr)
 		path := filepath.Join(b.dir, f.Name)
@@ -85,9 +86,13 @@ func (b *brought) becomes(image, file string) *proposal {
 	b.must(err)
 	c := &proposal{scene: b.scene, repo: b.repo, pr: pr, image: image}
 	b.await("the preview of "+b.name+" is said to be ready", func() error { return c.says("success", "Preview is ready", "success") })
-	check := c.check()
-	fmt.Fprintf(&b.told, "\n%s: %s\n\n%s\n", check.Name, check.Title, check.Summary)
+	b.tells(c.check())
 	return c
+}
+
+// tells adds a check to what was printed.
+func (b *brought) tells(check githubtest.CheckRun) {
+	fmt.Fprintf(&b.told, "\n%s: %s\n\n%s\n", check.Name, check.Title, check.Summary)
 }
 
 // records holds what was told against what the README shows; -update writes it anew.
@@ -129,7 +134,7 @@ func (c *proposal) runsAll(want ...string) {
 	}
 }
 
-// bringsSource: a team with a chart or overlays, from nothing to a preview of these
+// bringsSource: a team with a chart, overlays or plain manifests, from nothing to a preview of these
 // workloads.
 func bringsSource(fixture, name, file string, workloads ...string) func(*scene) {
 	return func(s *scene) {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/clustertest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // The end-to-end tests run the real bot against a real Kubernetes with a real Argo CD
@@ -47,6 +48,7 @@ func TestEndToEnd(t *testing.T) {
 		{"scrapes", prometheusScrapes},
 		{"brings a chart", bringsSource("chart", "shop", "main.go", "Deployment shop", "StatefulSet shop-cache")},
 		{"brings overlays", bringsSource("overlay", "blog", "server.js", "Deployment blog-preview")},
+		{"brings manifests", bringsSource("manifests", "site", "main.go", "Deployment site")},
 		{"brings a monorepo", bringsMonorepo},
 		{"two repositories", twoRepositories},
 		{"image cannot be pulled", imageCannotBePulled},
@@ -139,12 +141,12 @@ func (c *shiftedClock) advance(d time.Duration) {
 // idp, all as the README tells people to.
 func newStage(t *testing.T, version string) *stage {
 	t.Helper()
-	began, dir := time.Now(), t.TempDir() // removed after the cleanup below
+	began, dir := time.Now(), worldDir(t) // removed after the cleanup below
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &stage{clock: &shiftedClock{}, log: &lockedBuffer{}, ctx: ctx}
 	t.Cleanup(func() {
 		if s.world != nil {
-			found, err := s.leaks(ctx, s.marks(), s.log.String(), &s.sent)
+			found, err := s.leaks(ctx, secrettest.For(s.secrets()...), s.log.String(), &s.sent)
 			if err != nil {
 				t.Errorf("it is not known whether idp told secrets: %v", err)
 			}

@@ -27,6 +27,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/clustertest"
 	"github.com/idp-bot/idp/gitops/render"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // dryRun puts everything that the goldens of gitops/render hold to the API server, and
@@ -205,7 +206,7 @@ func prometheusScrapes(s *scene) {
 // TestEndToEndDevcluster starts devcluster as a person does and ends it as people do:
 // nothing is left of it.
 func TestEndToEndDevcluster(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "devcluster")
+	program := filepath.Join(secrettest.Dir(t), "devcluster")
 	if out, err := exec.Command("go", "build", "-o", program, "../devcluster").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -218,7 +219,7 @@ func TestEndToEndDevcluster(t *testing.T) {
 		{"terminated while it starts", syscall.SIGTERM, "start kube-apiserver"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			temp, log := t.TempDir(), newWatchedLog()
+			temp, log := secrettest.Dir(t), newWatchedLog()
 			cmd := exec.Command(program, "up")
 			cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 			cmd.Stdout, cmd.Stderr = log, log

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/idp-bot/idp/gitops/clustertest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/gitops/source"
 )
 
@@ -98,7 +99,7 @@ spec:
 // and renders it with the printed values to what "idp install --print" prints, byte for byte.
 func TestEndToEndChart(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	helm := func(args ...string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "helm"), args...)

@@ -8,7 +8,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 
-	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
@@ -82,18 +81,18 @@ spec:
 // updatesTheirs: a team that has files and an Application of its own deploys by a command,
 // and goes back by one; but for the image its file stays as it was, byte for byte.
 func updatesTheirs(s *scene) {
-	r := s.github.AddRepository("acme/updated", githubtest.RepositoryOptions{Private: true, Files: map[string]string{
-		".idp/deploy.yaml": "preview:\n  enabled: false\nservice:\n  name: web\n  image: " + s.registryAddr + "/acme/updated:{sha}\n  port: 8080\n",
-	}})
-	r.Grant("alice", "write")
+	b := s.bring("layout", "updated")
 	before := s.registryAddr + "/acme/updated:v0"
-	s.putTheirs(r.ID(), before)
+	s.putTheirs(b.repo.ID(), before)
+	b.types("validate")
 	s.must(s.cluster.Apply(s.ctx, fmt.Appendf(nil, theirCluster, s.gitops.URL)))
 	s.await("the team's own Application has synced", func() error { return s.theirsRuns(before) })
 
-	d := staged{s.open(r, "acme/updated"), "staging", "web"}
+	d := staged{s.open(b.repo, "acme/updated"), "staging", "web"}
 	d.say("/idp deploy staging")
 	first := d.updatedTo()
+	b.tells(d.check(d.pr.HeadSHA()))
+	b.records(d.proposal, "layout")
 	d.push(d.pr.Push, nil)
 	d.say("/idp deploy staging")
 	d.updatedTo()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest"
@@ -24,7 +25,7 @@ type served struct {
 
 func newServed(t *testing.T) served {
 	t.Helper()
-	url := "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
+	url := "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db")
 	s, err := store.Open(t.Context(), store.Options{URL: url})
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func TestMeasures(t *testing.T) {
 func TestEnvListMistakes(t *testing.T) {
 	t.Parallel()
 	s := newServed(t)
-	absent := served{url: "sqlite://" + filepath.Join(t.TempDir(), "none.db")}
+	absent := served{url: "sqlite://" + filepath.Join(secrettest.Dir(t), "none.db")}
 	for name, test := range map[string]struct {
 		in     served
 		args   []string

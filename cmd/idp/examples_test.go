@@ -51,7 +51,7 @@ func TestEveryExample(t *testing.T) {
 	t.Parallel()
 	clock, log := &stoppedClock{at: noon}, &lockedBuffer{}
 	w, err := newWorld(t.Context(), worldOptions{
-		dir: t.TempDir(), now: clock.now, key: sharedKey, github: githubDescription(t),
+		dir: worldDir(t), now: clock.now, key: sharedKey, github: githubDescription(t),
 		log: slog.New(slog.NewTextHandler(log, nil)),
 		env: map[string]string{
 			"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_GITHUB_WRITES_PER_MINUTE": "0", "IDP_IMAGE_CHECK": "off",

@@ -17,19 +17,20 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops/figure"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // startServing starts idp serve with nothing that it works with in reach, and returns where
 // webhooks and metrics are served.
 func startServing(t *testing.T) (public, metrics string) {
 	t.Helper()
-	secret := filepath.Join(t.TempDir(), "client-secret")
+	secret := filepath.Join(secrettest.Dir(t), "client-secret")
 	if err := os.WriteFile(secret, []byte("0123456789"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env := complete(t, map[string]string{
 		"IDP_GITHUB_CLIENT_ID": "Iv1.0123456789abcdef", "IDP_GITHUB_CLIENT_SECRET_FILE": secret,
-		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0", "IDP_DATABASE_URL": "sqlite://" + filepath.Join(t.TempDir(), "idp.db"),
+		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0", "IDP_DATABASE_URL": "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db"),
 		"IDP_GITHUB_API_URL": "http://127.0.0.1:1/", "IDP_GITOPS_URL": "http://127.0.0.1:1/acme/gitops.git",
 	})
 	var pairs []string

@@ -37,7 +37,7 @@ var importers = map[string][]string{
 	"go.yaml.in/yaml/":                         {"gitops/spec", "gitops/platform", "gitops/inplace", "gitops/onboard", "cmd/idp"},
 	"gopkg.in/yaml":                            {},
 	"github.com/spf13/":                        {"cmd"},
-	"os/exec":                                  {"gitops/repo", "gitops/source", "gitops/clustertest", "previews/storetest/postgrestest", "cmd"},
+	"os/exec":                                  {"gitops/repo", "gitops/source", "gitops/clustertest", "previews/storetest/postgrestest", "gitops/secret/secrettest", "cmd"},
 	"helm.sh/helm/":                            {"gitops/source"},
 	"sigs.k8s.io/kustomize/":                   {"gitops/source"},
 	"github.com/landlock-lsm/":                 {"gitops/source"},
@@ -54,6 +54,7 @@ var topLevel = []string{
 type pkg struct {
 	ImportPath                         string
 	Imports, TestImports, XTestImports []string
+	TestGoFiles, XTestGoFiles          []string
 }
 
 func TestImportsGoOneWay(t *testing.T) {
@@ -122,7 +123,7 @@ func tracked(t *testing.T, name string) bool {
 // listPackages returns the module's packages.
 func listPackages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports,TestGoFiles,XTestGoFiles", "./...")
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/gitops/source"
 )
 
@@ -37,7 +38,7 @@ func installed(t *testing.T, changes map[string]string, args ...string) (status 
 // shapes are the two ways in which idp runs, each with all that it can have.
 func shapes(t *testing.T) map[string]map[string]string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	for _, name := range []string{"gitops-token", "production token", "argocd-token"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("secret"), 0o600); err != nil {
 			t.Fatal(err)
@@ -101,7 +102,7 @@ func TestInstallConfigures(t *testing.T) {
 			if name == "postgres" {
 				env["IDP_DATABASE_URL"] = changes["IDP_DATABASE_URL"]
 			}
-			got, _, err := load(t, forReading, strings.ReplaceAll(file, "/var/lib/idp", t.TempDir()), env)
+			got, _, err := load(t, forReading, strings.ReplaceAll(file, "/var/lib/idp", secrettest.Dir(t)), env)
 			if err != nil {
 				t.Fatalf("%v in\n%s", err, file)
 			}
@@ -140,7 +141,7 @@ func printedConfig(t *testing.T, manifests string) string {
 // TestInstallRefuses: what idp serve would refuse, and what cannot be in a pod.
 func TestInstallRefuses(t *testing.T) {
 	t.Parallel()
-	taken := t.TempDir()
+	taken := secrettest.Dir(t)
 	for name, c := range map[string]struct {
 		changes map[string]string
 		args    []string
@@ -206,7 +207,7 @@ func TestInstallImage(t *testing.T) {
 // what is printed; its tests are those of "idp install".
 func TestInstallChart(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "chart")
+	dir := filepath.Join(secrettest.Dir(t), "chart")
 	if status, stdout, stderr := installed(t, nil, "--chart", dir); status != exitOK || stdout != dir+"\n" {
 		t.Fatalf("it ended with %d: %s%s", status, stdout, stderr)
 	}
@@ -296,7 +297,7 @@ func TestGeneratedChartSchema(t *testing.T) {
 // TestMountedFor: a Secret that is mounted for a pod's group is nothing to warn of.
 func TestMountedFor(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "key")
+	file := filepath.Join(secrettest.Dir(t), "key")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

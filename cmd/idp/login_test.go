@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/webhooks/api"
 )
 
@@ -29,7 +29,7 @@ func newSigning(t *testing.T) *signing {
 	t.Helper()
 	validate := githubDescription(t)
 	w, err := newWorld(t.Context(), worldOptions{
-		dir: t.TempDir(), key: sharedKey, log: slog.New(slog.DiscardHandler), github: validate, env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0"},
+		dir: worldDir(t), key: sharedKey, log: secrettest.Logger(t), github: validate, env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func newSigning(t *testing.T) *signing {
 	if err := w.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := &signing{T: t, world: w, home: t.TempDir()}
+	s := &signing{T: t, world: w, home: secrettest.Dir(t)}
 	s.env = []string{"HOME=" + s.home, serverVariable + "=http://" + w.main.Addr()}
 	s.repo = w.github.AddRepository("acme/web", githubtest.RepositoryOptions{Files: map[string]string{".idp/deploy.yaml": exampleSpec}, Private: true})
 	s.repo.Grant("alice", "write")
@@ -212,7 +212,7 @@ func TestRunMistakes(t *testing.T) {
 		"signed out already": {[]string{"logout", "--server", elsewhere.URL}, nil, exitFailure, "you are not signed in"},
 	} {
 		var out, errs strings.Builder
-		status := run(t.Context(), c.args, strings.NewReader(""), &out, &errs, append([]string{"HOME=" + t.TempDir()}, c.env...))
+		status := run(t.Context(), c.args, strings.NewReader(""), &out, &errs, append([]string{"HOME=" + secrettest.Dir(t)}, c.env...))
 		if status != c.status || !strings.Contains(errs.String(), c.said) || strings.Contains(errs.String()+out.String(), token) {
 			t.Errorf("%s: %d, want %d %q:\n%s%s", name, status, c.status, c.said, out.String(), errs.String())
 		}
@@ -281,7 +281,7 @@ func TestInsist(t *testing.T) {
 
 func brokenTokens(t *testing.T, server string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	p := &program{env: map[string]string{"XDG_CONFIG_HOME": dir}}
 	path, err := p.tokenFile(server)
 	if err != nil {

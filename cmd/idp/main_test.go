@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/gitops/source"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
@@ -27,16 +28,14 @@ func TestMain(m *testing.M) {
 		// The renderer starts its own binary, which here is the test's.
 		os.Exit(source.Child(os.Stdin, os.Stdout, os.Stderr))
 	}
-	testscript.Main(tests{m}, map[string]func(){"idp": main})
+	testscript.Main(searched{m}, map[string]func(){"idp": main})
 }
 
-// tests are those of this package, and the PostgreSQL that some of them start.
-type tests struct{ *testing.M }
+// searched are the tests of this package, with what they write searched for secrets, and
+// the PostgreSQL that some of them start.
+type searched struct{ *testing.M }
 
-func (t tests) Run() int {
-	defer postgrestest.Stop()
-	return t.M.Run()
-}
+func (s searched) Run() int { return secrettest.Main(postgrestest.Stopping(s.M)) }
 
 // TestScripts runs the real main: each script in testdata/script tells what is
 // typed and what comes back.
@@ -48,9 +47,10 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		WorkdirRoot:         secrettest.Dir(t),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
-			return os.WriteFile(filepath.Join(env.WorkDir, "app.pem"), key, 0o600)
+			return os.WriteFile(secrettest.Given(filepath.Join(env.WorkDir, "app.pem")), key, 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": scriptStatus},
 	})

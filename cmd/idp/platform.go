@@ -17,7 +17,7 @@ import (
 const platformUsage = "checkout of the GitOps repository whose platform folder declares environments and classes"
 
 // platformHint goes with mistakes in a platform folder.
-const platformHint = `"idp schema environments", "idp schema teams" and "idp schema class" print what is allowed`
+const platformHint = `"idp schema environments", "idp schema teams", "idp schema class" and "idp schema charts" print what is allowed`
 
 // readPlatform reads the platform folder of a checkout of the GitOps repository: the
 // files that the bot would read, and none that a link leads out to.
@@ -38,7 +38,7 @@ func readPlatform(dir string) ([]gitops.File, error) {
 				continue
 			}
 			file := gitops.File{Path: path.Join(folder, entry.Name())}
-			if file.Content, err = readLimited(root, file.Path); err != nil {
+			if file.Content, err = readLimited(root, file.Path, maxSpecFile); err != nil {
 				return nil, noPlatform(dir, err)
 			}
 			files = append(files, file)
@@ -52,13 +52,14 @@ func noPlatform(dir string, err error) error {
 		"name the root of a checkout of the GitOps repository, which has "+platform.EnvironmentsPath)
 }
 
-func readLimited(root *os.Root, name string) ([]byte, error) {
+// readLimited reads a file as far as most bytes.
+func readLimited(root *os.Root, name string, most int64) ([]byte, error) {
 	file, err := root.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxSpecFile))
+	return io.ReadAll(io.LimitReader(file, most))
 }
 
 // loadPlatform reads what a checkout declares; every mistake is told.

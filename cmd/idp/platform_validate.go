@@ -20,9 +20,11 @@ func newPlatformValidate(p *program) *cobra.Command {
 		Short: "Check a platform folder as the bot would, all mistakes at once",
 		Long: `Checks what the platform team declares in the platform folder of a checkout of the
 GitOps repository, by default here: environments.yaml, teams.yaml, the classes and the
-objects, each with its mistakes by line and column, and that the policies compile. What a
-class leaves out is the server's configuration, in whose place the defaults stand here;
-which Argo CDs a server has tokens of, only it knows.
+objects, each with its mistakes by line and column, and that the policies compile. Each
+chart of platform/charts has to be what platform/charts.yaml pins, and to be one that can be
+loaded; what its digest is instead is said. What a class leaves out is the server's
+configuration, in whose place the defaults stand here; which Argo CDs a server has tokens
+of, only it knows.
 
 Ends with exit status 3 where there are mistakes. "idp policy test" tries the policies, and
 "idp schema" prints the JSON Schemas of the files, for editors.`,
@@ -35,7 +37,7 @@ Ends with exit status 3 where there are mistakes. "idp policy test" tries the po
 		if len(args) > 0 {
 			checkout = args[0]
 		}
-		if err := p.validatePlatform(*output, checkout); err != nil {
+		if err := p.validatePlatform(cmd.Context(), *output, checkout); err != nil {
 			return err
 		}
 		files, err := optionalPolicies(checkout)

@@ -166,7 +166,7 @@ func readPolicies(dir string) ([]gitops.File, error) {
 		if !entry.Type().IsRegular() || ext != ".rego" && ext != ".yaml" && ext != ".yml" && ext != ".json" {
 			continue
 		}
-		content, err := readLimited(root, path.Join(folder, entry.Name()))
+		content, err := readLimited(root, path.Join(folder, entry.Name()), maxSpecFile)
 		if err != nil {
 			return nil, fault.New(fault.Invalid, fmt.Sprintf("cannot read %s: %s", entry.Name(), reason(err)), "")
 		}

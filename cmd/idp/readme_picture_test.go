@@ -54,7 +54,12 @@ func picture(t *testing.T) string {
 func broughtPicture(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	for _, one := range [][2]string{{"chart", "A Helm chart"}, {"overlay", "Kustomize overlays"}, {"monorepo", "Six services in one repository, of which CI builds one"}} {
+	const merged = "That merged, the check of the next pull request:"
+	for _, one := range [][3]string{
+		{"chart", "A Helm chart", merged}, {"overlay", "Kustomize overlays", merged}, {"manifests", "Plain manifests", merged},
+		{"monorepo", "Six services in one repository, of which CI builds one", merged},
+		{"layout", "A GitOps layout and an Application of one's own", "With the platform team's [`update`](#you-have-a-gitops-layout-already) for it, the check of a pull request after its comment `/idp deploy staging`:"},
+	} {
 		told, err := os.ReadFile(filepath.Join("testdata", "brought", one[0]+".told"))
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +70,7 @@ func broughtPicture(t *testing.T) string {
 		}
 		head, summary, _ := strings.Cut(check, "\n")
 		name, title, _ := strings.Cut(head, ": ")
-		b.WriteString("\n<details><summary>" + one[1] + "</summary>\n\n```console\n" + typed + "\n```\n\nThat merged, the check of the next pull request:\n\n> ✅ **" + name + "** — " + title + "\n")
+		b.WriteString("\n<details><summary>" + one[1] + "</summary>\n\n```console\n" + typed + "\n```\n\n" + one[2] + "\n\n> ✅ **" + name + "** — " + title + "\n")
 		for line := range strings.Lines(strings.TrimRight(summary, "\n")) {
 			b.WriteString(strings.TrimRight("> "+strings.TrimSuffix(line, "\n"), " ") + "\n")
 		}

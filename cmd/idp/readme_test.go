@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -38,7 +38,7 @@ func TestGeneratedReference(t *testing.T) {
 	for name, part := range map[string]string{
 		"configuration": configReference(), "commands": commandReference(), "comment commands": bot.CommandTable(),
 		"exit statuses": exitReference(), "permissions": github.PermissionTable(), "doctor": doctorPicture(t), "metrics": metricsReference(t, registered(t)),
-		"picture": picture(t), "update": updatePicture(t), "canary": canaryPicture(t), "brought": broughtPicture(t), "spec": specReference(t),
+		"picture": picture(t), "update": updatePicture(t), "charts": chartsPicture(t), "canary": canaryPicture(t), "brought": broughtPicture(t), "spec": specReference(t),
 	} {
 		if text, err = replaceGenerated(text, name, part); err != nil {
 			t.Fatal(err)
@@ -139,7 +139,7 @@ func exitReference() string {
 // registered returns the registry of a bot that was opened and never ran.
 func registered(t *testing.T) *prometheus.Registry {
 	t.Helper()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	cfg, _, err := load(t, forServing, "", complete(t, map[string]string{
 		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0",
 		"IDP_DATABASE_URL": "sqlite://" + filepath.Join(dir, "idp.db"), "IDP_GITOPS_URL": "file://" + filepath.Join(dir, "gitops.git"),
@@ -148,7 +148,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := NewMain(cfg, slog.New(slog.DiscardHandler), time.Now)
+	m := NewMain(cfg, secrettest.Logger(t), time.Now)
 	if err := m.Open(context.Background()); err != nil {
 		t.Fatal(err)
 	}

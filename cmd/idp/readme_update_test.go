@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // updatePicture is the README's part on values that are changed in a team's own files: what
@@ -17,7 +19,7 @@ func updatePicture(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	if err := txtar.Write(archive, dir); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
@@ -46,7 +46,7 @@ func newLosing(t testing.TB, database string) *losing {
 	l := &losing{t: t, clock: &stoppedClock{at: noon}}
 	var err error
 	l.world, err = newWorld(context.Background(), worldOptions{
-		dir: t.TempDir(), log: slog.New(slog.DiscardHandler), now: l.clock.now, key: sharedKey,
+		dir: worldDir(t), log: secrettest.Logger(t), now: l.clock.now, key: sharedKey,
 		env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_DATABASE_URL": database},
 	})
 	if err != nil {
@@ -196,7 +196,7 @@ func TestRebuild(t *testing.T) {
 	for _, kind := range []string{"SQLite", "PostgreSQL"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			database := func() string { return sqliteScheme + filepath.Join(t.TempDir(), "idp.db") }
+			database := func() string { return sqliteScheme + filepath.Join(secrettest.Dir(t), "idp.db") }
 			if kind == "PostgreSQL" {
 				database = func() string { return postgrestest.URL(t) }
 			}
@@ -269,9 +269,9 @@ func (l *losing) compare(t *testing.T, lost []previews.Environment) {
 //
 //	go test ./cmd/idp -run '^$' -bench Rebuild -benchtime 1000x
 func BenchmarkRebuild(b *testing.B) {
-	l := newLosing(b, sqliteScheme+filepath.Join(b.TempDir(), "idp.db"))
+	l := newLosing(b, sqliteScheme+filepath.Join(secrettest.Dir(b), "idp.db"))
 	l.fill(b.N)
-	l.lose(b, sqliteScheme+filepath.Join(b.TempDir(), "idp.db"))
+	l.lose(b, sqliteScheme+filepath.Join(secrettest.Dir(b), "idp.db"))
 	b.ResetTimer()
 	l.rebuild(b)
 	b.StopTimer()
@@ -282,7 +282,7 @@ func BenchmarkRebuild(b *testing.B) {
 // refuse each, with the command that mends it.
 func TestServeRefusesDamage(t *testing.T) {
 	t.Parallel()
-	l := newLosing(t, sqliteScheme+filepath.Join(t.TempDir(), "idp.db"))
+	l := newLosing(t, sqliteScheme+filepath.Join(secrettest.Dir(t), "idp.db"))
 	l.fill(100)
 	whole, err := os.ReadFile(strings.TrimPrefix(l.cfg.DatabaseURL.Reveal(), sqliteScheme))
 	if err != nil {
@@ -294,7 +294,7 @@ func TestServeRefusesDamage(t *testing.T) {
 		for i := range page {
 			damaged[at+i] ^= 0xff
 		}
-		file := filepath.Join(t.TempDir(), "idp.db")
+		file := filepath.Join(secrettest.Dir(t), "idp.db")
 		if err := os.WriteFile(file, damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -100,7 +100,7 @@ the generation, the time, and the images' digests, which the bot asks registries
 		switch t := tree.(type) {
 		case renderTree:
 			if row.Sourced() {
-				t.render = p.ofCheckout(cmd.Context(), checkout(args), t.class)
+				t.render = p.ofCheckout(cmd.Context(), checkout(args), f.platform, t.class)
 			}
 			tree = t
 		case declaredTree:
@@ -245,6 +245,9 @@ func (p *program) renderTree(cfg *Config, f renderFlags, row previews.Environmen
 		all, err := loadPlatform(f.platform, class)
 		if err != nil {
 			return nil, err
+		}
+		if errs := all.CheckSpec(spec.Path, row.Spec); len(errs) > 0 {
+			return nil, fault.Wrap(specErrors(errs), fault.Invalid, plural(errs.Count(), "mistake")+" in "+spec.Path, "")
 		}
 		class = all.OfPreviews(class)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
-	"github.com/idp-bot/idp/gitops/source"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -70,26 +69,19 @@ func (p *program) inCheckout(f renderFlags, args []string, from spec.Sources, br
 }
 
 // sourcedIn renders sources from a checkout, in a confined child as the bot does.
-func sourcedIn(dir string, class platform.Class) sourced {
+func sourcedIn(dir, charts string, class platform.Class) sourced {
 	return sourced{
-		classOf: oneClass(class),
+		classOf: oneClass(class), charts: chartCheckout{charts}.charts,
 		tree: func(_ context.Context, _ previews.Environment, _ string, under []string) (map[string][]byte, error) {
 			return filesOf(dir, under)
 		},
-		children: func(ctx context.Context) (*source.Renderer, error) {
-			binary, err := os.Executable()
-			if err != nil {
-				return nil, fmt.Errorf("find the program itself: %w", err)
-			}
-			started, _, err := source.New(ctx, binary)
-			return started, err
-		},
+		children: ownRenderer,
 	}
 }
 
 // ofCheckout renders a preview that is made of sources, and tells what was dropped or changed.
-func (p *program) ofCheckout(ctx context.Context, dir string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
-	s := sourcedIn(dir, class)
+func (p *program) ofCheckout(ctx context.Context, dir, charts string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
+	s := sourcedIn(dir, charts, class)
 	return func(env previews.Environment) ([]gitops.File, error) {
 		got, err := s.render(ctx, env)
 		for _, note := range got.Notes {
@@ -115,11 +107,16 @@ func (p *program) partOfCheckout(ctx context.Context, f renderFlags, args []stri
 			return nil
 		}
 		row := previews.Environment{Ref: in.Ref, Namespace: in.Namespace, Source: from}
-		adopted, notes, err := sourcedIn(checkout(args), in.Class).adopted(ctx, row, *in)
+		s := sourcedIn(checkout(args), f.platform, in.Class)
+		charts, err := s.chartsOf(ctx, row)
+		if err != nil {
+			return err
+		}
+		adopted, notes, err := s.adopted(ctx, row, *in, charts)
 		for _, note := range notes {
 			p.note("%s", printable(note))
 		}
-		in.Adopted, in.Source = adopted, recordOf(from)
+		in.Adopted, in.Source, in.Charts = adopted, recordOf(from), charts.recorded()
 		return err
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -23,7 +23,7 @@ func TestRenderIsTheCommit(t *testing.T) {
 	ctx := t.Context()
 	clock := &stoppedClock{at: noon}
 	w, err := newWorld(ctx, worldOptions{
-		dir: t.TempDir(), log: slog.New(slog.DiscardHandler), now: clock.now, key: sharedKey, github: githubDescription(t),
+		dir: worldDir(t), log: secrettest.Logger(t), now: clock.now, key: sharedKey, github: githubDescription(t),
 		env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_PREVIEW_TTL": "36h"},
 	})
 	if err != nil {
@@ -53,11 +53,11 @@ func TestRenderIsTheCommit(t *testing.T) {
 	}
 	rows := awaitCommitted(t, w, 2)
 
-	file := filepath.Join(t.TempDir(), "deploy.yaml")
+	file := filepath.Join(secrettest.Dir(t), "deploy.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := t.TempDir()
+	out := secrettest.Dir(t)
 	for _, row := range rows {
 		args := []string{
 			"render", file, "--repo", row.Owner + "/" + row.Repo, "--repo-id", fmt.Sprint(row.Ref.RepositoryID), "--pr", fmt.Sprint(row.PR), "--sha", row.SHA,

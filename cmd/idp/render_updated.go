@@ -88,7 +88,7 @@ func (t updatedTree) edited(dir string) (now, then []gitops.File, err error) {
 		return nil, nil, noPlatform(dir, err)
 	}
 	defer root.Close()
-	return editedFiles(&t.fields, func(file string) ([]byte, error) { return readLimited(root, file) })
+	return editedFiles(&t.fields, func(file string) ([]byte, error) { return readLimited(root, file, maxSpecFile) })
 }
 
 // write changes the values in the work tree of a GitOps repository, and adds idp's records.
@@ -138,7 +138,7 @@ func updateWarnings(checkout string, declared platform.Platform, base platform.C
 
 // unreadable says why a field cannot be read, "" where it can.
 func unreadable(root *os.Root, f inplace.Field) string {
-	content, err := readLimited(root, f.File)
+	content, err := readLimited(root, f.File, maxSpecFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "there is no file " + f.File
 	}

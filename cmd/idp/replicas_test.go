@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
@@ -22,7 +22,7 @@ import (
 func replicaWorld(t *testing.T, now func() time.Time) (*world, *githubtest.Repository) {
 	t.Helper()
 	w, err := newWorld(t.Context(), worldOptions{
-		dir: t.TempDir(), key: sharedKey, now: now, log: slog.New(slog.DiscardHandler),
+		dir: worldDir(t), key: sharedKey, now: now, log: secrettest.Logger(t),
 		env: map[string]string{
 			"IDP_DATABASE_URL": postgrestest.URL(t), "IDP_IMAGE_CHECK": "off",
 			"IDP_GITOPS_PUSHES_PER_MINUTE": "0", "IDP_GITHUB_WRITES_PER_MINUTE": "0",
@@ -45,7 +45,7 @@ func replicaWorld(t *testing.T, now func() time.Time) (*world, *githubtest.Repos
 func replica(t *testing.T, w *world) *Main {
 	t.Helper()
 	cfg := *w.cfg
-	cfg.StateDir = filepath.Join(t.TempDir(), "state")
+	cfg.StateDir = filepath.Join(secrettest.Dir(t), "state")
 	m := NewMain(&cfg, w.options.log, w.options.now)
 	if err := m.Open(t.Context()); err != nil {
 		t.Fatal(err)

@@ -226,6 +226,7 @@ func (r *rerendering) place(ctx context.Context, lane gitops.Lane) (place rerend
 // changes are those of an environment's manifests. idp's own record beside them counts
 // generations, and is another each time.
 func (r *rerendering) changes(ctx context.Context, row previews.Environment) ([]manifests.Difference, error) {
+	row.Charts = nil // it would be rendered from those that there are then
 	rendered, err := r.sourced().render(ctx, row)
 	if err != nil {
 		return nil, err

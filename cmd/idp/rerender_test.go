@@ -6,6 +6,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/manifests"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -29,7 +30,7 @@ func TestRerenderRefuses(t *testing.T) {
 		for key, value := range complete(t, c.env) {
 			env = append(env, key+"="+value)
 		}
-		env = append(env, "IDP_DATABASE_URL=sqlite://"+t.TempDir()+"/idp.db")
+		env = append(env, "IDP_DATABASE_URL=sqlite://"+secrettest.Dir(t)+"/idp.db")
 		var out, told strings.Builder
 		status := run(t.Context(), append([]string{"rerender"}, c.args...), nil, &out, &told, env)
 		if status != c.status || !strings.Contains(told.String(), c.says) || out.Len() > 0 {

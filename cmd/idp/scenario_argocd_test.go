@@ -32,13 +32,13 @@ func (p *play) startBeside(ts *testscript.TestScript, name string) {
 	p.beside[name] = besideArgoCD{server, token, file}
 }
 
-// marks are the secrets that the bot was given, at any time.
-func (p *play) marks() []string {
-	marks := p.world.marks()
+// secrets are those that the bot was given, at any time.
+func (p *play) secrets() []string {
+	own := p.world.secrets()
 	for _, beside := range p.beside {
-		marks = append(marks, beside.token)
+		own = append(own, beside.token)
 	}
-	return marks
+	return own
 }
 
 // operators are the files with secrets that operators put down.

@@ -32,7 +32,7 @@ func playTable() []playCommand {
 		{"archive", "archive OWNER/NAME [back]", "archive the repository, or bring it back", 1, (*play).archive},
 		{"delete", "delete OWNER/NAME", "delete the repository", 1, (*play).deleteRepository},
 		{"installation", "installation OWNER create|suspend|unsuspend|delete", "give the App access to an owner's repositories, or take it away; on acme it is installed already", 2, (*play).installation},
-		{"commit", "commit OWNER/NAME BRANCH FOLDER [built[=IMAGE]]…", "push the folder's files on top of a branch, without a pull request; shown as BRANCH@N", 3, (*play).commit},
+		{"commit", "commit OWNER/NAME BRANCH FOLDER [times=N] [built[=IMAGE]]…", "push the folder's files on top of a branch, without a pull request, once or so many times; shown as BRANCH@N", 3, (*play).commit},
 		{"open", "open ALIAS OWNER/NAME BRANCH FOLDER [by=LOGIN] [title=TEXT] [draft] [label=L]… [fork=LOGIN] [built[=IMAGE]]…", "push the folder to a branch, and the image of that where it is built already, and open a pull request", 4, (*play).open},
 		{"push", "push ALIAS FOLDER [by=LOGIN] [built[=IMAGE]]…", "push the folder's files on top of the pull request's head; \"-PATH\" instead of a folder removes a file", 2, (*play).push},
 		{"forcepush", "forcepush ALIAS FOLDER [built[=IMAGE]]…", "replace the pull request's branch", 2, (*play).forcePush},

@@ -36,9 +36,13 @@ func (p *play) pushTo(ts *testscript.TestScript, r *githubtest.Repository, by, n
 // commit pushes to a branch that need not be a pull request's.
 func (p *play) commit(ts *testscript.TestScript, args []string) {
 	r := p.repository(ts, args[0])
-	sha := p.pushTo(ts, r, "alice", args[1], p.folder(ts, args[2]))
-	p.remember(args[1], sha)
-	p.build(ts, options(args[3:]), r, sha)
+	times, err := strconv.Atoi(option(options(args[3:]), "times", "1"))
+	ts.Check(err)
+	for range times {
+		sha := p.pushTo(ts, r, "alice", args[1], p.folder(ts, args[2]))
+		p.remember(args[1], sha)
+		p.build(ts, options(args[3:]), r, sha)
+	}
 }
 
 // adopt names a pull request that no scenario opened.

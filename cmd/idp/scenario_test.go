@@ -25,6 +25,7 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
 	"github.com/idp-bot/idp/gitops/provenance/provenancetest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
 
@@ -209,7 +210,7 @@ func (p *play) end() {
 		return
 	}
 	banned := p.world.github.BannedRequests()
-	broken, err := p.world.leaks(p.ctx, p.marks(), p.log.String(), &p.sent, p.operators()...)
+	broken, err := p.world.leaks(p.ctx, secrettest.For(p.secrets()...), p.log.String(), &p.sent, p.operators()...)
 	if err != nil {
 		broken = append(broken, fmt.Sprintf("it is not known whether it tells secrets: %v", err))
 	}

@@ -20,19 +20,21 @@ func schemas() map[string]func() ([]byte, error) {
 		"environments": func() ([]byte, error) { return platform.EnvironmentsSchema(), nil },
 		"class":        func() ([]byte, error) { return platform.ClassSchema(), nil },
 		"teams":        func() ([]byte, error) { return platform.TeamsSchema(), nil },
+		"charts":       func() ([]byte, error) { return platform.ChartsSchema(), nil },
 	}
 }
 
-var schemaNames = []string{"deploy", "config", "environments", "class", "teams"}
+var schemaNames = []string{"deploy", "config", "environments", "class", "teams", "charts"}
 
 func newSchema(p *program) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "schema [deploy|config|environments|class|teams]",
+		Use:   "schema [deploy|config|environments|class|teams|charts]",
 		Short: "Print the JSON Schema of a file, for editors",
 		Long: `Prints the JSON Schema (draft-07) of .idp/deploy.yaml, of the server's configuration
 file, or of what the platform team declares in the GitOps repository:
-platform/environments.yaml, platform/teams.yaml and the files of platform/classes. Editors
-that know yaml-language-server take it from a comment at the file's top:
+platform/environments.yaml, platform/teams.yaml, platform/charts.yaml and the files of
+platform/classes. Editors that know yaml-language-server take it from a comment at the
+file's top:
 
   # yaml-language-server: $schema=deploy.schema.json`,
 		Example:   "  idp schema > deploy.schema.json",

@@ -21,15 +21,16 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 )
 
 // The secrets of TestNoSecretIsTold, each with a mark of its own.
-const (
-	canaryWebhook  = "canary-webhook-0123456789abcdef0123456789"
-	canaryRegistry = "canary-registry-password"
-	canaryGit      = "canary-gitops-token"
-	canaryArgoCD   = "canary-argocd-token"
+var (
+	canaryWebhook  = secrettest.New("webhook")
+	canaryRegistry = secrettest.New("registry")
+	canaryGit      = secrettest.New("gitops")
+	canaryArgoCD   = secrettest.New("argocd")
 )
 
 // canaries is a world whose secrets are marked, and whose peers repeat in their
@@ -41,7 +42,6 @@ type canaries struct {
 	sent outgoing
 	// files hold secrets because an operator put them there.
 	files []string
-	more  []string // marks, beside those that every world has
 	// pushing lets CI push without a password; given counts the times that the bot
 	// gave it.
 	pushing atomic.Bool
@@ -60,12 +60,9 @@ func newCanaries(t *testing.T) *canaries {
 // armedCanaries is the world of newCanaries before the bot starts.
 func armedCanaries(t *testing.T) *canaries {
 	t.Helper()
-	dir := t.TempDir()
-	docker, token := filepath.Join(dir, "docker.json"), filepath.Join(dir, "gitops.token")
-	c := &canaries{T: t, log: &lockedBuffer{}, files: []string{docker, token}, more: []string{
-		canaryRegistry, base64.StdEncoding.EncodeToString([]byte("idp:" + canaryRegistry)),
-		canaryGit, base64.StdEncoding.EncodeToString([]byte("x-access-token:" + canaryGit)),
-	}}
+	dir := worldDir(t)
+	docker, token := secrettest.Given(filepath.Join(dir, "docker.json")), secrettest.Given(filepath.Join(dir, "gitops.token"))
+	c := &canaries{T: t, log: &lockedBuffer{}, files: []string{docker, token}}
 	validate := githubDescription(t)
 	c.write(docker, `{"auths":{}}`)
 	c.write(token, canaryGit+"\n")
@@ -154,7 +151,7 @@ func (c *canaries) until(pr *githubtest.PullRequest, says string) {
 // nothing looks for secrets in all that idp wrote until now.
 func (c *canaries) nothing() {
 	c.Helper()
-	found, err := c.leaks(c.Context(), append(c.marks(), c.more...), c.log.String(), &c.sent, c.files...)
+	found, err := c.leaks(c.Context(), secrettest.For(c.secrets()...), c.log.String(), &c.sent, c.files...)
 	if err != nil {
 		c.Error(err)
 	}
@@ -224,13 +221,23 @@ func (c *canaries) failed() {
 	}
 }
 
+// marks are texts that secrets of the world are known by, as they are and as they stand in
+// a header or a file.
+func (c *canaries) marks() []string {
+	client := base64.StdEncoding.EncodeToString([]byte(c.app.ClientID() + ":" + c.app.ClientSecret()))
+	return append(c.secrets(), "ghs_", "ghu_", "ghr_", "ghp_", "Bearer eyJ", "PRIVATE KEY", client,
+		canaryRegistry, base64.StdEncoding.EncodeToString([]byte("idp:"+canaryRegistry)),
+		canaryGit, base64.StdEncoding.EncodeToString([]byte("x-access-token:"+canaryGit)))
+}
+
 // TestLeaksAreFound plants each mark everywhere that is looked at: what finds nothing in
 // every scenario would find it.
 func TestLeaksAreFound(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
 	c.nothing()
-	marks := append(c.marks(), c.more...)
+	secrettest.Given(c.options.dir) // from here on it holds what is planted
+	marks := c.marks()
 	var places []string
 	for i, mark := range marks {
 		planted := filepath.Join(c.options.dir, "state", "planted")
@@ -245,7 +252,7 @@ func TestLeaksAreFound(t *testing.T) {
 		c.main.registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "planted", ConstLabels: prometheus.Labels{"mark": mark}}))
 		var sent outgoing
 		sent.b.WriteString(mark)
-		found, err := c.leaks(t.Context(), []string{mark}, "a log with "+mark, &sent, c.files...)
+		found, err := c.leaks(t.Context(), secrettest.Only(mark), "a log with "+mark, &sent, c.files...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,8 +290,8 @@ func TestCrashTellsNoSecret(t *testing.T) {
 	if c.given.Load() <= 3 {
 		t.Error("the registry was never given its password: the test tests nothing")
 	}
-	marks := append(c.marks(), c.more...)
-	found, err := c.leaks(t.Context(), marks, said, &c.sent, c.files...)
+	marks := c.marks()
+	found, err := c.leaks(t.Context(), secrettest.For(c.secrets()...), said, &c.sent, c.files...)
 	if err != nil {
 		t.Fatal(err)
 	}

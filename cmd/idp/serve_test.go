@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 )
 
@@ -82,7 +83,7 @@ func get(t *testing.T, url string) (status int, body []byte) {
 // webhooks in.
 func TestServeWithoutPeers(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	env := complete(t, map[string]string{
 		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0", "IDP_DATABASE_URL": "sqlite://" + filepath.Join(dir, "idp.db"),
 		"IDP_GITHUB_API_URL": "http://127.0.0.1:1/", "IDP_GITOPS_URL": "http://127.0.0.1:1/acme/gitops.git",
@@ -128,7 +129,7 @@ func TestServeWithoutPeers(t *testing.T) {
 // Everything that is wrong is told at once, before anything starts.
 func TestServeRefusesConfiguration(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	var stderr bytes.Buffer
 	status := run(t.Context(), []string{"serve"}, strings.NewReader(""), io.Discard, &stderr, []string{
 		"IDP_DATABASE_URL=sqlite://" + filepath.Join(dir, "idp.db"), "IDP_LISTEN=nowhere", "IDP_GITHUB_APP_ID=x",
@@ -163,7 +164,7 @@ func TestReadiness(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := &peers{
-				now: time.Now, log: slog.New(slog.DiscardHandler), store: func(context.Context) error { return test.database },
+				now: time.Now, log: secrettest.Logger(t), store: func(context.Context) error { return test.database },
 				ping: map[string]func(context.Context) error{"github": func(context.Context) error { return test.github }}, status: map[string]peerStatus{},
 			}
 			if _, err := p.step(t.Context()); err != nil {
@@ -235,7 +236,7 @@ func halfAWebhook(t *testing.T, addr, secret, guid string) (finish func() int) {
 // being handled is handled to its end.
 func TestServeDrains(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := worldDir(t)
 	reading, release := make(chan struct{}), make(chan struct{})
 	var once, free sync.Once
 	t.Cleanup(func() { free.Do(func() { close(release) }) })

@@ -18,6 +18,7 @@ import (
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	secrets "github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // registering is one "idp setup github" that runs, with a browser in front of it.
@@ -34,7 +35,7 @@ type registering struct {
 
 func startSetup(t *testing.T, args ...string) *registering {
 	t.Helper()
-	r := &registering{t: t, dir: t.TempDir(), log: newWatchedLog(), ended: make(chan int, 1)}
+	r := &registering{t: t, dir: secrettest.Dir(t), log: newWatchedLog(), ended: make(chan int, 1)}
 	r.github = githubtest.New(githubtest.Options{Middleware: githubDescription(t)})
 	if err := r.github.Start(); err != nil {
 		t.Fatal(err)
@@ -307,7 +308,7 @@ func TestSetupRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = busy.Close() })
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	if err := os.WriteFile(filepath.Join(dir, "github-app.pem"), []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +334,7 @@ func TestSetupRefusals(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			var out strings.Builder
-			args := []string{"setup", "github", "--dir", t.TempDir()}
+			args := []string{"setup", "github", "--dir", secrettest.Dir(t)}
 			if status := run(ctx, append(args, c.args...), strings.NewReader(""), &out, &out, nil); status != c.status || !strings.Contains(out.String(), c.said) {
 				t.Errorf("ended with %d, want %d and %q:\n%s", status, c.status, c.said, out.String())
 			}

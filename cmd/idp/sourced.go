@@ -30,6 +30,8 @@ type sourced struct {
 	platform func() (platform.Platform, error)
 	// tree reads files of an environment's repository at a commit.
 	tree func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error)
+	// charts reads the platform's charts by their names.
+	charts func(ctx context.Context, env previews.Environment, names []string) (platformCharts, error)
 	// children renders sources; it is asked for when the first is.
 	children func(context.Context) (*source.Renderer, error)
 }
@@ -37,7 +39,7 @@ type sourced struct {
 // sourced returns what renders environments here.
 func (m *Main) sourced() sourced {
 	return sourced{
-		classOf: m.declared.rendering, platform: m.declared.latest,
+		classOf: m.declared.rendering, platform: m.declared.latest, charts: m.declared.chartsFor,
 		tree: func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error) {
 			repo := bot.RepositoryRef{ID: env.Ref.RepositoryID, Owner: env.Owner, Name: env.Repo}
 			return m.sources(env.InstallationID).Tree(ctx, repo, sha, under)
@@ -107,17 +109,33 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 		}
 	}
 	var notes []string
+	var charts platformCharts
 	if env.Sourced() {
-		if in.Adopted, notes, err = s.adopted(ctx, env, in); err != nil {
+		if charts, err = s.chartsOf(ctx, env); err != nil {
 			return previews.Rendered{}, err
 		}
+		if in.Adopted, notes, err = s.adopted(ctx, env, in, charts); err != nil {
+			return previews.Rendered{}, err
+		}
+		in.Charts = charts.recorded()
 	}
 	files, err := render.Environment(in)
 	if err != nil {
 		return previews.Rendered{}, err
 	}
 	would, err := s.proposed(ctx, env, files)
-	return previews.Rendered{Files: files, Notes: notes, Would: would, Unrouted: !env.Declared() && in.Class.Closed()}, err
+	return previews.Rendered{
+		Files: files, Notes: notes, Would: would, Charts: charts.of(env.Generation), Unrouted: !env.Declared() && in.Class.Closed(),
+	}, err
+}
+
+// chartsOf reads the platform's charts that an environment's source names.
+func (s sourced) chartsOf(ctx context.Context, env previews.Environment) (platformCharts, error) {
+	names := chartNames(env.Source.From...)
+	if len(names) == 0 {
+		return platformCharts{}, nil
+	}
+	return s.charts(ctx, env, names)
 }
 
 // proposed is what the pull request's own source would change of the files of its preview,
@@ -149,7 +167,7 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 
 // adopted are the objects of an environment's sources that are let through, and what there
 // is to say of the others.
-func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input) ([]render.Adopted, []string, error) {
+func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input, charts platformCharts) ([]render.Adopted, []string, error) {
 	files, err := s.files(ctx, env)
 	if err != nil {
 		return nil, nil, err
@@ -164,9 +182,13 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 	for _, from := range env.Source.From {
 		got, err := children.Render(ctx, source.Request{
 			Source: from.Source, Release: cmp.Or(from.Service, gitops.Slug(env.Ref.Repo, 40)), Namespace: env.NamespaceName(), Files: heldBy(from, files),
+			Chart: charts.files[from.Chart],
 		})
 		if fault.CodeOf(err) == fault.Failure {
 			return nil, nil, &previews.LaterError{Err: err}
+		}
+		if from.Chart != "" && errors.Is(err, source.ErrUnloadable) {
+			return nil, nil, ofPlatform(fault.Wrap(err, fault.Invalid, fmt.Sprintf("the platform's chart %s cannot be loaded: %s", from.Chart, messageOf(err)), ""))
 		}
 		var adopted render.Adopted
 		var told []string
@@ -189,7 +211,11 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 
 // files are those of the repository that the sources of an environment are made of.
 func (s sourced) files(ctx context.Context, env previews.Environment) (map[string][]byte, error) {
-	files, err := s.tree(ctx, env, env.Source.Base, env.Source.From.Roots())
+	roots := env.Source.From.Roots()
+	if len(roots) == 0 {
+		return nil, nil // the platform's charts, with values alone
+	}
+	files, err := s.tree(ctx, env, env.Source.Base, roots)
 	switch {
 	case errors.Is(err, bot.ErrNotFound):
 		what, hint := "the preview is", "push again, or comment /idp preview"
@@ -313,8 +339,19 @@ func ofSource(env previews.Environment, err error, sources ...spec.SourceOf) err
 // titleOf names a source in a message.
 func titleOf(from spec.SourceOf) string {
 	text := fmt.Sprintf("the %s source in %s", from.Kind, cmp.Or(from.Path, "the repository's root"))
+	if from.Chart != "" {
+		text = fmt.Sprintf("the platform's chart %s with the values", from.Chart)
+	}
 	if from.Service != "" {
 		text += " of service " + from.Service
 	}
 	return text
+}
+
+// messageOf is what a fault says to people.
+func messageOf(err error) string {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f.Message
+	}
+	return err.Error()
 }

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // writeCertificate writes a self-signed pair for idp.example and returns its files.
@@ -40,6 +42,7 @@ func writeCertificate(t *testing.T, dir string, serial int64, until time.Time) (
 		t.Fatal(err)
 	}
 	cert, key = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	secrettest.Given(key)
 	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: encoded}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
@@ -56,7 +59,7 @@ func writeCertificate(t *testing.T, dir string, serial int64, until time.Time) (
 // is served without a restart.
 func TestServeTLS(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	cert, key := writeCertificate(t, dir, 1, time.Now().Add(time.Hour))
 	env := complete(t, map[string]string{
 		"IDP_LISTEN": "127.0.0.1:0", "IDP_METRICS_LISTEN": "127.0.0.1:0", "IDP_DATABASE_URL": "sqlite://" + filepath.Join(dir, "idp.db"),
@@ -114,7 +117,7 @@ func TestServeTLS(t *testing.T) {
 		t.Errorf("served with certificate %d while the pair is broken", got)
 	}
 	log.await(t, "the new certificate cannot be read; the one before goes on")
-	other := t.TempDir()
+	other := secrettest.Dir(t)
 	theirs, _ := writeCertificate(t, other, 3, time.Now().Add(time.Hour))
 	cert = theirs
 	if status, errs := health(); status != exitFailure || !strings.Contains(errs, "no answer from https://") {
@@ -128,9 +131,9 @@ func TestServeTLS(t *testing.T) {
 
 func TestTLSMistakes(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	cert, key := writeCertificate(t, dir, 1, time.Now().Add(-time.Hour))
-	otherCert, _ := writeCertificate(t, t.TempDir(), 2, time.Now().Add(time.Hour))
+	otherCert, _ := writeCertificate(t, secrettest.Dir(t), 2, time.Now().Add(time.Hour))
 	for name, test := range map[string]struct {
 		env  map[string]string
 		want string

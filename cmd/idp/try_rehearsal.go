@@ -94,7 +94,7 @@ func (t *rehearsal) configured(l *loading) {
 		t.unsure("where previews are: preview_domain is not set, so that hosts end in %s", l.config.PreviewDomain)
 	}
 	if t.flags.platform == "" {
-		t.unsure("what the platform team declares, such as classes, teams and policies: --platform names a checkout; the configuration's class and the policies that are on by default count here")
+		t.unsure("what the platform team declares, such as classes, teams, charts and policies: --platform names a checkout; the configuration's class and the policies that are on by default count here")
 	}
 	switch {
 	case t.images == nil && l.config.ImageCheck == "wait":
@@ -145,7 +145,7 @@ func copyPlatform(checkout, tree string) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
-		content, err := readLimited(root, name)
+		content, err := readLimited(root, name, maxCharts)
 		if err != nil {
 			return err
 		}

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +22,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/mod/sumdb/dirhash"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // triedRepository is a stand-in GitHub with one repository and a pull request, and what idp
@@ -59,12 +65,12 @@ func trying(t *testing.T, before, change map[string]string, opts githubtest.Pull
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &triedRepository{T: t, github: server, repo: repo, pr: pr, token: filepath.Join(t.TempDir(), "token")}
+	tr := &triedRepository{T: t, github: server, repo: repo, pr: pr, token: secrettest.Given(filepath.Join(secrettest.Dir(t), "token"))}
 	own := server.AddApp(registration(key)).Install("acme", githubtest.InstallOptions{}).Token()
 	if err := os.WriteFile(tr.token, []byte(own+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tr.env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "IDP_PREVIEW_ACCESS=public", "IDP_PREVIEW_DOMAIN=preview.example.com"}
+	tr.env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + secrettest.Dir(t), "IDP_PREVIEW_ACCESS=public", "IDP_PREVIEW_DOMAIN=preview.example.com"}
 	server.ForgetRequests()
 	return tr
 }
@@ -134,6 +140,46 @@ func TestTry(t *testing.T) {
 	golden(t, "try/own.txt", stdout)
 	if left, err := filepath.Glob(filepath.Join(strings.TrimPrefix(tr.env[1], "TMPDIR="), "*")); err != nil || len(left) > 0 {
 		t.Errorf("it leaves %v, %v", left, err)
+	}
+}
+
+// TestTryPlatformChart: a chart of the platform's is that of the checkout, whole however large.
+func TestTryPlatformChart(t *testing.T) {
+	t.Parallel()
+	chart := map[string]string{"README.md": strings.Repeat("x", 2*maxSpecFile)}
+	for name, content := range chartRepository {
+		if own, ok := strings.CutPrefix(name, "chart/"); ok {
+			chart[own] = content
+		}
+	}
+	checkout := secrettest.Dir(t)
+	write := func(name, content string) {
+		t.Helper()
+		file := filepath.Join(checkout, "platform", name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := map[string][]byte{}
+	for name, content := range chart {
+		write("charts/web/"+name, content)
+		files[name] = []byte(content)
+	}
+	digest, err := dirhash.Hash1(slices.Collect(maps.Keys(files)), func(name string) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(files[name])), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("charts.yaml", "charts: {web: {digest: \""+digest+"\"}}\n")
+	spec := strings.Replace(chartRepository[".idp/deploy.yaml"], "path: chart", "chart: web", 1)
+	tr := trying(t, map[string]string{".idp/deploy.yaml": spec}, map[string]string{"main.go": "package main\n"}, githubtest.PullRequestOptions{Author: "alice"})
+	got := tr.tells("--platform", checkout)
+	if !strings.Contains(got.file("configmap-settings.yaml"), "hello") || !strings.Contains(got.Check.Summary, "The chart is `"+digest+"`") {
+		t.Errorf("the manifests are %+v, of %s", got.Files, got.Check.Summary)
+	}
+	if got := tr.tells(); got.file("configmap-settings.yaml") != "" || !strings.Contains(got.Check.Summary, "platform/charts.yaml of the GitOps repository has none") {
+		t.Errorf("without a platform: %s", got.Check.Summary)
 	}
 }
 
@@ -212,7 +258,7 @@ func TestTrySays(t *testing.T) {
 func TestTryPlatform(t *testing.T) {
 	t.Parallel()
 	tr := trying(t, map[string]string{".idp/deploy.yaml": simpleSpec}, map[string]string{"a": "b"}, githubtest.PullRequestOptions{Author: "alice"})
-	checkout := t.TempDir()
+	checkout := secrettest.Dir(t)
 	writeAll(t, checkout, map[string]string{
 		"platform/environments.yaml":     "environments: {}\n",
 		"platform/policies/nothing.rego": "package main\n\ndeny contains \"not today\" if input.kind == \"Request\"\n",
@@ -263,7 +309,7 @@ func putImage(ctx context.Context, reference string) (digest string, err error) 
 // TestTryClone: a clone gives what GitHub does, but for what only GitHub knows.
 func TestTryClone(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	git := func(args ...string) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
@@ -280,7 +326,7 @@ func TestTryClone(t *testing.T) {
 	git("commit", "--quiet", "-am", "Change")
 	writeAll(t, dir, map[string]string{"uncommitted": "x"})
 	tr := trying(t, map[string]string{"a": "a"}, map[string]string{"a": "b"}, githubtest.PullRequestOptions{Author: "alice"})
-	out := filepath.Join(t.TempDir(), "preview")
+	out := filepath.Join(secrettest.Dir(t), "preview")
 	status, stdout, stderr := tr.try("--dir", dir, "--files", out)
 	if status != exitOK {
 		t.Fatalf("it ended with %d: %s", status, stderr)
@@ -303,7 +349,7 @@ func TestTryClone(t *testing.T) {
 func TestTryRefuses(t *testing.T) {
 	t.Parallel()
 	tr := trying(t, map[string]string{".idp/deploy.yaml": simpleSpec}, map[string]string{"a": "b"}, githubtest.PullRequestOptions{Author: "alice"})
-	wrong, empty, taken := filepath.Join(t.TempDir(), "wrong"), filepath.Join(t.TempDir(), "empty"), t.TempDir()
+	wrong, empty, taken := filepath.Join(secrettest.Dir(t), "wrong"), filepath.Join(secrettest.Dir(t), "empty"), secrettest.Dir(t)
 	writeAll(t, "/", map[string]string{wrong: "ghp_wrong", empty: "\n"})
 	for name, c := range map[string]struct {
 		args   []string

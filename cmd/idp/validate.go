@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,11 +42,12 @@ func newValidate(p *program) *cobra.Command {
 		Use:   "validate [FILE|DIR]",
 		Short: "Check a deploy.yaml or a platform folder, all mistakes at once",
 		Long: `Checks a .idp/deploy.yaml as the bot would: the file given, "-" for standard input,
-or the one in the repository at DIR, by default here. With --platform it is instead what
-the platform team declares in a checkout of the GitOps repository: environments.yaml,
-teams.yaml and the classes of its platform folder, and whether the values that update
-names in environments.yaml can be changed in it. What a class leaves out is the server's
-configuration, in whose place the defaults stand here.
+or the one in the repository at DIR, by default here. With --platform alone it is instead
+what the platform team declares in a checkout of the GitOps repository: environments.yaml,
+teams.yaml, charts.yaml and the classes of its platform folder, whether the charts are what
+is pinned, and whether the values that update names in environments.yaml can be changed in
+it. What a class leaves out is the server's configuration, in whose place the defaults stand
+here. With --platform and a file, or its folder, that is held to the charts that there are.
 
 With --policies it is also put to the guardrails in a folder, and the starter set beside
 them: what a preview of it would ask for and be rendered to, and each environment that it
@@ -54,24 +57,28 @@ declares for it, and those that are declared are tried as well.
 
 Prints every mistake with its line and column, and ends with exit status 3 when there
 are any, 4 when policies refuse it.`,
-		Example: "  idp validate\n  idp validate path/to/repository -o json\n  idp validate --policies path/to/gitops/platform/policies\n  idp validate --platform path/to/gitops\n  idp validate --platform path/to/gitops --policies path/to/gitops",
+		Example: "  idp validate\n  idp validate path/to/repository -o json\n  idp validate --policies path/to/gitops/platform/policies\n  idp validate --platform path/to/gitops\n  idp validate --platform path/to/gitops path/to/repository\n  idp validate --platform path/to/gitops --policies path/to/gitops",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	output := addOutputFlag(cmd)
 	cmd.Flags().StringVar(&checkout, "platform", "", "checkout of the GitOps repository whose platform folder to check")
 	cmd.Flags().StringVar(&policies, "policies", "", "folder of policies, or a checkout that has platform/policies, to put it to")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if checkout != "" && policies == "" {
-			if len(args) > 0 {
-				return misused(cmd, "--platform and a deploy.yaml exclude each other, but with --policies")
-			}
-			return p.validatePlatform(*output, checkout)
+		if checkout != "" && policies == "" && len(args) == 0 {
+			return p.validatePlatform(cmd.Context(), *output, checkout)
 		}
 		path, data, err := p.readSpec(args)
 		if err != nil {
 			return err
 		}
+		declared, err := declaredIn(checkout)
+		if err != nil {
+			return err
+		}
 		parsed, errs := spec.Parse(path, data)
+		if parsed != nil && checkout != "" {
+			errs = declared.CheckSpec(path, data)
+		}
 		v := validation{Path: path, Valid: len(errs) == 0, Errors: errs, Notes: unapplied(parsed)}
 		if parsed != nil {
 			for _, s := range parsed.Services {
@@ -79,10 +86,6 @@ are any, 4 when policies refuse it.`,
 			}
 		}
 		if v.Valid && policies != "" {
-			declared, err := declaredIn(checkout)
-			if err != nil {
-				return err
-			}
 			if v.Denied, v.Warned, err = guarded(cmd.Context(), policies, declared, data, parsed); err != nil {
 				return err
 			}
@@ -93,7 +96,7 @@ are any, 4 when policies refuse it.`,
 }
 
 // validatePlatform checks the platform folder of a checkout.
-func (p *program) validatePlatform(output format, checkout string) error {
+func (p *program) validatePlatform(ctx context.Context, output format, checkout string) error {
 	files, err := readPlatform(checkout)
 	if err != nil {
 		return err
@@ -101,6 +104,11 @@ func (p *program) validatePlatform(output format, checkout string) error {
 	base := platform.Default()
 	base.RepoURL = exampleRepoURL
 	declared, errs := platform.Load(files, base)
+	charts, err := chartCheckout{checkout}.check(ctx)
+	if err != nil {
+		return err
+	}
+	errs = append(slices.DeleteFunc(errs, func(e spec.Error) bool { return e.Path == platform.ChartsPath }), charts...)
 	v := validation{Path: filepath.Join(checkout, platform.Dir), Valid: len(errs) == 0, Errors: errs, Environments: declared.Names()}
 	if class := declared.OfPreviews(base); v.Valid && class.Closed() {
 		v.Notes = append(v.Notes, "previews get no address: "+platform.WhyClosed+"; "+class.HowToOpen())
@@ -111,6 +119,9 @@ func (p *program) validatePlatform(output format, checkout string) error {
 			return err
 		}
 		v.Notes = append(v.Notes, warnings...)
+		if not := platform.NotOfPreviews(files, base); not != "" {
+			v.Notes = append(v.Notes, not)
+		}
 	}
 	return p.printValidation(output, v, errs.Count(), platformHint)
 }

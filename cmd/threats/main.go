@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"github.com/idp-bot/idp/gitops/figure"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 func main() {
@@ -35,12 +36,12 @@ func main() {
 		fmt.Print(promises())
 		return
 	}
-	results, err := run(ctx, *cluster, os.Stderr)
+	results, searched, err := run(ctx, *cluster, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 	}
 	table, met := report(results, *cluster)
-	fmt.Print(table)
+	fmt.Print(table, told(searched))
 	if err != nil || !met {
 		stop()
 		os.Exit(1)
@@ -58,19 +59,20 @@ type event struct {
 	Action, Package, Test, Output, Key, Value string
 }
 
-// run runs every proof, a package after the other, and returns what came of each. What
+// run runs every proof, a package after the other, and returns what came of each, and how
+// much of what each package's tests wrote was searched for secrets. What
 // the tests print goes to out where they fail.
-func run(ctx context.Context, cluster bool, out io.Writer) (map[proof]outcome, error) {
-	results := map[proof]outcome{}
+func run(ctx context.Context, cluster bool, out io.Writer) (map[proof]outcome, map[string]secrettest.Counts, error) {
+	results, searched := map[proof]outcome{}, map[string]secrettest.Counts{}
 	for _, g := range groups() {
 		if g.cluster && !cluster {
 			continue
 		}
-		if err := g.run(ctx, results, out); err != nil {
-			return results, err
+		if err := g.run(ctx, results, searched, out); err != nil {
+			return results, searched, err
 		}
 	}
-	return results, nil
+	return results, searched, nil
 }
 
 // group is what one run of "go test" proves: tests of a package, all with as many levels in
@@ -126,7 +128,7 @@ func (g group) pattern() string {
 	return out
 }
 
-func (g group) run(ctx context.Context, results map[proof]outcome, out io.Writer) error {
+func (g group) run(ctx context.Context, results map[proof]outcome, searched map[string]secrettest.Counts, out io.Writer) error {
 	args := []string{"test", "-json", "-count=1", "-timeout=60m", "-run", g.pattern()}
 	if g.cluster {
 		args = append(args, "-tags=e2e")
@@ -140,15 +142,16 @@ func (g group) run(ctx context.Context, results map[proof]outcome, out io.Writer
 	if err := test.Start(); err != nil {
 		return err
 	}
-	err = gather(results, g.pkg, pipe, out)
+	err = gather(results, searched, g.pkg, pipe, out)
 	if failed := test.Wait(); err == nil && failed != nil {
 		err = fmt.Errorf("the tests of %s: %w", g.pkg, failed)
 	}
 	return err
 }
 
-// gather reads what the tests of a package say.
-func gather(results map[proof]outcome, pkg string, from io.Reader, out io.Writer) error {
+// gather reads what the tests of a package say, and how much of what they wrote was searched
+// for secrets.
+func gather(results map[proof]outcome, searched map[string]secrettest.Counts, pkg string, from io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, 16<<20)
 	figures, printed := map[string]string{}, map[string][]string{}
@@ -160,6 +163,9 @@ func gather(results map[proof]outcome, pkg string, from io.Reader, out io.Writer
 		switch e.Action {
 		case "output":
 			printed[e.Test] = append(printed[e.Test], e.Output)
+			if c, is := secrettest.ParseCounts(e.Output); is {
+				searched[pkg] = searched[pkg].Add(c)
+			}
 		case "attr":
 			if e.Key == figure.Key {
 				figures[e.Test] = e.Value
@@ -209,6 +215,15 @@ func report(results map[proof]outcome, cluster bool) (table string, met bool) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", t.Name, t.Promise, strings.Join(tests, "<br>"), strings.Join(found, "<br>"))
 	}
 	return b.String(), met
+}
+
+// told says how much was searched for secrets while the tests ran.
+func told(searched map[string]secrettest.Counts) string {
+	var all secrettest.Counts
+	for _, c := range searched {
+		all = all.Add(c)
+	}
+	return fmt.Sprintf("\nOf what the tests of %d packages wrote, %s. A secret in any of it fails the package.\n", len(searched), all)
 }
 
 // promises is the table without results, for people who read rather than run.

@@ -75,6 +75,9 @@ var threats = []threat{
 	{"a chart or overlay as attacker", "it comes from the base branch, or from a commit that somebody else approved, is rendered without files, network or programs, and what it renders to is filtered", []proof{
 		{"gitops/source", "TestHostile"}, {"gitops/source", "TestNothingGetsOut"}, {"gitops/adopt", "FuzzObjects"}, {"gitops/adopt", "TestHostile"}, {"bot", "TestSource"}, {"bot", "TestApproveSource"}, {"bot/github", "TestUnpack"}, scenario("source-hostile"), scenario("source-approved"),
 	}},
+	{"a chart of the platform's that was exchanged", "what is rendered is what platform/charts.yaml pins by digest at the same commit, plain files alone; any other denies what is new and takes nothing away, and a repository names a chart, never a path", []proof{
+		{"gitops/platform", "TestChartHold"}, {"gitops/platform", "TestCheckCharts"}, {"gitops/source", "TestPlatformChartRefused"}, {"cmd/idp", "TestChartsFor"}, {"cmd/idp", "TestChartsRefused"}, {"bot", "TestHandleCharts"}, scenario("source-platform-chart"),
+	}},
 	{"template injection by names", "what users write is data in every template", []proof{
 		{"gitops/argocd", "FuzzNames"}, {"gitops/render", "FuzzRecordText"}, {"bot", "TestHostileBranches"}, {"webhooks", "TestTitlesAreNotRead"}, scenario("hostile-names"),
 	}},
@@ -112,8 +115,8 @@ var threats = []threat{
 	{"a preview open to strangers", "every route of a preview, a chart's too and a fork's, is behind what the platform team's class puts there, and nothing a repository writes takes it away; where there is nothing, there is no route, and idp doctor says so", []proof{
 		{"gitops/render", "TestGate"}, {"gitops/render", "TestGateIsTheClasss"}, {"gitops/adopt", "TestGate"}, {"gitops/render", "TestClosed"}, {"gitops/adopt", "TestClosed"}, {"gitops/platform", "TestClosed"}, {"gitops/platform", "TestLoad/gate-wrong.txtar"}, {"cmd/idp", "TestAccessOnPurpose"}, scenario("preview-guarded"),
 	}},
-	{"tokens in logs, URLs, comments", "secrets have a type that prints as [redacted], and after every scenario all that idp wrote is searched for them; tokens are scoped and never in a URL", []proof{
-		{"cmd/idp", "TestNoSecretIsTold"}, {"cmd/idp", "TestLeaksAreFound"}, {"cmd/idp", "TestCrashTellsNoSecret"}, {"gitops/secret", "TestNothingPrintsTheValue"}, {"bot/github", "TestErrorsShowNoSecrets"}, {"bot/github", "TestTokensReachOnlyWhatTheyAreFor"}, {"gitops/repo", "TestAskpassAnswersOnlyTheRemote"},
+	{"tokens in logs, URLs, comments", "secrets have a type that prints as [redacted]; all that idp wrote is searched for them after every scenario, and all that the tests of every package write; tokens are scoped and never in a URL", []proof{
+		{"cmd/idp", "TestNoSecretIsTold"}, {"cmd/idp", "TestLeaksAreFound"}, {"cmd/idp", "TestCrashTellsNoSecret"}, {"cmd/idp", "TestTestsAreSearched"}, {"gitops/secret/secrettest", "TestEveryChannel"}, {"gitops/secret", "TestNothingPrintsTheValue"}, {"bot/github", "TestErrorsShowNoSecrets"}, {"bot/github", "TestTokensReachOnlyWhatTheyAreFor"}, {"gitops/repo", "TestAskpassAnswersOnlyTheRemote"},
 	}},
 	{"metrics and debugging exposed", "metrics have a listener of their own; the public one has four routes, and the API, which names nothing to whoever is not signed in", []proof{
 		{"cmd/idp", "TestPublicRoutes"},

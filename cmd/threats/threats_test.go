@@ -5,10 +5,13 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 var update = flag.Bool("update", false, "write the table into SECURITY.md")
@@ -90,6 +93,29 @@ func TestReport(t *testing.T) {
 	delete(results, first[2])
 	if table, met := report(results, true); met || !strings.Contains(table, "| 7 of 7<br>**failed**<br>**did not run**<br>") {
 		t.Errorf("met %v:\n%s", met, table)
+	}
+}
+
+// TestGather reads a figure, an outcome and what was searched.
+func TestGather(t *testing.T) {
+	t.Parallel()
+	results, searched := map[proof]outcome{}, map[string]secrettest.Counts{}
+	counts := secrettest.Counts{Folders: 1, Files: 2, Objects: 3}
+	events := `{"Action":"attr","Test":"TestX","Key":"figure","Value":"7 of 7"}
+{"Action":"pass","Test":"TestX"}
+{"Action":"output","Output":"PASS\n"}
+{"Action":"output","Output":"` + counts.String() + `\n"}
+`
+	for range 2 {
+		if err := gather(results, searched, "bot", strings.NewReader(events), io.Discard); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := results[proof{"bot", "TestX"}]; !got.passed || got.figure != "7 of 7" {
+		t.Errorf("%+v", got)
+	}
+	if got := told(searched); !strings.Contains(got, "the tests of 1 packages wrote, searched for secrets: 2 folders, 4 files, 6 Git objects, 0 databases") {
+		t.Error(got)
 	}
 }
 

@@ -18,11 +18,12 @@ import (
 	synccommon "github.com/argoproj/gitops-engine/pkg/sync/common"
 	"github.com/google/go-cmp/cmp"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-const testToken = "argocd-token-canary"
+var testToken = secrettest.New("argocd")
 
 // fake is an Argo CD with some Applications. It answers as the real one does:
 // 403 for what is not there.

@@ -12,6 +12,7 @@ import (
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // troubled is the Application "web" of a stand-in, to have something go wrong in.
@@ -23,7 +24,7 @@ type troubled struct {
 
 func newTroubled(t *testing.T) *troubled {
 	t.Helper()
-	git, err := gittest.Start(t.Context(), t.TempDir())
+	git, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,12 +34,12 @@ func newTroubled(t *testing.T) *troubled {
 		t.Fatal(err)
 	}
 	w := &troubled{T: t}
-	w.server, err = argocdtest.Start(argocdtest.Options{Token: "t", Root: "web", Repository: repo, Branch: "main", Now: time.Now})
+	w.server, err = argocdtest.Start(argocdtest.Options{Token: token, Root: "web", Repository: repo, Branch: "main", Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.server.Close() })
-	w.client, err = argocd.New(argocd.Options{URL: w.server.URL(), Token: secret.New("t")})
+	w.client, err = argocd.New(argocd.Options{URL: w.server.URL(), Token: secret.New(token)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,13 @@ import (
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // What an account is, and what it may do.
 func TestInspect(t *testing.T) {
 	t.Parallel()
-	git, err := gittest.Start(t.Context(), t.TempDir())
+	git, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +24,7 @@ func TestInspect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := argocdtest.Start(argocdtest.Options{Token: "t", Root: "root", Repository: repository, Branch: "main", Now: time.Now})
+	server, err := argocdtest.Start(argocdtest.Options{Token: token, Root: "root", Repository: repository, Branch: "main", Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestInspect(t *testing.T) {
 	if who, err := client("other").Who(t.Context()); err != nil || who != "" {
 		t.Errorf("an unknown token is %q's (%v)", who, err)
 	}
-	c := client("t")
+	c := client(token)
 	if who, err := c.Who(t.Context()); err != nil || who != argocdtest.Account {
 		t.Errorf("the token is %q's (%v)", who, err)
 	}

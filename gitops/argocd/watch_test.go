@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -16,9 +15,12 @@ import (
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // watching is a watch on a stand-in that has one Application, "web".
+var token = secrettest.New("argocd")
+
 type watching struct {
 	*testing.T
 	server  *argocdtest.Server
@@ -36,7 +38,7 @@ spec:
 
 func newWatching(t *testing.T) *watching {
 	t.Helper()
-	git, err := gittest.Start(t.Context(), t.TempDir())
+	git, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,17 +47,17 @@ func newWatching(t *testing.T) *watching {
 	if w.repo, err = git.Create(t.Context(), "acme/gitops"); err != nil {
 		t.Fatal(err)
 	}
-	w.server, err = argocdtest.Start(argocdtest.Options{Token: "t", Root: "root", Repository: w.repo, Branch: "main", Now: time.Now})
+	w.server, err = argocdtest.Start(argocdtest.Options{Token: token, Root: "root", Repository: w.repo, Branch: "main", Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.server.Close() })
 	w.list(`{"name": "web", "path": "environments/web"}`)
-	client, err := argocd.New(argocd.Options{URL: w.server.URL(), Token: secret.New("t")})
+	client, err := argocd.New(argocd.Options{URL: w.server.URL(), Token: secret.New(token)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.watch = client.Watch(func(name string) { w.changed <- name }, slog.New(slog.DiscardHandler))
+	w.watch = client.Watch(func(name string) { w.changed <- name }, secrettest.Logger(t))
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); w.watch.Run(ctx) }()
@@ -200,7 +202,7 @@ func TestWatchOddStreams(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := &watching{T: t, watch: client.Watch(func(string) {}, slog.New(slog.DiscardHandler))}
+			w := &watching{T: t, watch: client.Watch(func(string) {}, secrettest.Logger(t))}
 			ctx, stop := context.WithCancel(t.Context())
 			ended := make(chan struct{})
 			go func() { defer close(ended); w.watch.Run(ctx) }()

@@ -9,6 +9,7 @@ import (
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/repo"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 const sha = "a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4"
@@ -29,7 +30,7 @@ func record(t *testing.T, ref gitops.EnvironmentRef, generation int64) gitops.Fi
 func TestRead(t *testing.T) {
 	t.Parallel()
 	ctx := context.WithoutCancel(t.Context())
-	server, err := gittest.Start(ctx, t.TempDir())
+	server, err := gittest.Start(ctx, secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := repo.Open(ctx, repo.Options{URL: remote.URL, Branch: "main", Dir: t.TempDir()})
+	r, err := repo.Open(ctx, repo.Options{URL: remote.URL, Branch: "main", Dir: secrettest.Dir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

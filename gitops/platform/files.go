@@ -314,3 +314,17 @@ type filterBlock struct {
 	// The object's name.
 	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=253,example=preview-auth"`
 }
+
+// chartsFile is platform/charts.yaml: the Helm charts that the platform team keeps, for repositories to deploy with by their names.
+type chartsFile struct {
+	// The charts by the name that a deploy.yaml gives: lower-case letters, digits, "-" and ".", at most 63. Several versions of one have a name each.
+	Charts map[string]*chartBlock `json:"charts"`
+}
+
+// chartBlock is one chart, and what it has to be.
+type chartBlock struct {
+	// The folder of the chart below platform/charts, or the archive there that "helm package" made of it; its name when left out, with ".tgz" where it is pinned as an archive.
+	Path string `json:"path" jsonschema:"minLength=1,maxLength=200,example=web-1.4.0.tgz"`
+	// What is deployed with: of a folder "h1:" and the hash of its files that Go's modules have, of an archive "sha256:" and that of its bytes. "idp platform validate" says which it is.
+	Digest string `json:"digest" jsonschema:"minLength=1,maxLength=80,pattern=^(h1:[A-Za-z0-9+/]{43}=|sha256:[0-9a-f]{64})$"`
+}

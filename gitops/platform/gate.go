@@ -3,9 +3,13 @@ package platform
 import (
 	"encoding/json"
 	"maps"
+	"path"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/spec"
 )
 
 // Gate is what asks who somebody is before a preview answers them. Both empty and not Public
@@ -101,4 +105,27 @@ func (p Platform) OfPreviews(base Class) Class {
 		base.Objects, base.Gate = own.Objects, own.Gate
 	}
 	return base
+}
+
+// NotOfPreviews says, in a sentence without its full stop, which keys of the file of the class
+// of previews previews do not have from there, "" where there are none. base is the server's.
+func NotOfPreviews(files []gitops.File, base Class) string {
+	name := path.Join(ClassesDir, base.Name+".yaml")
+	at := slices.IndexFunc(files, func(f gitops.File) bool { return f.Path == name })
+	if at < 0 {
+		return ""
+	}
+	var file classFile
+	doc := spec.Decode(name, files[at].Content, &file)
+	var keys []string
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[classFile]()) {
+		key := field.Tag.Get("json")
+		if key != "objects" && key != "access" && doc.Given(key) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	return strings.Join(keys, ", ") + " of " + name + " hold for long-lived environments of the class alone: previews take them from the server's configuration, by the same names"
 }

@@ -31,6 +31,8 @@ type Platform struct {
 	Previews Access
 	// Teams says which team owns which repository.
 	Teams Teams
+	// Charts are those that repositories may deploy with, by name.
+	Charts map[string]Chart
 }
 
 // Environment returns the declared environment of that name.
@@ -95,10 +97,15 @@ func Load(files []gitops.File, base Class) (Platform, spec.Errors) {
 		case TeamsPath:
 			teams, wrong := loadTeams(f)
 			out.Teams, errs = teams, append(errs, wrong...)
+		case ChartsPath:
+			charts, doc := loadCharts(f, unknown)
+			out.Charts, errs = charts, append(errs, doc.Errors()...)
 		case Dir + "/environments.yml":
 			errs = append(errs, misnamed(f.Path, EnvironmentsPath))
 		case Dir + "/teams.yml":
 			errs = append(errs, misnamed(f.Path, TeamsPath))
+		case Dir + "/charts.yml":
+			errs = append(errs, misnamed(f.Path, ChartsPath))
 		}
 	}
 	if len(errs) > 0 {

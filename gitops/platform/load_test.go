@@ -91,6 +91,9 @@ func whatLoaded(t *testing.T, got platform.Platform, errs spec.Errors) string {
 	if !cmp.Equal(got.Previews, platform.Access{}) {
 		loaded["previews"] = got.Previews
 	}
+	if len(got.Charts) > 0 {
+		loaded["charts"] = got.Charts
+	}
 	if !cmp.Equal(got.Teams, platform.Teams{}) {
 		loaded["teams"] = got.Teams
 	}

@@ -2,7 +2,7 @@
 //
 // A Class binds a kind of environment to where and how it runs, and an Environment
 // is a long-lived one that repositories deploy to, with who may deploy what. Teams
-// says which team owns which repository. Load reads them from the platform folder of the GitOps repository, strictly and with
+// says which team owns which repository, and Charts are kept for them, pinned. Load reads them from the platform folder of the GitOps repository, strictly and with
 // every mistake at once. Without a platform folder there is one class, built from
 // the server's configuration, and no environment beside previews.
 //

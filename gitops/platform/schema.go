@@ -14,6 +14,8 @@ var (
 	classSchema []byte
 	//go:embed teams.schema.json
 	teamsSchema []byte
+	//go:embed charts.schema.json
+	chartsSchema []byte
 )
 
 // EnvironmentsSchema returns the JSON Schema (draft-07) of
@@ -25,3 +27,6 @@ func ClassSchema() []byte { return slices.Clone(classSchema) }
 
 // TeamsSchema returns the JSON Schema (draft-07) of platform/teams.yaml.
 func TeamsSchema() []byte { return slices.Clone(teamsSchema) }
+
+// ChartsSchema returns the JSON Schema (draft-07) of platform/charts.yaml.
+func ChartsSchema() []byte { return slices.Clone(chartsSchema) }

@@ -31,6 +31,7 @@ func TestSchemasAreGenerated(t *testing.T) {
 		{"environments.schema.json", EnvironmentsPath, environmentsFile{}, environmentNames, EnvironmentsSchema()},
 		{"class.schema.json", ClassesDir + "/*.yaml", classFile{}, orPublic, ClassSchema()},
 		{"teams.schema.json", TeamsPath, teamsFile{}, teamNames, TeamsSchema()},
+		{"charts.schema.json", ChartsPath, chartsFile{}, chartNames, ChartsSchema()},
 	} {
 		want, err := schemagen.Generate("files.go", test.title, test.root, test.rules)
 		if err != nil {
@@ -70,11 +71,20 @@ func teamNames(s *invopop.Schema) {
 	teams.PropertyNames = &invopop.Schema{Pattern: teamName.String(), MaxLength: new(uint64(maxTeamName))}
 }
 
+// chartNames are the names that a deploy.yaml may give as its chart, each of which is pinned.
+func chartNames(s *invopop.Schema) {
+	charts, _ := s.Properties.Get("charts")
+	charts.PropertyNames = &invopop.Schema{Pattern: spec.ChartName, MaxLength: new(uint64(spec.MaxChartName))}
+	s.Definitions["chart"].Required = []string{"digest"}
+	path, _ := s.Definitions["chart"].Properties.Get("path")
+	path.Pattern = chartPathPattern
+}
+
 // TestSchemasAgreeWithLoad: what Load takes is valid against the schemas, and what it
 // does not take for a reason that a schema can say is not.
 func TestSchemasAgreeWithLoad(t *testing.T) {
 	t.Parallel()
-	schemas := map[string]*jsonschema.Schema{EnvironmentsPath: compile(t, EnvironmentsSchema()), ClassesDir: compile(t, ClassSchema()), TeamsPath: compile(t, TeamsSchema())}
+	schemas := map[string]*jsonschema.Schema{EnvironmentsPath: compile(t, EnvironmentsSchema()), ClassesDir: compile(t, ClassSchema()), TeamsPath: compile(t, TeamsSchema()), ChartsPath: compile(t, ChartsSchema())}
 	sayable := []spec.ErrorKind{spec.KindUnknownKey, spec.KindMissing, spec.KindType, spec.KindChoice}
 	names, err := filepath.Glob("testdata/load/*.txtar")
 	if err != nil || len(names) == 0 {

@@ -63,6 +63,8 @@ type Input struct {
 	// Adopted are objects that take the place of what idp renders of the services that they
 	// are of: a chart's, let through by package adopt.
 	Adopted []Adopted
+	// Charts are the platform's charts that Adopted comes of, nil for none.
+	Charts *platform.UsedCharts
 	// Source is where Adopted comes from, for the record of a declared environment; nil there
 	// for what idp renders.
 	Source *RecordedSource

@@ -75,6 +75,9 @@ func (e *environment) facts() map[string]string {
 			delete(facts, key)
 		}
 	}
+	if e.Charts != nil {
+		facts[gitops.KeyCharts] = e.Charts.String()
+	}
 	if e.PR > 0 {
 		facts[gitops.KeyPullRequest] = strconv.Itoa(e.PR)
 	}

@@ -70,6 +70,8 @@ type Record struct {
 	// Source is where the objects of a part of a declared environment were rendered from; nil
 	// for idp.
 	Source *RecordedSource `json:"source,omitempty"`
+	// Charts are the platform's charts that it was rendered from, nil for none.
+	Charts *platform.UsedCharts `json:"charts,omitempty"`
 	// Update is what was written to files of others, in place of manifests; nil for nothing.
 	Update *RecordedUpdate `json:"update,omitempty"`
 	// Spec is the text of .idp/deploy.yaml at SHA.
@@ -116,7 +118,7 @@ func (e *environment) record() ([]byte, error) {
 		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation, Attempt: e.Attempt,
 		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, AskedBy: e.AskedBy, Team: e.team, Class: e.Class.Name, Trust: string(e.Trust),
 		Namespace: e.namespace, Application: e.Ref.Name(),
-		Images: map[string]string{}, ImagesOf: e.ImagesOf, Hosts: e.hosts, Source: e.Source, Update: e.Update, Spec: string(e.SpecRaw),
+		Images: map[string]string{}, ImagesOf: e.ImagesOf, Hosts: e.hosts, Source: e.Source, Charts: e.Charts, Update: e.Update, Spec: string(e.SpecRaw),
 	}
 	if !e.routed() || e.Update != nil {
 		r.Hosts = nil
@@ -159,6 +161,8 @@ func (r *Record) check() error {
 		return fmt.Errorf("sha %q is not 40 hexadecimal digits", r.SHA)
 	case r.Trust != "" && !slices.Contains(platform.Trusts(), platform.Trust(r.Trust)):
 		return fmt.Errorf("trust %q is none", r.Trust)
+	case r.Charts != nil && (!r.Charts.Valid() || r.Charts.At != "" && !shaPattern.MatchString(r.Charts.At)):
+		return errors.New("charts are none that can have been used")
 	case !fullName.MatchString(r.FullName):
 		return fmt.Errorf("fullName %q is not owner/name", r.FullName)
 	}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -104,6 +105,28 @@ func TestParseRecordRefuses(t *testing.T) {
 	}
 	if _, err := ParseRecord([]byte(strings.Repeat("#", maxRecord+1))); err == nil {
 		t.Error("a record without end is read")
+	}
+}
+
+// TestParseRecordCharts holds the charts of a record to what can have been used.
+func TestParseRecordCharts(t *testing.T) {
+	t.Parallel()
+	charted := web(t)
+	charted.Charts = &platform.UsedCharts{At: testSHA, Digests: map[string]string{"web": "h1:" + strings.Repeat("A", 43) + "="}}
+	record := mustRender(t, charted)["environment.yaml"]
+	if r, err := ParseRecord([]byte(record)); err != nil || !cmp.Equal(r.Charts, charted.Charts) {
+		t.Fatalf("%+v (%v)", r, err)
+	}
+	for name, replace := range map[string][2]string{
+		"a chart without a digest": {"web: h1:", "web: "},
+		"a chart of no name":       {"web: h1:", "../web: h1:"},
+		"charts of a short commit": {"at: " + testSHA, "at: " + testSHA[:7]},
+		"no chart":                 {"digests:\n    web: ", "digests: {}\n  #    web: "},
+	} {
+		broken := strings.Replace(record, replace[0], replace[1], 1)
+		if got, err := ParseRecord([]byte(broken)); err == nil || broken == record {
+			t.Errorf("%s is taken: %+v", name, got)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // TestReadRefuses hands everything that takes a commit or a folder what would be an
@@ -18,7 +19,7 @@ func TestReadRefuses(t *testing.T) {
 	_, remote := serve(t)
 	sha := mustEdit(t, remote, gittest.Edit{Put: deploy("pr-1", "v1").Files})
 	r := open(t, remote)
-	mark := filepath.Join(t.TempDir(), "ran")
+	mark := filepath.Join(secrettest.Dir(t), "ran")
 	touch := "touch " + mark
 	hostile := []string{
 		"", "--upload-pack=" + touch, "-u" + touch, "--exec=" + touch, "--output=" + mark, "-O" + mark, "--no-index", "--git-dir=/", "-c core.fsmonitor=" + touch, "--", "-",

@@ -115,6 +115,8 @@ var (
 	// ErrIrregular is for a symbolic link, submodule or file where a folder is
 	// expected, or the reverse.
 	ErrIrregular = errors.New("not a regular path")
+	// ErrTooLarge is for more files than are read at once.
+	ErrTooLarge = errors.New("too large")
 	// ErrInvalid is for a path, key, trailer or SHA that is refused as given.
 	ErrInvalid = errors.New("invalid")
 	// ErrRefused is for a push that the remote refused three times although its

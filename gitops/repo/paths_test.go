@@ -13,6 +13,7 @@ import (
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 func TestValidPath(t *testing.T) {
@@ -273,7 +274,7 @@ func TestDecideIrregular(t *testing.T) {
 
 func TestBranchesAndURLs(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	try := func(url, branch string) error {
 		r, err := Open(t.Context(), Options{URL: url, Branch: branch, Dir: dir})
 		if err == nil {

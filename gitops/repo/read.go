@@ -55,6 +55,15 @@ func (r *Repo) isAncestor(ctx context.Context, descendant, ancestor string) (boo
 // commit, sorted by path. A symbolic link or submodule among them is an error
 // that wraps ErrIrregular; a folder that does not exist has no files.
 func (r *Repo) Files(ctx context.Context, commit, dir string) ([]gitops.File, error) {
+	return r.files(ctx, commit, dir, "")
+}
+
+// FilesBut is Files without what is at the path but and below, which may be anything.
+func (r *Repo) FilesBut(ctx context.Context, commit, dir, but string) ([]gitops.File, error) {
+	return r.files(ctx, commit, dir, but)
+}
+
+func (r *Repo) files(ctx context.Context, commit, dir, but string) ([]gitops.File, error) {
 	if err := readable(dir, commit); err != nil {
 		return nil, err
 	}
@@ -67,12 +76,12 @@ func (r *Repo) Files(ctx context.Context, commit, dir string) ([]gitops.File, er
 			return nil, fmt.Errorf("list %s in %s: %w", dir, commit, err)
 		}
 	}
-	files, blobs, err := regular(list)
+	files, blobs, err := regular(list, but)
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	if err := r.fill(ctx, files, blobs); err == nil {
-		return files, nil
+	if err := r.fill(ctx, files, blobs); err == nil || errors.Is(err, ErrTooLarge) {
+		return files, err
 	}
 	if err := r.fetchBlobs(ctx, dir, []string{commit}, blobs); err != nil {
 		return nil, err
@@ -92,12 +101,13 @@ func (r *Repo) list(ctx context.Context, commit, dir string) (string, error) {
 	return string(out), err
 }
 
-// regular reads ls-tree's records "<mode> <kind> <id> TAB <path>".
-func regular(list string) (files []gitops.File, blobs []string, err error) {
+// regular reads ls-tree's records "<mode> <kind> <id> TAB <path>", without those at the path but
+// and below; "" is none.
+func regular(list, but string) (files []gitops.File, blobs []string, err error) {
 	for record := range strings.SplitSeq(strings.TrimSuffix(list, "\x00"), "\x00") {
 		facts, path, _ := strings.Cut(record, "\t")
 		fields := strings.Fields(facts)
-		if len(fields) != 3 {
+		if len(fields) != 3 || but != "" && (path == but || strings.HasPrefix(path, but+"/")) {
 			continue
 		}
 		if e := (entry{fields[0], fields[1], fields[2]}); !strings.HasPrefix(e.mode, "100") {
@@ -125,7 +135,7 @@ func (r *Repo) fill(ctx context.Context, files []gitops.File, blobs []string) er
 		}
 		size, err := strconv.Atoi(fields[2])
 		if total += size; err != nil || size < 0 || total > maxFiles {
-			return fmt.Errorf("read %s: more than %d bytes of files", files[i].Path, maxFiles)
+			return fmt.Errorf("read %s: %w: more than %d bytes of files", files[i].Path, ErrTooLarge, maxFiles)
 		}
 		content := make([]byte, size+1) // and a line feed
 		if _, err := io.ReadFull(in, content); err != nil {

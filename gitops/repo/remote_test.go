@@ -17,9 +17,11 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
-const canary = "canary-s3cret/+ token"
+// canary has in it what a URL or a header writes in other words.
+var canary = secrettest.New("s3cret") + "/+ token"
 
 func login(password string) func(*Options) {
 	return func(o *Options) {
@@ -33,7 +35,7 @@ func TestCredentials(t *testing.T) {
 	server.RequireToken("x-access-token", canary)
 	var logged bytes.Buffer
 	logs := func(o *Options) {
-		o.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		o.Log = slog.New(slog.NewTextHandler(secrettest.Writer(t, "the log", &logged), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 
 	right := open(t, remote, login(canary), logs)
@@ -99,7 +101,7 @@ func TestAskpassAnswersOnlyTheRemote(t *testing.T) {
 		got, _ := runScript(t, r.askpass, env, prompt)
 		equal(t, prompt, got, want)
 	}
-	said := scrub("fatal: "+canary+" and "+secrets[0]+" and canary-s3cret%2F+%20token", secrets)
+	said := scrub("fatal: "+canary+" and "+secrets[0]+" and "+strings.NewReplacer("/", "%2F", " ", "%20").Replace(canary), secrets)
 	if strings.Contains(said, "s3cret") || strings.Contains(said, secrets[0]) {
 		t.Error(said)
 	}
@@ -144,7 +146,7 @@ func TestRemoteWithoutFilters(t *testing.T) {
 func TestHistoryReplacedOrRemoved(t *testing.T) {
 	t.Parallel()
 	_, remote := serve(t)
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	in := func(o *Options) { o.Dir = dir }
 	mustEdit(t, remote, gittest.Edit{Put: []gitops.File{{Path: "README.md", Content: []byte("x")}}})
 	r := open(t, remote, in)
@@ -220,7 +222,7 @@ func TestRefusedAndOutOfReach(t *testing.T) {
 func TestStateDirectory(t *testing.T) {
 	t.Parallel()
 	_, remote := serve(t)
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	in := func(o *Options) { o.Dir = dir }
 	r := open(t, remote, in)
 	_, err := Open(t.Context(), r.opts)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // setup serves an empty repository and opens its branch main.
@@ -21,7 +22,7 @@ func setup(t testing.TB, change ...func(*Options)) (*Repo, *gittest.Repository) 
 
 func serve(t testing.TB) (*gittest.Server, *gittest.Repository) {
 	t.Helper()
-	server, err := gittest.Start(t.Context(), t.TempDir())
+	server, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func serve(t testing.TB) (*gittest.Server, *gittest.Repository) {
 
 func open(t testing.TB, remote *gittest.Repository, change ...func(*Options)) *Repo {
 	t.Helper()
-	opts := Options{URL: remote.URL, Branch: "main", Dir: t.TempDir(), Now: func() time.Time { return time.Unix(1_800_000_000, 0) }}
+	opts := Options{URL: remote.URL, Branch: "main", Dir: secrettest.Dir(t), Now: func() time.Time { return time.Unix(1_800_000_000, 0) }}
 	for _, c := range change {
 		c(&opts)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // Trying to push leaves nothing behind, in a repository that is empty and in one that is not.
@@ -33,7 +34,7 @@ func TestTryPush(t *testing.T) {
 func TestTryPushUnauthorized(t *testing.T) {
 	t.Parallel()
 	server, remote := serve(t)
-	server.RequireToken("x-access-token", "right")
+	server.RequireToken("x-access-token", secrettest.New("right"))
 	server.OpenReads()
 	r := open(t, remote, func(o *Options) {
 		o.Credentials = func(context.Context) (Credentials, error) { return Credentials{Password: "wrong"}, nil }

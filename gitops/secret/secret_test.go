@@ -12,9 +12,10 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
-const canary = "correct-horse-battery-staple"
+var canary = secrettest.New("value")
 
 // holder has the secret both exported and unexported: fmt reaches the second
 // without being able to call its methods.

@@ -16,11 +16,15 @@ import (
 
 // load reads the chart from memory, and holds it to dependencies that are vendored.
 func load(req Request) (*chart.Chart, error) {
-	files := below(req.Files, req.Source.Path)
-	if _, ok := files[chartutil.ChartfileName]; !ok {
-		return nil, fmt.Errorf("there is no Chart.yaml in %s", shown(req.Source.Path))
+	loaded, err := loadChart(req)
+	if err != nil {
+		return nil, unloadable{err}
 	}
-	buffered, err := unignored(files)
+	return loaded, nil
+}
+
+func loadChart(req Request) (*chart.Chart, error) {
+	buffered, err := filesOf(req)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +44,24 @@ func load(req Request) (*chart.Chart, error) {
 		}
 	}
 	return loaded, nil
+}
+
+// filesOf are the files of the chart as Helm would read them, of the repository's or the
+// platform's.
+func filesOf(req Request) ([]*loader.BufferedFile, error) {
+	files, in := below(req.Files, req.Source.Path), shown(req.Source.Path)
+	switch {
+	case req.Chart != nil && req.Chart.Packed != nil:
+		return unpacked(req.Chart.Packed)
+	case req.Chart != nil:
+		files, in = req.Chart.Files, "its folder"
+	case req.Source.Chart != "":
+		return nil, fmt.Errorf("chart %s is not given", req.Source.Chart) // never the repository's files for it
+	}
+	if _, ok := files[chartutil.ChartfileName]; !ok {
+		return nil, fmt.Errorf("there is no Chart.yaml in %s", in)
+	}
+	return unignored(files)
 }
 
 // unignored are the files of a chart's folder that Helm would read: those that its .helmignore

@@ -2,6 +2,7 @@ package source
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -41,8 +42,8 @@ func Child(in io.Reader, out, wrong io.Writer) int {
 	var got answer
 	if q.Probe {
 		got.Missing = missing
-	} else if result, err := render(q.Request); err != nil {
-		got.Refused = oneLine(err.Error())
+	} else if result, err := q.work(); err != nil {
+		got.Refused, got.Unloadable = oneLine(err.Error()), errors.Is(err, ErrUnloadable)
 	} else {
 		got.Result = result
 	}
@@ -63,6 +64,15 @@ func watchMemory() {
 			os.Exit(exitMemory)
 		}
 	}
+}
+
+// work does what is asked.
+func (q question) work() (Result, error) {
+	if q.Load {
+		_, err := load(q.Request)
+		return Result{}, err
+	}
+	return render(q.Request)
 }
 
 func render(req Request) (Result, error) {

@@ -4,13 +4,55 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
 )
+
+// unpacked are the files of a packed chart, which may hold as much as the packed charts of one
+// may. "helm package" has left out what .helmignore names.
+func unpacked(packed []byte) ([]*loader.BufferedFile, error) {
+	if weigh(packed, maxUnpacked) < 0 {
+		return nil, fmt.Errorf("the packed chart holds more than %d MiB", maxUnpacked>>20)
+	}
+	if name, found := irregular(packed); found {
+		return nil, fmt.Errorf("%s of the packed chart is no plain file: links are not followed", oneLine(name))
+	}
+	files, err := loader.LoadArchiveFiles(bytes.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("the packed chart cannot be unpacked: %w", err)
+	}
+	if !slices.ContainsFunc(files, func(f *loader.BufferedFile) bool { return f.Name == chartutil.ChartfileName }) {
+		return nil, errors.New("there is no Chart.yaml in the packed chart")
+	}
+	return files, nil
+}
+
+// irregular is the first entry of an archive that is neither a file nor a folder.
+func irregular(packed []byte) (name string, found bool) {
+	unzipped, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return "", false // for Helm to refuse
+	}
+	archive := tar.NewReader(unzipped)
+	for {
+		header, err := archive.Next()
+		if err != nil {
+			return "", false
+		}
+		switch header.Typeflag {
+		case tar.TypeReg, tar.TypeDir, tar.TypeXGlobalHeader:
+		default:
+			return header.Name, true
+		}
+	}
+}
 
 // maxUnpacked is how much the packed charts of a chart may hold together, in bytes, those
 // that are packed within them included.

@@ -18,6 +18,7 @@ import (
 	"github.com/idp-bot/idp/gitops/adopt"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/gitops/source/publictest"
 	"github.com/idp-bot/idp/gitops/spec"
 )
@@ -26,7 +27,7 @@ import (
 // does: "helm template" and "kustomize build", built from the modules that idp has.
 func TestPublic(t *testing.T) {
 	t.Parallel()
-	tools := t.TempDir()
+	tools := secrettest.Dir(t)
 	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../testdata/charts", "-o", tools, "tool")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -80,7 +81,7 @@ func TestPublic(t *testing.T) {
 // TestHelmItself holds what testdata/charts say to Helm's own program.
 func TestHelmItself(t *testing.T) {
 	t.Parallel()
-	tools := t.TempDir()
+	tools := secrettest.Dir(t)
 	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../testdata/charts", "-o", tools, "helm.sh/helm/v3/cmd/helm")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -91,7 +92,7 @@ func TestHelmItself(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := secrettest.Dir(t)
 			for file, content := range c.files {
 				at := filepath.Join(dir, filepath.FromSlash(file))
 				if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {

@@ -1,4 +1,5 @@
-// Package source renders a repository's own chart, overlay or manifests.
+// Package source renders a repository's own chart, overlay or manifests, or a chart that the
+// platform team keeps for it.
 //
 // What is rendered may have been written by anybody, and Helm's templates and Kustomize
 // are programs. So they run in a child process of this same binary (Child), which is given
@@ -51,7 +52,31 @@ type Request struct {
 	Release, Namespace string
 	// Files are those of the repository, by their paths from its root.
 	Files map[string][]byte
+	// Chart is the platform's chart that Source names, nil where it names none.
+	Chart *Chart
 }
+
+// Chart is a chart that is not the repository's. One of Files and Packed has it.
+type Chart struct {
+	// Files are by their paths from the chart's folder.
+	Files map[string][]byte
+	// Packed is an archive as "helm package" makes it.
+	Packed []byte
+}
+
+// ErrUnloadable is what errors are about a chart itself, whatever its values are.
+var ErrUnloadable = errors.New("the chart cannot be loaded")
+
+// unloadable is an error about a chart itself.
+type unloadable struct{ err error }
+
+func (u unloadable) Error() string { return u.err.Error() }
+
+// Unwrap returns what is wrong with it.
+func (u unloadable) Unwrap() error { return u.err }
+
+// Is says that it is ErrUnloadable.
+func (unloadable) Is(target error) bool { return target == ErrUnloadable }
 
 // Result is what a source renders to.
 type Result struct {
@@ -66,6 +91,8 @@ type Result struct {
 type answer struct {
 	Result
 	Refused string `json:"refused,omitempty"`
+	// Unloadable says that Refused is about the chart itself.
+	Unloadable bool `json:"unloadable,omitempty"`
 	// Missing are the means that the kernel does not have; only of a probe.
 	Missing []string `json:"missing,omitempty"`
 }
@@ -73,7 +100,8 @@ type answer struct {
 // question is what a child reads.
 type question struct {
 	Request
-	Probe bool
+	// Load asks for no more than whether the chart can be loaded.
+	Load, Probe bool
 }
 
 // Renderer runs children.
@@ -102,23 +130,49 @@ func New(ctx context.Context, executable string) (*Renderer, []string, error) {
 }
 
 // Render renders a source. What is wrong with it, and more time, memory or output than it
-// may take, is a fault.Invalid for whoever wrote it.
+// may take, is a fault.Invalid for whoever wrote it, and ErrUnloadable where it is about a chart
+// itself.
 func (r *Renderer) Render(ctx context.Context, req Request) (Result, error) {
-	size := 0
-	for _, content := range req.Files {
-		size += len(content)
-	}
-	if size > maxInput {
+	return r.put(ctx, question{Request: req})
+}
+
+// Load says what is wrong with a chart, whatever its values are: a fault.Invalid, nil for
+// nothing. Nothing of it is rendered.
+func (r *Renderer) Load(ctx context.Context, c Chart) error {
+	_, err := r.put(ctx, question{Request: Request{Source: spec.Source{Kind: spec.Helm}, Chart: &c}, Load: true})
+	return err
+}
+
+// put asks a child about files that are not too large for it.
+func (r *Renderer) put(ctx context.Context, q question) (Result, error) {
+	if q.size() > maxInput {
 		return Result{}, fault.Newf(fault.Invalid, "the files of the source are larger than %d MiB", maxInput>>20)
 	}
-	got, err := r.ask(ctx, question{Request: req})
-	if err != nil {
+	got, err := r.ask(ctx, q)
+	switch {
+	case err != nil:
 		return Result{}, err
-	}
-	if got.Refused != "" {
+	case got.Unloadable:
+		return Result{}, unloadable{fault.New(fault.Invalid, got.Refused, "")}
+	case got.Refused != "":
 		return Result{}, fault.New(fault.Invalid, got.Refused, "")
 	}
 	return got.Result, nil
+}
+
+// size is that of the files, in bytes.
+func (r Request) size() int {
+	size := 0
+	for _, content := range r.Files {
+		size += len(content)
+	}
+	if r.Chart != nil {
+		size += len(r.Chart.Packed)
+		for _, content := range r.Chart.Files {
+			size += len(content)
+		}
+	}
+	return size
 }
 
 // ask runs one child.

@@ -20,6 +20,7 @@ import (
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 		tryToGetOut(os.Args[2])
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(secrettest.Main(m))
 }
 
 func renderer(t *testing.T) *Renderer {
@@ -73,7 +74,7 @@ func TestNothingGetsOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "secret")
+	file := filepath.Join(secrettest.Dir(t), "secret")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}

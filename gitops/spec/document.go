@@ -32,7 +32,7 @@ type serviceBlock struct {
 	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=40,pattern=^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
 	// The team that owns the service.
 	Team string `json:"team" jsonschema:"minLength=1,maxLength=63,pattern=^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"`
-	// The folder of the service in the repository, such as "services/api". Where a pull request changes nothing in it, and nothing that "paths" match, its preview runs the default branch's newest image of the service.
+	// The folder of the service in the repository, such as "services/api". Where a pull request changes nothing in it, and nothing that "paths" match, its preview runs the newest image that the default branch has of the service where the two part, or before.
 	Path string `json:"path" jsonschema:"minLength=1,maxLength=512,pattern=^[^/]"`
 	// Globs of what the service is made of beside its folder, such as "libs/**"; they need no "path".
 	Paths []string `json:"paths" jsonschema:"minLength=1,maxLength=512,maxItems=50"`
@@ -170,7 +170,7 @@ type previewBlock struct {
 
 // sourceBlock is where objects come from: one of a Helm chart, a Kustomize overlay and a folder of manifests.
 type sourceBlock struct {
-	// A Helm chart of the repository.
+	// A Helm chart, of the repository or of the platform team's.
 	Helm *helmBlock `json:"helm"`
 	// A Kustomize overlay of the repository.
 	Kustomize *kustomizeBlock `json:"kustomize"`
@@ -180,8 +180,10 @@ type sourceBlock struct {
 
 // helmBlock is a Helm chart, with its dependencies vendored in its charts folder.
 type helmBlock struct {
-	// The folder that Chart.yaml is in.
-	Path string `json:"path" jsonschema:"required,minLength=1,maxLength=512,pattern=^[^/]"`
+	// The folder that Chart.yaml is in. One of path and chart has to be given.
+	Path string `json:"path" jsonschema:"minLength=1,maxLength=512,pattern=^[^/]"`
+	// The name of a chart that the platform team keeps, instead of one in the repository.
+	Chart string `json:"chart" jsonschema:"minLength=1,maxLength=63,example=web"`
 	// Files of values, the last of which wins, by their paths from the repository's root.
 	ValuesFiles []string `json:"valuesFiles" jsonschema:"minLength=1,maxLength=512,pattern=^[^/],maxItems=10"`
 	// Values by their keys with dots, such as ingress.enabled; they win over those of files. Words true and false and whole numbers are that to the chart, all else is text.

@@ -53,7 +53,10 @@ func sourceOf(s *Source) *sourceBlock {
 	for _, v := range s.Values {
 		values[v.Key] = word(v.Text)
 	}
-	return &sourceBlock{Helm: &helmBlock{Path: path, ValuesFiles: s.ValuesFiles, Values: values, Overridable: s.Overridable}}
+	if s.Chart != "" {
+		path = ""
+	}
+	return &sourceBlock{Helm: &helmBlock{Path: path, Chart: s.Chart, ValuesFiles: s.ValuesFiles, Values: values, Overridable: s.Overridable}}
 }
 
 // blockOf is a service as it is written, with the keys alone that suit its kind.

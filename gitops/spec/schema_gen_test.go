@@ -61,6 +61,9 @@ func sourceRules(s *jsonschema.Schema) {
 		path.Not = &jsonschema.Schema{Pattern: unclean}
 	}
 	helm := s.Definitions["helm"]
+	helm.OneOf = []*jsonschema.Schema{{Required: []string{"path"}}, {Required: []string{"chart"}}}
+	chart, _ := helm.Properties.Get("chart")
+	chart.Pattern = ChartName
 	files, _ := helm.Properties.Get("valuesFiles")
 	files.Items.Not = &jsonschema.Schema{Pattern: unclean}
 	values, _ := helm.Properties.Get("values")

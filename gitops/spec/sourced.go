@@ -25,6 +25,9 @@ type Source struct {
 	// Path is the folder of the chart, overlay or manifests, from the repository's root; ""
 	// is the root itself.
 	Path string `json:"path"`
+	// Chart is the name of one of the platform's charts, "" for one of the repository. With it
+	// there is no Path, and values alone are the repository's.
+	Chart string `json:"chart,omitempty"`
 	// ValuesFiles, Values and Overridable are a chart's alone. Values are by dotted key,
 	// sorted, and win over the files; Overridable are the keys that pull requests may change.
 	ValuesFiles []string `json:"valuesFiles,omitempty"`
@@ -35,9 +38,12 @@ type Source struct {
 // Roots are the paths of the repository that the source is made of. The bases of an overlay
 // stand beside it, below the same folder of the repository's root. "" is all there is.
 func (s Source) Roots() []string {
-	if s.Kind == Kustomize {
+	switch {
+	case s.Kind == Kustomize:
 		top, _, _ := strings.Cut(s.Path, "/")
 		return []string{top}
+	case s.Chart != "":
+		return s.ValuesFiles
 	}
 	return append([]string{s.Path}, s.ValuesFiles...)
 }
@@ -273,7 +279,8 @@ func (c *checker) source(field string, b *sourceBlock) *Source {
 
 // chart returns the source of a Helm chart.
 func (c *checker) chart(field string, b *helmBlock) *Source {
-	out := &Source{Kind: Helm, Path: c.folder(join(field, "path"), b.Path), Overridable: b.Overridable}
+	out := &Source{Kind: Helm, Path: c.folder(join(field, "path"), b.Path), Chart: b.Chart, Overridable: b.Overridable}
+	c.whichChart(field, b)
 	for i, file := range b.ValuesFiles {
 		out.ValuesFiles = append(out.ValuesFiles, c.folder(indexed(join(field, "valuesFiles"), i), file))
 	}
@@ -291,6 +298,22 @@ func (c *checker) chart(field string, b *helmBlock) *Source {
 		}
 	}
 	return out
+}
+
+// whichChart holds a chart to the folder that it is in or the name that the platform team has
+// for it, one of both.
+func (c *checker) whichChart(field string, b *helmBlock) {
+	path, chart := join(field, "path"), join(field, "chart")
+	switch {
+	case c.given(path) && c.given(chart):
+		c.reportKey(chart, KindConflict, "path and chart cannot both be given: path is a chart of this repository, chart one of the platform team's")
+	case !c.given(path) && !c.given(chart):
+		c.reportKey(field, KindMissing, "helm has no chart: expected path, the folder of one in this repository, or chart, the name of one that the platform team keeps")
+	case c.ok(chart):
+		if why := CheckChartName(b.Chart); why != "" {
+			c.report(chart, KindFormat, "chart %s %s", quote(b.Chart), why)
+		}
+	}
 }
 
 // keyOfValue holds the name of a value to words with dots between them.
@@ -355,7 +378,7 @@ func (s *Sourced) lay(base SourceOf, head Source) {
 		key  string
 		same bool
 	}{
-		{"path", head.Path == base.Path}, {"valuesFiles", slices.Equal(head.ValuesFiles, base.ValuesFiles)},
+		{"path", head.Path == base.Path}, {"chart", head.Chart == base.Chart}, {"valuesFiles", slices.Equal(head.ValuesFiles, base.ValuesFiles)},
 		{"overridable", slices.Equal(head.Overridable, base.Overridable)},
 	} {
 		if !other.same {

@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/idp-bot/idp/gitops/figure"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // serve starts a registry on loopback, behind wrap, and returns its host.
@@ -117,7 +118,7 @@ func TestResolve(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	t.Parallel()
-	const password = "canary-s3cret"
+	password := secrettest.New("s3cret")
 	host := serve(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if user, pass, _ := req.BasicAuth(); user != "puller" || pass != password {
@@ -131,7 +132,7 @@ func TestCredentials(t *testing.T) {
 	ref := host + "/acme/web:v1"
 	digest := push(t, ref, remote.WithAuth(&authn.Basic{Username: "puller", Password: password}))
 
-	file := filepath.Join(t.TempDir(), "config.json")
+	file := secrettest.Given(filepath.Join(secrettest.Dir(t), "config.json"))
 	r := New(Options{DockerConfigFile: file, Named: named(host)})
 	wantError(t, r, ref, ErrUnauthorized) // no file yet
 	write := func(content string) {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/idp-bot/idp/gitops/figure"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"golang.org/x/net/dns/dnsmessage"
 )
 
@@ -159,7 +160,7 @@ func TestNamedRegistries(t *testing.T) {
 	wantDigest(t, New(Options{Named: named(strings.ToLower(byName)), PlainHTTP: []string{byName}, resolver: names(t, []string{"127.0.0.1"})}), byName+"/acme/web:v1", digest)
 	wantError(t, New(Options{Named: named("127.0.0.1", "127.0.0.1:1", "localhost:"+port)}), host+"/acme/web:v1", ErrInside)
 	for _, key := range []string{host, "http://" + host + "/v2/", host + "/acme/web"} {
-		file := filepath.Join(t.TempDir(), "config.json")
+		file := filepath.Join(secrettest.Dir(t), "config.json")
 		if err := os.WriteFile(file, fmt.Appendf(nil, `{"auths":{%q:{"auth":"YTpi"}}}`, key), 0o600); err != nil {
 			t.Fatal(err)
 		}

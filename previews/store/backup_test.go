@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
@@ -17,7 +18,7 @@ import (
 // each copy, and each is whole.
 func TestBackup(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	s := open(t, func(o *Options) { o.URL = "sqlite://" + filepath.Join(dir, "idp.db") })
 	store := func(guid string) {
 		e := preview(len(guid), time.Now())
@@ -71,7 +72,7 @@ func TestBackup(t *testing.T) {
 // TestBackupRefuses leaves what is there alone.
 func TestBackupRefuses(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	s := open(t, func(o *Options) { o.URL = "sqlite://" + filepath.Join(dir, "idp.db") })
 	file := filepath.Join(dir, "theirs")
 	if err := os.WriteFile(file, []byte("theirs"), 0o600); err != nil {
@@ -93,7 +94,7 @@ func TestPostgresBackup(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.URL(t)
 	s := open(t, func(o *Options) { o.URL = address })
-	if _, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "backup.db")); !errors.Is(err, ErrNotBackedUp) {
+	if _, err := s.Backup(t.Context(), filepath.Join(secrettest.Dir(t), "backup.db")); !errors.Is(err, ErrNotBackedUp) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -5,21 +5,20 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 	"github.com/idp-bot/idp/previews/storetest"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	postgrestest.Stop()
-	os.Exit(status)
+	os.Exit(secrettest.Main(postgrestest.Stopping(m)))
 }
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T, o store.Options) *store.Store {
-		o.URL = "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
+		o.URL = "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db")
 		return opened(t, o)
 	})
 }

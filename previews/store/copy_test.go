@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
@@ -17,7 +18,7 @@ import (
 // are not done, one of which has failed before.
 func filled(t *testing.T) (address string) {
 	t.Helper()
-	address = "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
+	address = "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db")
 	s, err := Open(t.Context(), Options{URL: address})
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +154,7 @@ func TestCopyRefuses(t *testing.T) {
 	}
 	refuse("back to a file", to, from, ErrAbsent, "")
 	refuse("from file to file", from, filled(t), ErrNotCopied, "")
-	refuse("no file", "sqlite://"+filepath.Join(t.TempDir(), "none.db"), to, ErrAbsent, "")
+	refuse("no file", "sqlite://"+filepath.Join(secrettest.Dir(t), "none.db"), to, ErrAbsent, "")
 	source := open(t, func(o *Options) { o.URL = from })
 	if err := source.StartJobs(t.Context(), Jobs{Handle: func(context.Context, Delivery) error { return errors.New("not now") }}); err != nil {
 		t.Fatal(err)

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 func open(t testing.TB, change func(*Options)) *Store {
 	t.Helper()
-	o := Options{URL: "sqlite://" + filepath.Join(t.TempDir(), "idp.db")}
+	o := Options{URL: "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db")}
 	if change != nil {
 		change(&o)
 	}

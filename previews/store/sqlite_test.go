@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/gitops"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -48,7 +49,7 @@ func TestPragmas(t *testing.T) {
 
 func TestOddPath(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "a b%20c&d=e.db")
+	path := filepath.Join(secrettest.Dir(t), "a b%20c&d=e.db")
 	s := open(t, func(o *Options) { o.URL = "sqlite://" + path })
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
@@ -72,7 +73,7 @@ func TestVersions(t *testing.T) {
 
 func TestReopen(t *testing.T) {
 	t.Parallel()
-	url := "sqlite://" + filepath.Join(t.TempDir(), "idp.db")
+	url := "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db")
 	_, err := Open(t.Context(), Options{URL: url, Existing: true})
 	if !errors.Is(err, ErrAbsent) {
 		t.Errorf("nothing there: %v", err)
@@ -96,7 +97,7 @@ func TestReopen(t *testing.T) {
 // A damaged file is told apart from every other trouble, wherever the damage is.
 func TestCorrupt(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "idp.db")
+	path := filepath.Join(secrettest.Dir(t), "idp.db")
 	s, err := Open(t.Context(), Options{URL: "sqlite://" + path})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func TestCorrupt(t *testing.T) {
 			return b
 		},
 	} {
-		broken := filepath.Join(t.TempDir(), "broken.db")
+		broken := filepath.Join(secrettest.Dir(t), "broken.db")
 		if err := os.WriteFile(broken, damage(append([]byte{}, healthy...)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +190,7 @@ func TestFullDisk(t *testing.T) {
 // when it lets go they work again.
 func TestLocked(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "idp.db")
+	path := filepath.Join(secrettest.Dir(t), "idp.db")
 	s := open(t, func(o *Options) { o.URL = "sqlite://" + path })
 	if _, err := s.write.Exec("PRAGMA busy_timeout = 20"); err != nil {
 		t.Fatal(err)
@@ -372,7 +373,7 @@ func TestLeaseNotGivenBack(t *testing.T) {
 // TestPrivateFile: payloads of private repositories are nobody else's to read.
 func TestPrivateFile(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "idp.db")
+	path := filepath.Join(secrettest.Dir(t), "idp.db")
 	s, err := Open(t.Context(), Options{URL: "sqlite://" + path})
 	if err != nil {
 		t.Fatal(err)
@@ -392,7 +393,7 @@ func TestPrivateFile(t *testing.T) {
 // A database from before the audit log was a chain gets one, and keeps what it holds.
 func TestMigrateChainsAudit(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "idp.db")
+	path := filepath.Join(secrettest.Dir(t), "idp.db")
 	before, _, err := openSQLite(t.Context(), Options{URL: "sqlite://" + path})
 	if err != nil {
 		t.Fatal(err)

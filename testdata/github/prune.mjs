@@ -12,6 +12,8 @@
 // Changes made to the text, all of them here:
 //   - {path}, {ref}, {branch} and {basehead} become {path:.+} and so on in the
 //     paths, since they may hold slashes, which an OpenAPI path parameter cannot say;
+//   - {commit_sha} becomes {ref} like in the other paths below commits, or a commit with
+//     a slash in its name would be taken for this one;
 //   - examples, descriptions and x- extensions are dropped: nothing validates
 //     by them, and they are three quarters of the size;
 //   - the list of installations says that an account is a user and an enterprise
@@ -63,6 +65,7 @@ GET    /repos/{owner}/{repo}/check-suites/{check_suite_id}
 GET    /repos/{owner}/{repo}/check-suites/{check_suite_id}/check-runs
 GET    /repos/{owner}/{repo}/collaborators/{username}/permission
 GET    /repos/{owner}/{repo}/commits
+GET    /repos/{owner}/{repo}/commits/{commit_sha}/pulls
 GET    /repos/{owner}/{repo}/commits/{ref}
 GET    /repos/{owner}/{repo}/commits/{ref}/check-runs
 GET    /repos/{owner}/{repo}/commits/{ref}/check-suites
@@ -156,7 +159,8 @@ function pruneOpenAPI() {
     const operation = source.paths[path]?.[method.toLowerCase()];
     if (!operation) throw new Error(`GitHub describes no ${method} ${path}`);
     delete operation.tags;
-    const renamed = path.replace(/\{(path|ref|branch|basehead)\}/g, "{$1:.+}");
+    for (const one of operation.parameters ?? []) if (one.$ref?.endsWith("/commit-sha")) one.$ref = "#/components/parameters/commit-ref";
+    const renamed = path.replace("{commit_sha}", "{ref}").replace(/\{(path|ref|branch|basehead)\}/g, "{$1:.+}");
     (target.paths[renamed] ??= {})[method.toLowerCase()] = operation;
   }
   target.paths["/app/installations"].get.responses["200"].content["application/json"].schema.items = { $ref: "#/components/schemas/installation" };

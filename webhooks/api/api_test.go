@@ -17,6 +17,7 @@ import (
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -27,7 +28,10 @@ type github struct {
 	err   error
 }
 
-func tokenOf(login string) string { return "ghu_" + strings.Repeat("x", 36) + login }
+// someToken is what a token of GitHub's has behind its kind.
+var someToken = secrettest.New("token")
+
+func tokenOf(login string) string { return "ghu_" + someToken + login }
 
 func (g *github) Person(_ context.Context, token secret.String) (bot.Actor, error) {
 	g.asked.Add(1)
@@ -107,7 +111,7 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{T: t, github: &github{}, sources: &sources{}, clock: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	now := func() time.Time { return f.clock }
 	var err error
-	if f.store, err = store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(t.TempDir(), "idp.db"), Now: now}); err != nil {
+	if f.store, err = store.Open(t.Context(), store.Options{URL: "sqlite://" + filepath.Join(secrettest.Dir(t), "idp.db"), Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.store.Close() })
@@ -135,6 +139,7 @@ func (f *fixture) send(method, path, token, body string, header map[string]strin
 	}
 	w := httptest.NewRecorder()
 	f.api.ServeHTTP(w, r)
+	secrettest.Text(f, "an answer", w.Body.Bytes())
 	if out != nil {
 		if err := json.Unmarshal(w.Body.Bytes(), out); err != nil {
 			f.Fatalf("%s %s answered %d %q", method, path, w.Code, w.Body)
@@ -194,8 +199,8 @@ func TestRefused(t *testing.T) {
 	}{
 		"nobody":                 {"POST", commands, "", `{"command":"status"}`, nil, 401, "say who you are"},
 		"a token of none":        {"POST", commands, tokenOf("eve"), `{"command":"status"}`, nil, 401, "not good for idp"},
-		"a personal token":       {"POST", commands, "ghp_" + strings.Repeat("x", 36), `{"command":"status"}`, nil, 401, "not good for idp"},
-		"an App's token":         {"POST", commands, "ghs_" + strings.Repeat("x", 36), `{"command":"status"}`, nil, 401, "not good for idp"},
+		"a personal token":       {"POST", commands, "ghp_" + someToken, `{"command":"status"}`, nil, 401, "not good for idp"},
+		"an App's token":         {"POST", commands, "ghs_" + someToken, `{"command":"status"}`, nil, 401, "not good for idp"},
 		"a bot":                  {"POST", commands, tokenOf("robot"), `{"command":"status"}`, nil, 401, "not good for idp"},
 		"another repository":     {"POST", Root + "/repos/acme/api/pulls/12/commands", tokenOf("alice"), `{"command":"status"}`, nil, 404, "no such repository"},
 		"one that is not theirs": {"POST", commands, tokenOf("mallory"), `{"command":"status"}`, nil, 404, "no such repository"},

@@ -96,7 +96,7 @@ func (s *Server) addApp(opts AppOptions) *App {
 	a := &App{
 		s: s, id: s.nextID(), slug: opts.Slug, owner: s.owner(opts.Owner), bot: s.account(opts.Slug + "[bot]"), key: opts.Key,
 		permissions: maps.Clone(opts.Permissions), events: append([]string{}, slices.Sorted(slices.Values(opts.Events))...), created: s.now(),
-		clientSecret: randomText(40),
+		clientSecret: secretText(40),
 	}
 	s.apps = append(s.apps, a)
 	return a

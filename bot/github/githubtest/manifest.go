@@ -127,9 +127,7 @@ func convertManifest(c *call) reply {
 		"client_id": app.ClientID(), "client_secret": app.clientSecret, "webhook_secret": nil, "pem": string(bytes.TrimSpace(pem)) + "\n",
 	})
 	if pending.webhook != "" {
-		raw := make([]byte, 20)
-		_, _ = rand.Read(raw) // it never fails
-		app.webhookURL, app.webhookSecret = pending.webhook, hex.EncodeToString(raw)
+		app.webhookURL, app.webhookSecret = pending.webhook, secretText(40)
 		shape["webhook_secret"] = app.webhookSecret
 	}
 	return reply{status: http.StatusCreated, body: shape}

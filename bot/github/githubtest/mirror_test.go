@@ -10,13 +10,14 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // mirrored is acme/gitops on GitHub and in git, with a commit on main.
 func mirrored(t *testing.T) (*world, *githubtest.Repository, *gittest.Repository) {
 	t.Helper()
 	w := setup(t)
-	server, err := gittest.Start(t.Context(), t.TempDir())
+	server, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

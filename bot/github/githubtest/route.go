@@ -87,6 +87,7 @@ var routes = []route{
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/check-runs", read("checks"), listCommitCheckRuns},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/check-suites", read("checks"), listCommitCheckSuites},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/status", read("statuses"), getCombinedStatus},
+	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}/pulls", read("pull_requests"), listCommitPulls},
 	{"GET", "/repos/{owner}/{repo}/commits/{ref:.+}", read("contents"), getCommit},
 	{"GET", "/repos/{owner}/{repo}/compare/{basehead:.+}", read("contents"), compareCommits},
 	{"GET", "/repos/{owner}/{repo}/contents/{path:.+}", read("contents"), getContents},

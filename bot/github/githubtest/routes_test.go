@@ -111,6 +111,8 @@ func TestEveryRoute(t *testing.T) {
 		{"GET", repo + "/collaborators/alice/permission", token, "", 200},
 		{"GET", repo + "/commits", token, "", 200},
 		{"GET", repo + "/commits?sha=" + sha + "&per_page=100", token, "", 200},
+		{"GET", repo + "/commits?sha=" + sha + "&path=src&per_page=3", token, "", 200},
+		{"GET", repo + "/commits/" + sha + "/pulls?per_page=100", token, "", 200},
 		{"GET", repo + "/commits/feature", token, "", 200},
 		{"GET", repo + "/commits/heads/feature/check-runs", token, "", 200},
 		{"GET", repo + "/commits/" + sha + "/status", token, "", 200},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/bot/github/githubtest/openapi"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // testKey is one key for all tests: making one takes a while.
@@ -185,7 +186,7 @@ type received struct {
 	body   []byte
 }
 
-const secret = "a webhook secret of thirty-two bytes"
+var secret = secrettest.New("webhook")
 
 // receive points the App's webhook at a receiver that answers with status().
 func (w *world) receive(status func() int) func() []received {

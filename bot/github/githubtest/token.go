@@ -1,8 +1,6 @@
 package githubtest
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -211,9 +209,7 @@ func createToken(c *call) reply {
 
 // issue makes a token's secret, by which it is found from then on.
 func (s *Server) issue(t *token) string {
-	raw := make([]byte, 18)
-	_, _ = rand.Read(raw) // never fails (crypto/rand)
-	value := "ghs_" + hex.EncodeToString(raw)
+	value := "ghs_" + secretText(36)
 	s.tokens[value] = t
 	return value
 }

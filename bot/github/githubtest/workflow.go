@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -168,5 +169,34 @@ func listCommits(c *call) reply {
 	}
 	all := c.s.between("", from.sha)
 	slices.Reverse(all)
+	if path := c.query.Get("path"); path != "" {
+		all = slices.DeleteFunc(all, func(one *commit) bool { return !c.s.touches(one, path) })
+	}
 	return listed(c, all, func(one *commit) any { return c.repo.commitShape(one) })
+}
+
+// touches says that a commit is in the history of a path, as git simplifies it: a merge is
+// not where what is there is as in one of its parents.
+func (s *Server) touches(one *commit, path string) bool {
+	differs := func(from map[string]string) bool {
+		return slices.ContainsFunc(changes(from, one.tree), func(f fileChange) bool {
+			return f.path == path || strings.HasPrefix(f.path, path+"/")
+		})
+	}
+	if len(one.parents) == 0 {
+		return differs(nil)
+	}
+	return !slices.ContainsFunc(one.parents, func(parent string) bool { return !differs(s.commits[parent].tree) })
+}
+
+// listCommitPulls lists the pull requests that have a commit.
+func listCommitPulls(c *call) reply {
+	at := c.repo.resolve(c.params["ref"])
+	if at == nil {
+		return *refuse(http.StatusUnprocessableEntity, "No commit found for SHA: "+c.params["ref"])
+	}
+	with := slices.DeleteFunc(c.repo.sortedPulls(), func(pr *PullRequest) bool {
+		return !slices.Contains(c.s.between(pr.base(), pr.headSHA), at) && pr.mergeSHA() != at.sha
+	})
+	return listed(c, with, func(pr *PullRequest) any { return c.s.pullShape(pr) })
 }

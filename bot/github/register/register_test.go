@@ -16,6 +16,7 @@ import (
 
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -129,9 +130,10 @@ func TestManifests(t *testing.T) {
 // All files are written or none, and what is there stays.
 func TestKeep(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := secrettest.Dir(t)
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
-	files := []File{{first, secret.New("1")}, {second, secret.New("2")}}
+	one, two := secret.New(secrettest.New("one")), secret.New(secrettest.New("two"))
+	files := []File{{secrettest.Given(first), one}, {secrettest.Given(second), two}}
 	if err := os.Symlink(filepath.Join(dir, "elsewhere"), second); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +164,7 @@ func TestKeep(t *testing.T) {
 			t.Errorf("%s has mode %v (%v)", entry.Name(), info.Mode(), err)
 		}
 	}
-	if content, err := os.ReadFile(second); err != nil || string(content) != "2" {
+	if content, err := os.ReadFile(second); err != nil || string(content) != two.Reveal() {
 		t.Errorf("second holds %q (%v)", content, err)
 	}
 }

@@ -17,9 +17,10 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
-const token = "argocd-token"
+var token = secrettest.New("argocd")
 
 // cluster is an Argo CD over a GitOps repository that lists previews.
 type cluster struct {
@@ -31,7 +32,7 @@ type cluster struct {
 
 func start(t *testing.T) *cluster {
 	t.Helper()
-	git, err := gittest.Start(t.Context(), t.TempDir())
+	git, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

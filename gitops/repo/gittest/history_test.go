@@ -10,11 +10,12 @@ import (
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	server, err := gittest.Start(t.Context(), t.TempDir())
+	server, err := gittest.Start(t.Context(), secrettest.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 const (
@@ -35,7 +37,7 @@ const (
 	patience = time.Minute
 	owner    = "idp"
 	// Password is that of the databases' owner.
-	Password = "correct-horse-battery"
+	Password = secrettest.Prefix + "postgres"
 )
 
 // Wanted says that the tests on PostgreSQL have to run.
@@ -56,8 +58,9 @@ type running struct {
 	ended    chan struct{}
 }
 
-// URL returns the URL of an empty database, which goes when the test ends. Without
-// PostgreSQL on this machine the test is skipped, or fails where it is wanted.
+// URL returns the URL of an empty database, which goes when the test ends, searched for
+// secrets. Without PostgreSQL on this machine the test is skipped, or fails where it is
+// wanted.
 func URL(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test_%d", server.count.Add(1))
@@ -69,9 +72,11 @@ func URL(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := drop(); err != nil {
+		held, err := Dump(context.WithoutCancel(t.Context()), address)
+		if err := errors.Join(err, drop()); err != nil {
 			t.Error(err)
 		}
+		secrettest.Database(t, name, held)
 	})
 	return address
 }
@@ -114,11 +119,11 @@ func Execute(t testing.TB, database, statement string) {
 
 // Dump returns all that a database holds, as pg_dump writes it: bytes as hexadecimal digits.
 func Dump(ctx context.Context, address string) (string, error) {
-	s, err := started()
+	bin, err := programs()
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.CommandContext(ctx, filepath.Join(s.bin, "pg_dump"), "--data-only", "--dbname", address).Output()
+	out, err := exec.CommandContext(ctx, filepath.Join(bin, "pg_dump"), "--data-only", "--dbname", address).Output()
 	if err != nil {
 		return "", fmt.Errorf("dump the database: %w", err)
 	}
@@ -136,6 +141,16 @@ func Stop() {
 	<-server.running.ended
 	_ = os.RemoveAll(server.running.dir)
 	server.running = nil
+}
+
+// Stopping runs tests, and Stop once they ended.
+func Stopping(m *testing.M) interface{ Run() int } { return stopping{m} }
+
+type stopping struct{ *testing.M }
+
+func (s stopping) Run() int {
+	defer Stop()
+	return s.M.Run()
 }
 
 // started returns the server, started if it was not.

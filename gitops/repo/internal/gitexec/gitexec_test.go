@@ -11,16 +11,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // A process that is out of time takes what it started with it.
 func TestTimeoutKillsGroup(t *testing.T) {
 	t.Parallel()
-	pipe := filepath.Join(t.TempDir(), "pipe")
+	pipe := filepath.Join(secrettest.Dir(t), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := Git{Home: t.TempDir()}
+	g := Git{Home: secrettest.Dir(t)}
 	start := time.Now()
 	// The grandchild holds the pipe open for as long as it lives.
 	_, err := g.Run(t.Context(), Command{
@@ -36,10 +38,10 @@ func TestTimeoutKillsGroup(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	for name, value := range map[string]string{"GIT_TRACE": "1", "GIT_DIR": "/nowhere", "GIT_CONFIG_COUNT": "1", "IDP_GITHUB_WEBHOOK_SECRET": "s3cret", "LANG": "de_DE", "https_proxy": "http://proxy:1"} {
+	for name, value := range map[string]string{"GIT_TRACE": "1", "GIT_DIR": "/nowhere", "GIT_CONFIG_COUNT": "1", "IDP_GITHUB_WEBHOOK_SECRET": secrettest.New("s3cret"), "LANG": "de_DE", "https_proxy": "http://proxy:1"} {
 		t.Setenv(name, value)
 	}
-	home := t.TempDir()
+	home := secrettest.Dir(t)
 	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte("[alias]\n\tx = !echo ran\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestLocalProcessesReachNoRemote(t *testing.T) {
 	t.Parallel()
-	g := Git{Home: t.TempDir()}
+	g := Git{Home: secrettest.Dir(t)}
 	_, err := g.Run(t.Context(), Command{Args: []string{"ls-remote", "http://127.0.0.1:1/x.git"}})
 	var e *Error
 	if !errors.As(err, &e) || !strings.Contains(e.Stderr, "not allowed") {

@@ -182,6 +182,8 @@ func (w writer) Delay() time.Duration { return 0 }
 
 func (w writer) Diff(context.Context, string, string, string, int) (string, error) { return "", nil }
 
+func (w writer) Files(context.Context, string, string) ([]gitops.File, error) { return nil, nil }
+
 func (w writer) Parent(context.Context, string) (string, error) { return "", nil }
 
 func (w writer) Commit(ctx context.Context, c repo.Commit, intent func(repo.Prepared) error) (repo.Result, error) {

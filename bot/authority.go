@@ -154,7 +154,7 @@ func (d *deciding) claims() []access.Request {
 			out = append(out, asked)
 		case access.Approve:
 			waiting := d.approvals(validApproval(i.Args))
-			if len(waiting) == 0 && (d.PR.Fork || sourceOf(d.Spec) != nil) {
+			if len(waiting) == 0 && (d.PR.Fork || sourcesOf(d.Spec) != nil) {
 				waiting = append(waiting, d.claim(access.Approve, d.ofPreview(), "")) // of the head itself
 			}
 			out = append(out, waiting...)

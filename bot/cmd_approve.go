@@ -28,7 +28,7 @@ func approve(r *run) answer {
 	if len(answers) == 0 && r.PR.Fork {
 		return r.approveFork(sha)
 	}
-	if len(answers) == 0 && sourceOf(r.Spec) != nil {
+	if len(answers) == 0 && sourcesOf(r.Spec) != nil {
 		return r.approveSource(sha)
 	}
 	if len(answers) == 0 {

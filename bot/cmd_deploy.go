@@ -19,8 +19,8 @@ func deploy(r *run) answer {
 	if !ok {
 		return a
 	}
-	return r.release(o.env, o.rev, o.services, previews.ReleaseDeploy, o.forced, func(string) previews.Release {
-		return r.deciding.release(o.env, o.rev, previews.ReleaseDeploy)
+	return r.release(o.env, o.rev, o.services, previews.ReleaseDeploy, o.forced, func(service string) previews.Release {
+		return r.releaseOf(o.env, o.rev, previews.ReleaseDeploy, service)
 	})
 }
 
@@ -50,7 +50,7 @@ func (r *run) order() (o order, a answer, ok bool) {
 	if o.rev, a, ok = r.revision(named); !ok {
 		return o, a, false
 	}
-	o.services, a, ok = r.picked(o.env, o.rev.Spec.Spec, names)
+	o.services, a, ok = r.picked(o.env, o.rev, names)
 	return o, a, ok
 }
 

@@ -33,11 +33,11 @@ func diff(r *run) answer {
 		if !read {
 			planned.Unknown = "the GitOps repository is not read here"
 		}
-		planned.Service = would.Ref.Service
+		planned.Service, planned.Rendered = would.Ref.Service, report.Rendered(&would)
 		parts = append(parts, planned)
 	}
 	for _, service := range o.services {
-		if runs(aside.part(o.env, service), aside.deciding.release(o.env, o.rev, previews.ReleaseDeploy)) {
+		if runs(aside.part(o.env, service), aside.releaseOf(o.env, o.rev, previews.ReleaseDeploy, service)) {
 			parts = append(parts, report.Planned{Service: service, Running: true})
 		}
 	}
@@ -84,13 +84,14 @@ func (r *run) aside() *run {
 // services share first. A service that runs the revision already is left alone.
 func (r *run) would(o order) []previews.Environment {
 	var out []previews.Environment
-	release := r.deciding.release(o.env, o.rev, previews.ReleaseDeploy)
 	for _, service := range o.services {
+		release := r.releaseOf(o.env, o.rev, previews.ReleaseDeploy, service)
 		if part := r.part(o.env, service); !runs(part, release) {
 			out = append(out, part.Would(release, r.Now))
 		}
 	}
-	if shared := r.part(o.env, ""); len(out) > 0 && shared.SHA != release.SHA {
+	if shared := r.part(o.env, ""); len(out) > 0 && shared.SHA != o.rev.SHA {
+		release := r.deciding.release(o.env, o.rev, previews.ReleaseDeploy)
 		out = append([]previews.Environment{shared.Would(release, r.Now)}, out...)
 	}
 	return out
@@ -130,8 +131,8 @@ func (r *run) waits(o order) []string {
 	if o.env.Approval {
 		out = append(out, fmt.Sprintf("Somebody else than who asks for it, %s, has to approve the commit.", strings.TrimSuffix(report.Text(approvers(o.env)), ",")))
 	}
-	release := r.deciding.release(o.env, o.rev, previews.ReleaseDeploy)
 	for _, service := range o.services {
+		release := r.releaseOf(o.env, o.rev, previews.ReleaseDeploy, service)
 		if part := r.part(o.env, service); part.Moving() && !runs(part, release) && part.Deployed.Current.PR != r.PR.Number {
 			out = append(out, fmt.Sprintf("%s waits in the queue: %s.", capitalised(report.Text(service)), r.ahead(o.env, service)))
 		}

@@ -63,7 +63,7 @@ func (r *run) logged() (env previews.Environment, service string, a answer, ok b
 	}
 	if name != "" {
 		for _, row := range r.Declared {
-			if row.Ref.ID == name && row.Ref.Service == service {
+			if row.Ref.ID == name && row.Ref.Service != "" && row.Has(service) {
 				env = row
 			}
 		}
@@ -95,7 +95,11 @@ func servicesIn(name string, preview previews.Environment, s Snapshot) []string 
 		return out
 	}
 	for _, row := range s.Declared {
-		if row.Ref.ID == name && row.Ref.Service != "" {
+		switch {
+		case row.Ref.ID != name || row.Ref.Service == "":
+		case row.Together():
+			out = append(out, servicesIn("", row, s)...)
+		default:
 			out = append(out, row.Ref.Service)
 		}
 	}

@@ -46,10 +46,16 @@ func (r *run) promoteOne(from, to string, part *previews.Environment) answer {
 	if !found {
 		return sorry("unknown commit", "Commit "+report.Code(shortSHA(current.SHA))+", which "+report.Code(from)+" runs, is not in this repository any more.")
 	}
+	source := r.promoted(env, part.Ref.Service, rev, current.Source)
+	if source.Together() != part.Together() {
+		return sorry("they are parted otherwise", fmt.Sprintf("One source renders all services of one of %s and %s, and those of the other are deployed one by one, so that nothing is taken from one to the other. %s deploys there.",
+			report.Code(from), report.Code(to), report.Code("/idp deploy "+to)))
+	}
 	return r.release(env, rev, []string{part.Ref.Service}, previews.ReleasePromote, false, func(string) previews.Release {
 		release := r.deciding.release(env, rev, previews.ReleasePromote)
 		release.Spec, release.Team, release.Ref, release.Images, release.From = current.Spec, current.Team, current.Ref, current.Images, from
 		release.CommittedAt = current.CommittedAt
+		release.Source, release.Charts = source, current.Charts
 		if !rev.OnDefault && current.Trust != "" && r.givesIn(env) {
 			release.Trust = current.Trust // it may be of another pull request than this one
 		}

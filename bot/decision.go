@@ -48,6 +48,10 @@ type Snapshot struct {
 	// Revisions are the commits that may come to be deployed, by what names them: a full
 	// SHA or what a command gave of it. One that is not there is not among them.
 	Revisions map[string]Revision
+	// DefaultBranch is the repository's, and Tip what it has; both are read only where commits
+	// may come to be deployed, and Tip where one of them is not on that branch.
+	DefaultBranch string
+	Tip           Revision
 	// Pushers are who pushed the commits of the pull request's branch, by whole SHA; read
 	// only where a class gives something by it, and empty where GitHub does not tell.
 	Pushers map[string]Actor

@@ -227,10 +227,10 @@ func counted(n int, what string) string {
 
 // picked are the services that a command names, all that the environment has a place for
 // where it names none.
-func (r *run) picked(env platform.Environment, s *spec.Spec, names []string) ([]string, answer, bool) {
-	all := allServices(s)
+func (r *run) picked(env platform.Environment, rev Revision, names []string) ([]string, answer, bool) {
+	all := allServices(rev.Spec.Spec)
 	if len(names) == 0 {
-		if names = r.deployableTo(env, s); len(names) == 0 {
+		if names = r.deployableTo(env, rev); len(names) == 0 {
 			names = all // each is refused with its reason
 		}
 		return names, answer{}, true
@@ -239,6 +239,12 @@ func (r *run) picked(env platform.Environment, s *spec.Spec, names []string) ([]
 		if !slices.Contains(all, name) {
 			return nil, sorry("unknown service", fmt.Sprintf("There is no service %s here. There are %s.", report.Code(name), codes(all))), false
 		}
+	}
+	if r.together(env, r.base(rev)) {
+		if slices.ContainsFunc(all, func(name string) bool { return !slices.Contains(names, name) }) {
+			return nil, sorry("one source renders all", fmt.Sprintf("One source renders all services of %s, so that they are deployed together: name none. Nothing was deployed.", report.Code(env.Name))), false
+		}
+		names = r.grouped(env, rev)
 	}
 	return names, answer{}, true
 }
@@ -253,7 +259,7 @@ func codes(names []string) string {
 
 // fit says why a revision may not go into an environment; "" where it may.
 func (d *deciding) fit(env platform.Environment, rev Revision) string {
-	if why := cmp.Or(d.moved(env), d.converted(env)); why != "" {
+	if why := cmp.Or(d.moved(env), d.converted(env), d.unsourced(env, rev), d.regrouped(env, rev)); why != "" {
 		return why
 	}
 	if env.Protected {
@@ -380,7 +386,7 @@ func (d *deciding) deploy(env platform.Environment, services []string, release f
 
 // runs says that a part has, or is about to have, a release already.
 func runs(part *previews.Environment, r previews.Release) bool {
-	if part.Deployed.Current.SHA != r.SHA || part.Deployed.Current.Trust != r.Trust || part.Generation == 0 {
+	if now := part.Deployed.Current; now.SHA != r.SHA || now.Trust != r.Trust || !now.Source.Same(r.Source) || part.Generation == 0 {
 		return false
 	}
 	return part.Moving() || part.State() == previews.StateReady || part.State() == previews.StateCommitted

@@ -21,7 +21,7 @@ import (
 // baseFacts reads the base branch's spec where the head is in a fork, or names a source. A
 // branch that is not there any more has none.
 func baseFacts(ctx context.Context, gh Handling, s *Snapshot) error {
-	if !s.PR.Fork && sourceOf(s.Spec) == nil || !s.PR.Open {
+	if !s.PR.Fork && sourcesOf(s.Spec) == nil || !s.PR.Open {
 		return nil
 	}
 	tip, err := gh.Commit(ctx, s.PR.Repository, "heads/"+s.PR.BaseRef)

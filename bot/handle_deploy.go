@@ -93,6 +93,9 @@ func refsOf(named []Invocation, s Snapshot, merge bool) []string {
 			for _, row := range s.Declared {
 				if len(i.Args) > 0 && strings.EqualFold(row.Ref.ID, i.Args[0]) && row.Ref.Service != "" {
 					add(row.Deployed.Current.SHA)
+					if from := row.Deployed.Current.Source; from != nil {
+						add(from.Base)
+					}
 				}
 			}
 		}
@@ -112,6 +115,7 @@ func (h *Handler) revisions(ctx context.Context, gh Handling, s *Snapshot, refs 
 	if err != nil {
 		return err
 	}
+	s.DefaultBranch = branch
 	protected, unknown, err := h.protection(ctx, gh, *s, branch)
 	if err != nil {
 		return err
@@ -127,7 +131,7 @@ func (h *Handler) revisions(ctx context.Context, gh Handling, s *Snapshot, refs 
 		rev.BranchProtected, rev.BranchErr = protected, unknown
 		s.Revisions[ref], s.Revisions[rev.SHA] = rev, rev
 	}
-	return nil
+	return readTip(ctx, gh, s)
 }
 
 // protection says whether GitHub protects the default branch, where an environment asks for

@@ -40,7 +40,7 @@ func (d *deciding) merged() {
 			d.tellMerged(env, rev, capitalised(report.Text(why))+".")
 			continue
 		}
-		deployable := d.deployableTo(env, rev.Spec.Spec)
+		deployable := d.deployableTo(env, rev)
 		if refusals, _ := d.judged(previews.ReleaseMerge, env, rev, deployable); len(refusals) > 0 {
 			why := strings.Join(refusals, " ")
 			d.because("the merge is not deployed: %s", why)
@@ -62,8 +62,8 @@ func (d *deciding) merged() {
 				services = append(services, service)
 			}
 		}
-		started, queued, _ := d.deploy(env, services, func(string) previews.Release {
-			return d.release(env, rev, previews.ReleaseMerge)
+		started, queued, _ := d.deploy(env, services, func(service string) previews.Release {
+			return d.releaseOf(env, rev, previews.ReleaseMerge, service)
 		})
 		d.because("the merge is deployed to %s: %d services start, %d wait", env.Name, len(started), len(queued))
 	}

@@ -107,7 +107,7 @@ func (d *deciding) judged(kind previews.ReleaseKind, env platform.Environment, r
 	if d.Guard == nil {
 		return nil, nil
 	}
-	r := d.request(string(kind), rev, services)
+	r := d.request(string(kind), rev, d.ungrouped(env, rev, services))
 	r.Environment = policy.Environment{Name: env.Name, Class: env.Class, Protected: env.Protected}
 	v := d.Guard.Request(r)
 	d.denied = v.Rules()

@@ -111,7 +111,7 @@ func (d *deciding) mergeCandidates() (out []candidate) {
 		if !env.AutoDeploy || rev.Spec.Spec == nil || !rev.OnDefault || d.fit(env, rev) != "" {
 			continue
 		}
-		for _, service := range allServices(rev.Spec.Spec) {
+		for _, service := range d.grouped(env, rev) {
 			out = append(out, d.candidate(previews.ReleaseMerge, env, service, d.release(env, rev, previews.ReleaseMerge))...)
 		}
 	}

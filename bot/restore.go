@@ -170,6 +170,13 @@ func (r *Restorer) basics(h holdings.Holding) previews.Environment {
 	if r.Watched {
 		e.Observed = &previews.Observation{At: r.Now}
 	}
+	if record.Charts != nil {
+		e.Charts = &previews.Charts{Generation: record.Generation, UsedCharts: *record.Charts}
+	}
+	if from := record.Source; from != nil {
+		e.Source = &previews.Source{Base: from.Commit, Branch: from.Branch, From: from.From, Taken: from.Taken, Left: from.Left}
+		e.AppliedBase = from.Commit
+	}
 	if record.Update != nil {
 		e.Update = &previews.Update{Application: record.Update.Application, Fields: record.Update.Fields}
 		if record.Update.Application == "" {
@@ -190,10 +197,7 @@ func (r *Restorer) preview(e *previews.Environment, parsed *spec.Spec, record *r
 	} else {
 		e.ExpiresAt = record.ExpiresAt.UTC()
 	}
-	if record.Charts != nil {
-		e.Charts = &previews.Charts{Generation: record.Generation, UsedCharts: *record.Charts}
-	}
-	if parsed.Preview.Source != nil {
+	if parsed.Sources() != nil {
 		// As if its head had not been seen: the next sweep asks the base branch again.
 		e.HeadSHA = ""
 		return "its chart is asked for again, which takes one commit"
@@ -222,7 +226,7 @@ func (r *Restorer) declared(e *previews.Environment, h holdings.Holding, target 
 	}
 	e.RolloutTimeout = named.RolloutTimeout
 	e.Deployed = &previews.Deployed{Current: previews.Release{
-		Kind: previews.ReleaseDeploy, SHA: record.SHA, Ref: record.HeadRef, Spec: e.Spec, Team: e.Team, Trust: e.Trust, Author: record.Author,
+		Kind: previews.ReleaseDeploy, SHA: record.SHA, Ref: record.HeadRef, Spec: e.Spec, Team: e.Team, Trust: e.Trust, Source: e.Source, Charts: e.Charts, Author: record.Author,
 		At: h.DeployedAt, CommittedAt: h.DeployedAt, Attempt: record.Attempt,
 	}}
 	return note

@@ -44,6 +44,23 @@ func holding(repositoryID int64, pr int, host string) holdings.Holding {
 	}
 }
 
+// TestRestoreSource has a part of a declared environment render what it did.
+func TestRestoreSource(t *testing.T) {
+	t.Parallel()
+	h := holding(1, 42, "a.example.com")
+	r := h.Record
+	ref := gitops.EnvironmentRef{RepositoryID: 1, Owner: "acme", Repo: "web", ID: "staging", Service: "web"}
+	h.Dir, r.ID, r.Service, r.Environment, r.PullRequest, r.ExpiresAt = ref.Dir(), "staging", "web", "staging", 0, nil
+	r.Namespace, r.Application = ref.Namespace(), ref.Name()
+	chart := spec.SourceOf{Service: "web", Source: spec.Source{Kind: spec.Helm, Path: "chart", Values: []spec.Value{{Key: "a", Text: "1"}}}}
+	r.Source = &render.RecordedSource{Commit: "ba5e", Branch: "main", From: []spec.SourceOf{chart}, Taken: []string{"web.source.helm.values.a"}}
+	row, _, err := restorer().Restore(h, gitops.Lane{})
+	want := &previews.Source{Base: "ba5e", Branch: "main", From: spec.Sources{chart}, Taken: []string{"web.source.helm.values.a"}}
+	if e := row.Environment; err != nil || !reflect.DeepEqual(e.Source, want) || !reflect.DeepEqual(e.Deployed.Current.Source, want) || e.AppliedBase != "ba5e" || e.NeedsCommit() {
+		t.Errorf("restored with %+v of %+v: %v", e.Source, e.Deployed, err)
+	}
+}
+
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	row, note, err := restorer().Restore(holding(1, 42, "a.example.com"), gitops.Lane{})

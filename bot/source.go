@@ -2,7 +2,9 @@ package bot
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/spec"
@@ -10,40 +12,66 @@ import (
 )
 
 // A chart is a program, and whoever can change what is rendered can change what runs. So a
-// preview's source is the base branch's, chart and all; of the head's count the values that
-// the base branch's spec lists as overridable, and nothing of a fork's (spec.SourceFrom). A
-// head without a source is rendered by idp, as any other. The head's own counts at a commit
+// preview's sources are the base branch's, charts and all; of the head's count the values that
+// the base branch's spec lists as overridable, and nothing of a fork's (spec.SourcesFrom). What
+// the head has no source for is rendered by idp, as any other. The head's own count at a commit
 // that somebody else with write permission approved by its full SHA; never a fork's.
 
-// sourceOf is the source that a spec names, nil for none.
-func sourceOf(at SpecAt) *spec.Source {
+// sourcesOf are the sources that a spec names for previews, nil for none.
+func sourcesOf(at SpecAt) spec.Sources {
 	if at.Spec == nil {
 		return nil
 	}
-	return at.Spec.Preview.Source
+	return at.Spec.Sources()
 }
 
 // source is where the objects of the head's preview come from; nil for idp.
 func (d *deciding) source() *previews.Source {
-	base, head := sourceOf(d.Base), sourceOf(d.Spec)
+	base, head := sourcesOf(d.Base), sourcesOf(d.Spec)
 	if d.PR.Fork {
 		head = nil // d.Spec is the base branch's, bounded
 	} else if head == nil {
 		return nil
+	} else {
+		base = kept(base, head, d.Spec.Spec)
 	}
 	if d.env != nil && d.env.Source != nil && head != nil && d.env.Source.Approved.SHA == d.PR.HeadSHA {
-		return &previews.Source{Base: d.PR.HeadSHA, Branch: d.PR.HeadRef, From: *head, Approved: d.env.Source.Approved}
+		return &previews.Source{Base: d.PR.HeadSHA, Branch: d.PR.HeadRef, From: head, Approved: d.env.Source.Approved}
 	}
 	if base == nil {
 		if head == nil {
 			return nil
 		}
-		return &previews.Source{Branch: d.PR.BaseRef, Left: []spec.Untaken{{Key: "preview.source"}}, Head: head}
+		return &previews.Source{Branch: d.PR.BaseRef, Left: unknownTo(head), Head: head}
 	}
-	from := spec.SourceFrom(*base, head)
-	out := &previews.Source{Base: d.BaseSHA, Branch: d.PR.BaseRef, From: from.Source, Taken: from.Taken, Left: from.Left}
-	if head != nil && (len(from.Left) > 0 || d.changes(*base, *head)) {
+	from := spec.SourcesFrom(base, head)
+	out := &previews.Source{Base: d.BaseSHA, Branch: d.PR.BaseRef, From: from.Sources, Taken: from.Taken, Left: from.Left}
+	if head != nil && (len(from.Left) > 0 || d.changes(base, head)) {
 		out.Head = head
+	}
+	return out
+}
+
+// kept are the base branch's sources of which the head has something to say: of services that
+// it has, and has rendered by a source.
+func kept(base, head spec.Sources, of *spec.Spec) spec.Sources {
+	_, whole := head.Of("")
+	var out spec.Sources
+	for _, one := range base {
+		_, own := head.Of(one.Service)
+		there := slices.ContainsFunc(of.Services, func(s spec.Service) bool { return s.Name == one.Service })
+		if one.Service == "" || there && (own || whole) {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// unknownTo are the keys of sources that the base branch does not have.
+func unknownTo(head spec.Sources) []spec.Untaken {
+	var out []spec.Untaken
+	for _, one := range head {
+		out = append(out, spec.Untaken{Key: one.Key()})
 	}
 	return out
 }
@@ -52,14 +80,14 @@ func (d *deciding) source() *previews.Source {
 // or since a source may come to be its own.
 func (s Snapshot) asksFiles() bool {
 	trusted := s.trusted()
-	return trusted != nil && (len(trusted.Preview.Paths) > 0 || !s.PR.Fork && sourceOf(s.Spec) != nil)
+	return trusted != nil && (len(trusted.Preview.Paths) > 0 || !s.PR.Fork && sourcesOf(s.Spec) != nil)
 }
 
 // changes says whether the pull request changes a file that one of the sources is made of,
 // or more files than GitHub lists. That its base branch went on is no change of its.
-func (d *deciding) changes(sources ...spec.Source) bool {
+func (d *deciding) changes(sources ...spec.Sources) bool {
 	return len(d.ChangedFiles) >= maxChangedFiles || slices.ContainsFunc(d.ChangedFiles, func(file string) bool {
-		return slices.ContainsFunc(sources, func(s spec.Source) bool { return s.Holds(file) })
+		return slices.ContainsFunc(sources, func(s spec.Sources) bool { return s.Holds(file) })
 	})
 }
 
@@ -69,13 +97,26 @@ func (d *deciding) sourced() {
 	switch s := d.env.Source; {
 	case s == nil:
 	case s.Own():
-		d.because("rendered from the head's own %s source in %q, which %s approved", s.From.Kind, cmp.Or(s.From.Chart, s.From.Path), s.Approved.By)
+		d.because("rendered from the head's own %s, which %s approved", named(s.From), s.Approved.By)
 	case s.Base == "":
 		d.because("the head names a source and %s does not: idp renders by itself", s.Branch)
 	default:
-		d.because("rendered from the %s source in %q at %s of %s, with %d values of the head's; %d keys are not taken",
-			s.From.Kind, cmp.Or(s.From.Chart, s.From.Path), shortSHA(s.Base), s.Branch, len(s.Taken), len(s.Left))
+		d.because("rendered from the %s at %s of %s, with %d values of the head's; %d keys are not taken",
+			named(s.From), shortSHA(s.Base), s.Branch, len(s.Taken), len(s.Left))
 	}
+}
+
+// named are sources in words, for the log.
+func named(sources spec.Sources) string {
+	var out []string
+	for _, s := range sources {
+		text := fmt.Sprintf("%s source in %q", s.Kind, cmp.Or(s.Chart, s.Path))
+		if s.Service != "" {
+			text += " of " + s.Service
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
 }
 
 // approveSource lets the head's own chart, overlay or manifests count, at one commit.
@@ -99,5 +140,5 @@ func (r *run) approveSource(sha string) answer {
 	if !r.bring() {
 		env.Remake(*r.source(), r.Now)
 	}
-	return said("approved the "+string(env.Source.From.Kind)+" source of "+shortSHA(sha), r.roomMade())
+	return said("approved the "+named(env.Source.From)+" at "+shortSHA(sha), r.roomMade())
 }

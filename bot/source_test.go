@@ -45,6 +45,53 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// TestSourcesOfServices holds where the objects of each service of a repository come from.
+func TestSourcesOfServices(t *testing.T) {
+	t.Parallel()
+	const plain = "services: [{name: api}, {name: web}]\n"
+	const api = "services: [{name: api, source: {helm: {path: api, values: {a: 1, b: 1}, overridable: [b]}}}, {name: web}]\n"
+	const both = "services: [{name: api, source: {helm: {path: api, values: {a: 1, b: 1}, overridable: [b]}}}, {name: web, source: {manifests: {path: web}}}]\n"
+	const whole = plain + "preview: {source: {helm: {path: all}}}\n"
+	changed := strings.Replace(api, "a: 1, b: 1", "a: 2, b: 2", 1)
+	for name, c := range map[string]struct {
+		base, head string
+		fork       bool
+		want, left string
+	}{
+		"one of two":                  {api, api, false, "api: helm api [{a 1} {b 1}] at 9f8e7d6 of main", "[]"},
+		"each":                        {both, both, false, "api: helm api [{a 1} {b 1}], web: manifests web [] at 9f8e7d6 of main", "[]"},
+		"the head's values":           {api, changed, false, "api: helm api [{a 1} {b 2}] at 9f8e7d6 of main", "[api.source.helm.values.a (the base branch does not list it as overridable)]"},
+		"one is new in the head":      {api, both, false, "api: helm api [{a 1} {b 1}] at 9f8e7d6 of main", "[web.source (the base branch's counts)]"},
+		"one is taken away":           {both, api, false, "api: helm api [{a 1} {b 1}] at 9f8e7d6 of main", "[]"},
+		"its service is taken away":   {both, "services: [{name: api, source: {helm: {path: api, values: {a: 1, b: 1}, overridable: [b]}}}]\n", false, "api: helm api [{a 1} {b 1}] at 9f8e7d6 of main", "[]"},
+		"all are taken away":          {both, plain, false, "idp", ""},
+		"all are new":                 {plain, both, false, "idp, without [api.source web.source]", "[api.source web.source]"},
+		"one of all instead":          {both, whole, false, "api: helm api [{a 1} {b 1}], web: manifests web [] at 9f8e7d6 of main", "[preview.source (the base branch's counts)]"},
+		"one of its own instead":      {whole, api, false, "helm all [] at 9f8e7d6 of main", "[api.source (the base branch's counts)]"},
+		"a fork":                      {both, changed, true, "api: helm api [{a 1} {b 1}], web: manifests web [] at 9f8e7d6 of main", "[]"},
+		"a fork that takes them away": {both, plain, true, "api: helm api [{a 1} {b 1}], web: manifests web [] at 9f8e7d6 of main", "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			s.Base, s.Spec, s.PR.Fork = specAt(c.base), specAt(c.head), c.fork
+			got := newDeciding(s, pullRequestEvent("opened")).source()
+			if text := describeSource(got); text != c.want {
+				t.Errorf("got  %s\nwant %s", text, c.want)
+			}
+			if got == nil {
+				return
+			}
+			if left := fmt.Sprint(got.Left); left != c.left {
+				t.Errorf("left %s, want %s", left, c.left)
+			}
+			if offered := got.Head != nil; offered != (c.left != "[]") {
+				t.Errorf("the head's own is offered: %v", got.Head)
+			}
+		})
+	}
+}
+
 // TestSourceOfTheHead offers the head's own where the pull request changes what it is made
 // of, and never a fork's.
 func TestSourceOfTheHead(t *testing.T) {
@@ -170,7 +217,15 @@ func describeSource(s *previews.Source) string {
 	case s.Base == "":
 		return fmt.Sprintf("idp, without %v", s.Left)
 	}
-	return fmt.Sprintf("%s %s %v at %.7s of %s", s.From.Kind, s.From.Path, s.From.Values, s.Base, s.Branch)
+	var from []string
+	for _, one := range s.From {
+		text := fmt.Sprintf("%s %s %v", one.Kind, one.Path, one.Values)
+		if one.Service != "" {
+			text = one.Service + ": " + text
+		}
+		from = append(from, text)
+	}
+	return fmt.Sprintf("%s at %.7s of %s", strings.Join(from, ", "), s.Base, s.Branch)
 }
 
 // TestSourceIsKept records it with the revision that is wanted.
@@ -180,7 +235,7 @@ func TestSourceIsKept(t *testing.T) {
 	s.Base = validSpec(t, service+"preview: {source: {manifests: {path: deploy}}}\n")
 	s.Spec = s.Base
 	got := Decide(s, pullRequestEvent("opened")).Environment
-	if got == nil || !got.Sourced() || got.Source.From.Path != "deploy" {
+	if got == nil || !got.Sourced() || got.Source.From[0].Path != "deploy" {
 		t.Fatalf("wanted %+v", got)
 	}
 	got.Fail(previews.Problem{Kind: previews.ProblemSpec, Message: "the chart is broken"}, now)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops/platform"
-	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -39,8 +38,8 @@ func (d *deciding) converted(env platform.Environment) string {
 
 // deployableTo are the services of a spec that an environment has a place for: all where idp
 // renders them, else those whose files the platform team names.
-func (d *deciding) deployableTo(env platform.Environment, s *spec.Spec) []string {
-	return slices.DeleteFunc(allServices(s), func(service string) bool {
+func (d *deciding) deployableTo(env platform.Environment, rev Revision) []string {
+	return slices.DeleteFunc(d.grouped(env, rev), func(service string) bool {
 		_, listed, updates := env.UpdateOf(d.PR.Repository.ID, service)
 		return updates && !listed
 	})

@@ -12,6 +12,9 @@ const (
 
 	// LabelEnvironment is the environment's Name, on every object.
 	LabelEnvironment = "idp.dev/environment"
+	// LabelService is the service that an object was rendered for from a source which the
+	// service has of its own, on that and on its pods: a chart's LabelName may be anything.
+	LabelService = "idp.dev/service"
 	// LabelRole tells a service's own pods ("app") from those of its cron runs and
 	// its migrations.
 	LabelRole = "idp.dev/role"

@@ -37,6 +37,8 @@ type Writer interface {
 	Commit(ctx context.Context, c repo.Commit, intent func(repo.Prepared) error) (repo.Result, error)
 	// Diff returns the diff of a folder between two commits; from may be "".
 	Diff(ctx context.Context, from, to, dir string, maxBytes int) (string, error)
+	// Files returns the files that a folder has in a commit.
+	Files(ctx context.Context, commit, dir string) ([]gitops.File, error)
 	// Parent returns a commit's first parent, "" where it has none.
 	Parent(ctx context.Context, commit string) (string, error)
 }
@@ -198,6 +200,9 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 		}
 		b.rows[change.Key], b.rendered[row.RowID] = row, rendered
 		b.commit.Changes = append(b.commit.Changes, change)
+	}
+	if err := c.apart(ctx, b); err != nil {
+		return nil, err
 	}
 	if err := c.listAll(ctx, b); err != nil {
 		return nil, err

@@ -44,6 +44,11 @@ type Release struct {
 	// Images are those of the service, where they are known already: a rollback and a
 	// promotion take what ran, not what a tag has come to mean.
 	Images []Image `json:"images,omitempty"`
+	// Source is where its objects are rendered from, as that was when it was asked for; nil
+	// for idp. Going back to it renders the same again.
+	Source *Source `json:"source,omitempty"`
+	// Charts are the platform's charts that it was rendered from, once it was found healthy.
+	Charts *Charts `json:"charts,omitempty"`
 	// PR is the pull request that hears of it; By who asked and Author who opened the
 	// pull request, with GitHub's ids, for logins change hands.
 	PR       int    `json:"pr,omitempty"`
@@ -131,6 +136,17 @@ func (e *Environment) Declared() bool { return e.Deployed != nil }
 // Shared says that it is the part of a declared environment that its services share.
 // It follows them and says nothing of its own.
 func (e *Environment) Shared() bool { return e.Deployed != nil && e.Ref.Service == "" }
+
+// Together says that it is the one part that has all services of its repository, which one
+// source renders.
+func (e *Environment) Together() bool {
+	return e.Declared() && e.Source.Together()
+}
+
+// Has says that a service of its spec is part of it.
+func (e *Environment) Has(service string) bool {
+	return !e.Declared() || e.Ref.Service == service || e.Together()
+}
 
 // NamespaceName is where the environment's objects live.
 func (e *Environment) NamespaceName() string {
@@ -300,17 +316,24 @@ func (e *Environment) start(r Release, now time.Time) {
 	if r.Kind != ReleaseRollback && r.Kind != ReleaseAbort {
 		d.Fallback = nil
 	}
+	if e.Shared() {
+		r.Source, r.Charts = nil, nil // it has no objects of any service
+	}
 	d.Current = r
 	if e.HeadSHA != r.SHA || e.PushedAt.IsZero() {
 		e.HeadSHA, e.PushedAt = r.SHA, now
 	}
 	e.HeadRef, e.PR, e.Author = r.Ref, r.PR, r.Author
-	e.SHA, e.Spec, e.Team, e.Trust = r.SHA, r.Spec, r.Team, r.Trust
+	e.SHA, e.Spec, e.Team, e.Trust, e.Source = r.SHA, r.Spec, r.Team, r.Trust, r.Source
 	e.Wanted, e.Removal, e.Problem, e.Overwrite, e.Warnings = Present, Removal{}, nil, false, nil
 	if e.AppliedSHA == r.SHA {
 		e.AppliedSHA = "" // what Git has of it is of an earlier attempt
 	}
 	e.next(now)
+	e.Charts = nil
+	if r.Charts != nil {
+		e.Charts = &Charts{Generation: e.Generation, UsedCharts: r.Charts.UsedCharts}
+	}
 	e.Actor, e.AskedAt = r.By, r.At
 	e.awaitImages(now)
 	if e.Shared() || len(r.Images) > 0 {

@@ -81,7 +81,7 @@ type Environment struct {
 	// Fork is what the preview of a fork's pull request has beside; nil for one whose head
 	// is in the repository itself.
 	Fork *Fork `json:",omitempty"`
-	// Source is where the objects of a preview's services come from; nil for idp itself.
+	// Source is where the objects of its services come from; nil for idp itself.
 	Source *Source `json:",omitempty"`
 	// Charts are the platform's charts that it was last rendered from, nil for none.
 	Charts *Charts `json:",omitempty"`

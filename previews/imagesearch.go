@@ -31,7 +31,7 @@ func (w *ImageWatcher) find(ctx context.Context, env *Environment) ([]Image, err
 	}
 	wanted := make([]sought, 0, len(parsed.Services))
 	for _, service := range parsed.Services {
-		if env.Declared() && service.Name != env.Ref.Service {
+		if !env.Has(service.Name) {
 			continue // it has a row of its own
 		}
 		template, err := w.Template(*env, service)

@@ -82,7 +82,7 @@ const (
 // A proposal is of one generation: when something newer is wanted, or the branch has
 // moved on under it, it is closed and made anew.
 type Proposer struct {
-	// Committer renders, lists and records. Its Git is not used.
+	// Committer renders, lists and records, with Git in the place of its own.
 	Committer Committer
 	Store     ProposeStore
 	Git       BranchWriter
@@ -170,7 +170,9 @@ func (p *Proposer) propose(ctx context.Context, rows []Environment) error {
 	if waits, err := p.early(ctx, rows); waits || err != nil {
 		return err
 	}
-	batch, err := p.Committer.plan(ctx, rows)
+	committer := p.Committer
+	committer.Git = p.Git
+	batch, err := committer.plan(ctx, rows)
 	if err != nil || len(batch.rows) == 0 {
 		return err
 	}

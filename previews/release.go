@@ -95,7 +95,7 @@ func failure(e *Environment) string {
 func (e *Environment) succeed(now time.Time) {
 	d := e.revised()
 	if d.Current.HealthyAt.IsZero() {
-		d.Current.HealthyAt, d.Current.Images = now, e.Images
+		d.Current.HealthyAt, d.Current.Images, d.Current.Charts = now, e.Images, e.Charts
 		if !e.Shared() {
 			e.finish(d.Current, OutcomeHealthy, "", now)
 		}
@@ -135,15 +135,15 @@ func (e *Environment) failed(reason string, now time.Time) {
 	}
 }
 
-// rollsBack says that the service's spec asks for going back by itself.
+// rollsBack says that the spec of one of its services asks for going back by itself.
 func (e *Environment) rollsBack() bool {
 	parsed, _ := spec.Parse(spec.Path, e.Spec)
 	if parsed == nil {
 		return false
 	}
 	for _, service := range parsed.Services {
-		if service.Name == e.Ref.Service {
-			return service.Rollback.Auto
+		if e.Has(service.Name) && service.Rollback.Auto {
+			return true
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package previews
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -12,26 +13,27 @@ import (
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
-// Source is where the objects of a preview's services come from, where that is not idp: a
-// chart, an overlay or manifests, as the base branch has them.
+// Source is where the objects of a preview's services come from, where that is not idp alone:
+// charts, overlays or manifests, as the base branch has them; and where those of a service in
+// a declared environment do, as the default branch has them.
 type Source struct {
 	// Base is the commit of the base branch that it is read at, Branch that branch; Base is
 	// "" where the base branch names no source, so that idp renders by itself. Where somebody
 	// approved the pull request's own, they are its commit and its branch.
 	Base   string `json:"base,omitempty"`
 	Branch string `json:"branch"`
-	// From is the base branch's source with the values that are the pull request's.
-	From spec.Source `json:"from,omitzero"`
+	// From are the base branch's sources with the values that are the pull request's.
+	From spec.Sources `json:"from,omitempty"`
 	// Taken are the keys of those values, Left what differs in the pull request and is not
 	// taken.
 	Taken []string       `json:"taken,omitempty"`
 	Left  []spec.Untaken `json:"left,omitempty"`
 	// Approved is the commit whose own source counts; its zero value is none.
 	Approved Approval `json:"approved,omitzero"`
-	// Head is the pull request's own source, where it changes what that is made of and may
-	// come to have it by an approval; nil otherwise. Would is what it would change, as was
+	// Head are the pull request's own sources, where it changes what one is made of and may
+	// come to have them by an approval; nil otherwise. Would is what they would change, as was
 	// found when the revision was committed.
-	Head  *spec.Source `json:"head,omitempty"`
+	Head  spec.Sources `json:"head,omitempty"`
 	Would *Proposed    `json:"would,omitempty"`
 	// Notes are what was dropped or changed of what it rendered to when it was committed
 	// last, a sentence each without its full stop. They are a chart's words, and not to be
@@ -39,10 +41,10 @@ type Source struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Sourced says that the objects of the services come from a source.
+// Sourced says that objects of services come from a source.
 func (e *Environment) Sourced() bool { return e.Source != nil && e.Source.Base != "" }
 
-// Proposed is what a pull request's own source would change of the manifests of its preview.
+// Proposed is what a pull request's own sources would change of the manifests of its preview.
 // All of it is the pull request's words, and not to be trusted.
 type Proposed struct {
 	// Changes are the objects that would be others. Of what is too long to keep the diffs are
@@ -81,6 +83,16 @@ func (c *Charts) Has(names ...string) bool {
 
 // Own says that it is the pull request's own, which somebody approved at that commit.
 func (s *Source) Own() bool { return s != nil && s.Base != "" && s.Base == s.Approved.SHA }
+
+// Together says that one source renders all services.
+func (s *Source) Together() bool {
+	return s.base() != "" && len(s.From) == 1 && s.From[0].Service == ""
+}
+
+// Same says that what is rendered of both is the same.
+func (s *Source) Same(as *Source) bool {
+	return s.base() == as.base() && (s.base() == "" || reflect.DeepEqual(s.From, as.From))
+}
 
 // base is the commit that the source is read at, "" for idp.
 func (s *Source) base() string {

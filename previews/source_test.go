@@ -14,7 +14,7 @@ import (
 
 // sourced gives a preview a chart.
 func sourced(e *previews.Environment) {
-	e.Source = &previews.Source{Base: firstSHA(9), Branch: "main", From: spec.Source{Kind: spec.Helm, Path: "chart"}}
+	e.Source = &previews.Source{Base: firstSHA(9), Branch: "main", From: spec.Sources{{Source: spec.Source{Kind: spec.Helm, Path: "chart"}}}}
 }
 
 // TestSourceNotes keeps what was told of a chart's objects with the row.

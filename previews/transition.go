@@ -327,7 +327,7 @@ func (e *Environment) Adopt(held Environment) bool {
 		e.Blocked = e.Generation
 	}
 	e.AppliedGeneration, e.AppliedSHA, e.AppliedCommit, e.AppliedAt = held.AppliedGeneration, held.AppliedSHA, held.AppliedCommit, held.AppliedAt
-	e.Tree, e.Observed = held.Tree, held.Observed
+	e.Tree, e.Observed, e.AppliedBase = held.Tree, held.Observed, held.AppliedBase
 	return true
 }
 

@@ -34,10 +34,11 @@ func checkName(e *previews.Environment) string {
 	}
 }
 
-// single says that the environment's service is the only one of its repository.
+// single says that the environment's service is the only one of its repository, or that all of
+// them are deployed as one.
 func single(e *previews.Environment) bool {
 	parsed, _ := spec.Parse(spec.Path, e.Spec)
-	return parsed == nil || len(parsed.Services) == 1
+	return parsed == nil || len(parsed.Services) == 1 || e.Together()
 }
 
 // place is the environment in words, with the service where there are several.
@@ -78,7 +79,11 @@ func deployedVerdict(in Input, v verdict) verdict {
 		}
 		v.next = joinSentences(v.next, Code("/idp retry "+e.Ref.ID)+" tries it again.")
 	case previews.StateFailed:
-		v.next = joinSentences(v.next, Code("/idp retry "+e.Ref.ID)+" tries it again.")
+		again := Code("/idp retry "+e.Ref.ID) + " tries it again."
+		if p := e.Problem; e.Sourced() && e.Source.Base != e.SHA && p != nil && p.Kind == previews.ProblemSpec {
+			again = "Once " + Code(e.Source.Branch) + " is mended, " + Code("/idp deploy "+e.Ref.ID) + " takes it as it is then; " + Code("/idp retry "+e.Ref.ID) + " tries the same again."
+		}
+		v.next = joinSentences(v.next, again)
 	}
 	if f := e.Deployed.Fallback; f != nil {
 		return fallbackVerdict(in, f, v)

@@ -30,6 +30,8 @@ type Planned struct {
 	// alone.
 	Running bool
 	Changes []manifests.Difference
+	// Rendered says where the objects come from, where that is not idp, as Markdown; "" for idp.
+	Rendered string
 	// Hidden says that whoever reads this may not know more of Changes than which objects.
 	Hidden bool
 	// Missing are the images that the registry does not have yet, or does not show. In the
@@ -112,9 +114,9 @@ func plannedHead(p Planned) string {
 	case p.Unknown != "":
 		return name + "not known. " + sentence(p.Unknown)
 	case len(p.Changes) == 0:
-		return name + "nothing changes."
+		return join(maxPlan, name+"nothing changes.", p.Rendered)
 	}
-	return name + changedObjects(p.Changes)
+	return join(maxPlan, name+changedObjects(p.Changes), p.Rendered)
 }
 
 // changedObjects names objects by what becomes of them.

@@ -24,9 +24,13 @@ func proposed(e *previews.Environment) string {
 	if !proposes(e) {
 		return ""
 	}
-	text := fmt.Sprintf("This pull request changes %s, and its preview is rendered from the base. ", sourceName(*e.Source.Head))
+	own := sourceNames(e, e.Source.Head)
+	if len(e.Source.Head) > 1 {
+		own = "something of " + own
+	}
+	text := fmt.Sprintf("This pull request changes %s, and its preview is rendered from the base. ", own)
 	if !e.Sourced() {
-		text = fmt.Sprintf("This pull request brings %s, and its preview is rendered by idp. ", sourceName(*e.Source.Head))
+		text = fmt.Sprintf("This pull request brings %s, and its preview is rendered by idp. ", sourceNames(e, e.Source.Head))
 	}
 	next := fmt.Sprintf("To have its own, somebody else with write permission looks at what changes and comments %s; a push asks again.", Code("/idp approve "+e.HeadSHA))
 	switch would := e.Source.Would; {

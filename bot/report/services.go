@@ -35,7 +35,7 @@ func services(in Input) []service {
 	}
 	out, closed := make([]service, 0, len(parsed.Services)), closed(in)
 	for _, s := range parsed.Services {
-		if e.Declared() && s.Name != e.Ref.Service {
+		if !e.Has(s.Name) {
 			continue
 		}
 		one := service{name: s.Name, image: images[s.Name]}

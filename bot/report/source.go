@@ -8,27 +8,39 @@ import (
 	"github.com/idp-bot/idp/previews"
 )
 
-// sourced says where the objects of a preview come from, where that is not idp, and what of
-// the pull request's own counts; "" for any other.
+// sourced says where the objects of an environment come from, where that is not idp alone, and
+// what of the commit's own counts; "" for any other.
 func sourced(e *previews.Environment) string {
 	s := e.Source
 	if s == nil || e.Wanted != previews.Present {
 		return ""
 	}
 	if !e.Sourced() {
-		return fmt.Sprintf("Rendered by idp: %s is not on %s yet, and counts once it is.", Code("preview.source"), Code(s.Branch))
+		var left []string
+		for _, one := range s.Left {
+			left = append(left, Code(one.Key))
+		}
+		verb, counts := "is", "counts once it is"
+		if len(left) > 1 {
+			verb, counts = "are", "count once they are"
+		}
+		return fmt.Sprintf("Rendered by idp: %s %s not on %s yet, and %s.", keys(left), verb, Code(s.Branch), counts)
+	}
+	if e.Declared() && s.Base == e.SHA {
+		return fmt.Sprintf("Rendered from %s at this commit, which is on %s.", sourceNames(e, s.From), Code(s.Branch)) + pinned(e)
 	}
 	if s.Own() {
 		return fmt.Sprintf("Rendered from this pull request: its own %s at %s, which %s approved.",
-			strings.TrimPrefix(sourceName(s.From), "the "), Code(short(s.Base)), Code(s.Approved.By))
+			strings.TrimPrefix(sourceNames(e, s.From), "the "), Code(short(s.Base)), Code(s.Approved.By)) + rest(e)
 	}
-	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this pull request changes there.",
-		sourceName(s.From), Code(short(s.Base)), Code(s.Branch))
-	if e.Charts != nil && e.Charts.Generation == e.Generation && e.Charts.Digests[s.From.Chart] != "" {
-		text += " The chart is " + Code(e.Charts.Digests[s.From.Chart]) + ", as the platform team pinned it."
+	of := "pull request"
+	if e.Declared() {
+		of = "commit"
 	}
+	text := fmt.Sprintf("Rendered from the base: %s at %s of %s, whatever this %s changes there.",
+		sourceNames(e, s.From), Code(short(s.Base)), Code(s.Branch), of) + pinned(e) + rest(e)
 	if len(s.Taken) > 0 {
-		text += " Taken from the pull request: " + keys(codes(s.Taken)) + "."
+		text += " Taken from the " + of + ": " + keys(codes(s.Taken)) + "."
 	}
 	if len(s.Left) == 0 {
 		return text
@@ -41,6 +53,60 @@ func sourced(e *previews.Environment) string {
 		}
 	}
 	return text + " Not taken: " + keys(left) + "."
+}
+
+// pinned names the platform's charts among the sources by their digests, after a space; "" for
+// none.
+func pinned(e *previews.Environment) string {
+	text := ""
+	for _, s := range e.Source.From {
+		if e.Charts == nil || e.Charts.Generation != e.Generation || e.Charts.Digests[s.Chart] == "" {
+			continue
+		}
+		chart := " The chart is "
+		if len(e.Source.From) > 1 {
+			chart = " The chart for " + Code(s.Service) + " is "
+		}
+		text += chart + Code(e.Charts.Digests[s.Chart]) + ", as the platform team pinned it."
+	}
+	return text
+}
+
+// Rendered says where the objects of a part of a declared environment come from, as Markdown;
+// "" for idp.
+func Rendered(e *previews.Environment) string { return sourced(e) }
+
+// rest names the services that idp renders beside those that have sources of their own, after
+// a space; "" for none.
+func rest(e *previews.Environment) string {
+	parsed, _ := spec.Parse(spec.Path, e.Spec)
+	if _, whole := e.Source.From.Of(""); whole || parsed == nil || e.Declared() {
+		return ""
+	}
+	var own []string
+	for _, service := range parsed.Services {
+		if _, sourced := e.Source.From.Of(service.Name); !sourced {
+			own = append(own, Code(service.Name))
+		}
+	}
+	if len(own) == 0 {
+		return ""
+	}
+	return " Rendered by idp: " + keys(own) + "."
+}
+
+// sourceNames names sources of an environment in the middle of a sentence, each with its service
+// where there are several.
+func sourceNames(e *previews.Environment, all spec.Sources) string {
+	var names []string
+	for _, s := range all {
+		name := sourceName(s.Source)
+		if s.Service != "" && !e.Declared() && !single(e) {
+			name += " for " + Code(s.Service)
+		}
+		names = append(names, name)
+	}
+	return keys(names)
 }
 
 // sourceName names a source in the middle of a sentence.

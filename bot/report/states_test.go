@@ -267,7 +267,7 @@ func ofFork(approved string) func(*Input) {
 // proposing has the pull request change its chart, in words that are not to be trusted.
 func proposing() func(*Input) {
 	return func(in *Input) {
-		in.Environment.Source.Head = &spec.Source{Kind: spec.Helm, Path: "deploy/chart"}
+		in.Environment.Source.Head = spec.Sources{{Source: spec.Source{Kind: spec.Helm, Path: "deploy/chart"}}}
 		in.Environment.Source.Would = previews.Propose([]manifests.Difference{
 			{Verb: manifests.Changed, Object: "ConfigMap settings", Diff: "--- configmap-settings.yaml\n+++ configmap-settings.yaml\n@@ -1,1 +1,2 @@\n a: b\n+c: \"```\"\n"},
 			{Verb: manifests.Added, Object: "Deployment <b>@alice</b>", Diff: "--- /dev/null\n+++ deployment-b.yaml\n@@ -0,0 +1,1 @@\n+kind: Deployment\n"},
@@ -278,7 +278,7 @@ func proposing() func(*Input) {
 
 // ofSource has its objects come from a chart of the base branch.
 func ofSource(in *Input) {
-	in.Environment.Source = &previews.Source{Base: oldSHA, Branch: "main", From: spec.Source{Kind: spec.Helm, Path: "deploy/chart"}}
+	in.Environment.Source = &previews.Source{Base: oldSHA, Branch: "main", From: spec.Sources{{Source: spec.Source{Kind: spec.Helm, Path: "deploy/chart"}}}}
 }
 
 const sampleDiff = `diff --git a/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml b/environments/acme/payments-api/pr-42/manifests/deployment-worker.yaml
@@ -386,6 +386,15 @@ func states() []state {
 		newState("deployed-rolled-back", 10*time.Minute, ready, declared, wentBack("", "error-rate 4.7% > 1%")),
 		newState("deployed-rolling-back", 2*time.Minute, resolved, applied, declared, observe("Synced", "Progressing", ""), wentBack("", "error-rate 4.7% > 1%")),
 		newState("deployed-back-by-command", 10*time.Minute, ready, declared, wentBack("carol", "rollback by carol")),
+		newState("deployed-of-source", 10*time.Minute, ready, declared, ofSource, func(in *Input) {
+			in.Environment.Source.From[0].Service = "payments-api"
+			in.Environment.Source.Taken = []string{"payments-api.source.helm.values.greeting"}
+			in.Environment.Source.Notes = []string{"Secret <b>db</b>: dropped: idp commits no secrets"}
+		}),
+		newState("deployed-of-own-source", 10*time.Minute, ready, declared, ofSource, func(in *Input) { in.Environment.Source.Base = in.Environment.SHA }),
+		newState("deployed-source-fails", 10*time.Minute, resolved, declared, ofSource, func(in *Input) {
+			in.Environment.Fail(previews.Problem{Kind: previews.ProblemSpec, Message: "the helm source in deploy/chart: set database.password"}, pushed)
+		}),
 		newState("deployed-with-queue", 10*time.Minute, ready, declared, queued),
 		newState("deployed-waiting-for-approval", time.Minute, declared, queued, func(in *Input) {
 			e := &in.Environment
@@ -462,7 +471,22 @@ func states() []state {
 			in.Environment.Source.Notes = []string{"Deployment web: hostNetwork left out", "Secret <b>db</b>: dropped: idp commits no secrets"}
 		}),
 		newState("source-new", 10*time.Minute, ready, ofSource, func(in *Input) {
-			in.Environment.Source.Base, in.Environment.Source.Head = "", &spec.Source{Kind: spec.Kustomize}
+			in.Environment.Source.Base, in.Environment.Source.Head = "", spec.Sources{{Source: spec.Source{Kind: spec.Kustomize}}}
+			in.Environment.Source.Left = []spec.Untaken{{Key: "preview.source"}}
+		}),
+		newState("source-of-services", 10*time.Minute, ready, func(in *Input) {
+			in.Environment.Source = &previews.Source{Base: oldSHA, Branch: "main", From: spec.Sources{
+				{Service: "payments-api", Source: spec.Source{Kind: spec.Helm, Path: "api/chart"}},
+			}}
+			in.Environment.Source.Left = []spec.Untaken{{Key: "worker.source", Why: "the base branch's counts"}}
+			in.Environment.Source.Head = spec.Sources{
+				{Service: "payments-api", Source: spec.Source{Kind: spec.Helm, Path: "api/chart"}}, {Service: "worker", Source: spec.Source{Kind: spec.Manifests}},
+			}
+		}),
+		newState("source-of-services-new", 10*time.Minute, ready, func(in *Input) {
+			in.Environment.Source = &previews.Source{Branch: "main", Left: []spec.Untaken{{Key: "payments-api.source"}, {Key: "worker.source"}}, Head: spec.Sources{
+				{Service: "payments-api", Source: spec.Source{Kind: spec.Helm, Path: "api/chart"}}, {Service: "worker", Source: spec.Source{Kind: spec.Manifests}},
+			}}
 		}),
 		newState("source-proposed", 10*time.Minute, ready, ofSource, proposing()),
 		newState("source-proposed-public", 10*time.Minute, ready, ofSource, proposing(), func(in *Input) { in.Class.Diffs = platform.ShowPrivate }),

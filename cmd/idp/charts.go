@@ -171,10 +171,10 @@ func ofPlatform(err error) error {
 }
 
 // chartNames are the names of the platform's charts among sources.
-func chartNames(sources ...spec.Source) []string {
+func chartNames(sources ...spec.SourceOf) []string {
 	var out []string
 	for _, s := range sources {
-		if s.Chart != "" {
+		if s.Chart != "" && !slices.Contains(out, s.Chart) {
 			out = append(out, s.Chart)
 		}
 	}

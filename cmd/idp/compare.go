@@ -19,7 +19,7 @@ import (
 // comparing says what committing a row would change in the manifests that are in Git.
 type comparing struct {
 	images func(context.Context, previews.Environment) ([]previews.Image, error)
-	render func(previews.Environment) ([]gitops.File, error)
+	render func(context.Context, previews.Environment) (previews.Rendered, error)
 	// updates returns the files that committing the row would change values in, as they are
 	// and as they would be; updated is false of one that is rendered.
 	updates func(ctx context.Context, would previews.Environment) (now, then []gitops.File, updated bool, err error)
@@ -84,9 +84,11 @@ func (c comparing) rendered(ctx context.Context, would previews.Environment) (fi
 			would.Images[i].Digest, names[pinned] = noDigest, image.Reference
 		}
 	}
-	if files, err = c.render(would); err != nil {
+	rendered, err := c.render(ctx, would)
+	if err != nil {
 		return nil, missing, v, err
 	}
+	files = rendered.Files
 	if c.judge != nil && !would.Known() {
 		if v = c.judge(ctx, would, files); ctx.Err() != nil {
 			return nil, missing, v, ctx.Err()

@@ -36,7 +36,10 @@ func compareSetup(t *testing.T) (comparing, previews.Environment) {
 		images: func(context.Context, previews.Environment) ([]previews.Image, error) {
 			return []previews.Image{image}, nil
 		},
-		render: render,
+		render: func(_ context.Context, env previews.Environment) (previews.Rendered, error) {
+			files, err := render(env)
+			return previews.Rendered{Files: files}, err
+		},
 		files: func(_ context.Context, _ previews.Environment, commit, dir string) ([]gitops.File, error) {
 			if commit != row.AppliedCommit || dir != ref.ManifestsDir() {
 				t.Errorf("%s of %s is read", dir, commit)

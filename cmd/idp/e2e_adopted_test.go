@@ -73,7 +73,7 @@ func (s *scene) adopts(in render.Input, documents []string, kinds map[string]int
 	for _, o := range result.Objects {
 		adopted = append(adopted, gitops.File{Path: render.AdoptedPath(o.Kind, o.Name), Content: o.Content})
 	}
-	in.Adopted = &adopted
+	in.Adopted = []render.Adopted{{Source: "the source", Files: adopted}}
 	files, err := render.Environment(in)
 	if err != nil {
 		return err

@@ -157,7 +157,7 @@ func routesOf(t *testing.T, class platform.Class, from spec.SourceKind, tree map
 		SHA: strings.Repeat("1", 40), Wanted: previews.Present, Spec: []byte("service: {name: web, image: ghcr.io/acme/web}\n"), Trust: platform.TrustMember,
 	}
 	if from != "" {
-		row.Source = &previews.Source{Base: strings.Repeat("2", 40), Branch: "main", From: spec.Source{Kind: from, Path: "deploy"}}
+		row.Source = &previews.Source{Base: strings.Repeat("2", 40), Branch: "main", From: spec.Sources{{Source: spec.Source{Kind: from, Path: "deploy"}}}}
 	}
 	s := sourced{
 		classOf: oneClass(class),

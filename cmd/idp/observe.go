@@ -213,7 +213,7 @@ func (v *visitor) serves(ctx context.Context, env previews.Environment) string {
 	class := v.classOf(env)
 	at, guarded := serving.New(class.Gateway.Address, class.Gateway.TLS, nil), !env.Declared() && class.Guarded()
 	for _, s := range parsed.Services {
-		if s.Kind != spec.Web || env.Ref.Service != "" && env.Ref.Service != s.Name {
+		if s.Kind != spec.Web || !env.Has(s.Name) {
 			continue
 		}
 		if why := visit(ctx, at.Get, env.Ref.Host(class.HostTemplate, s.Name, class.Zone), s, guarded); why != "" {

@@ -48,9 +48,9 @@ what the class gives by its base objects to code of the trust class that --trust
 Where that environment changes values in files that are there already, what is printed
 is a patch of the checkout that --platform names, and --out changes the files.
 
-A preview that preview.source makes is rendered from the chart, overlay or manifests in the
-repository's folder as they are there, confined as with the bot, which takes the base
-branch's. What is dropped or changed of them is said.
+What a source makes is rendered from the chart, overlay or manifests in the repository's
+folder as they are there, confined as with the bot, which takes the base branch's or, of a
+declared environment, the default branch's. What is dropped or changed of them is said.
 
 What a commit holds that the flags do not tell is assumed and said: the repository's id,
 the generation, the time, and the images' digests, which the bot asks registries for.`,
@@ -97,9 +97,15 @@ the generation, the time, and the images' digests, which the bot asks registries
 		if err != nil {
 			return err
 		}
-		if preview, ok := tree.(renderTree); ok && row.Sourced() {
-			preview.render = p.ofCheckout(cmd.Context(), checkout(args), f.platform, preview.class)
-			tree = preview
+		switch t := tree.(type) {
+		case renderTree:
+			if row.Sourced() {
+				t.render = p.ofCheckout(cmd.Context(), checkout(args), f.platform, t.class)
+			}
+			tree = t
+		case declaredTree:
+			t.source = p.partOfCheckout(cmd.Context(), f, args, parsed)
+			tree = t
 		}
 		return p.render(f, tree)
 	}

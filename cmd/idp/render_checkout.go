@@ -12,6 +12,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -42,24 +43,45 @@ func checkout(args []string) string {
 	return dir
 }
 
-// sourceOf has a preview made of its source as it is in the checkout, in the place of the
+// sourceOf has a preview made of its sources as they are in the checkout, in the place of the
 // base branch's, which is not known here.
 func (p *program) sourceOf(f renderFlags, args []string, row *previews.Environment, parsed *spec.Spec) {
-	dir := checkout(args)
-	switch from := parsed.Preview.Source; {
-	case from == nil || f.pr <= 0:
-	case dir == "":
-		p.note("preview.source is not rendered, for its files are not known: name the repository's folder; this is what idp itself renders")
-	default:
-		p.note("preview.source is rendered from the files in %s; the bot takes them from the base branch", dir)
-		row.Source = &previews.Source{Base: f.sha, Branch: cmp.Or(f.branch, "the checkout"), From: *from}
+	if f.pr > 0 {
+		row.Source = p.inCheckout(f, args, parsed.Sources(), "base")
 	}
 }
 
-// ofCheckout renders a preview that is made of a source, in a confined child as the bot does,
-// and tells what was dropped or changed. charts is the checkout that has the platform's charts.
+// inCheckout are sources as they are in the checkout, in the place of those of a branch; nil
+// where there are none, or no checkout.
+func (p *program) inCheckout(f renderFlags, args []string, from spec.Sources, branch string) *previews.Source {
+	dir := checkout(args)
+	for _, one := range from {
+		if dir == "" {
+			p.note("%s is not rendered, for its files are not known: name the repository's folder; this is what idp itself renders", one.Key())
+		} else {
+			p.note("%s is rendered from the files in %s; the bot takes them from the %s branch", one.Key(), dir, branch)
+		}
+	}
+	if dir == "" || len(from) == 0 {
+		return nil
+	}
+	return &previews.Source{Base: f.sha, Branch: cmp.Or(f.branch, "the checkout"), From: from}
+}
+
+// sourcedIn renders sources from a checkout, in a confined child as the bot does.
+func sourcedIn(dir, charts string, class platform.Class) sourced {
+	return sourced{
+		classOf: oneClass(class), charts: chartCheckout{charts}.charts,
+		tree: func(_ context.Context, _ previews.Environment, _ string, under []string) (map[string][]byte, error) {
+			return filesOf(dir, under)
+		},
+		children: ownRenderer,
+	}
+}
+
+// ofCheckout renders a preview that is made of sources, and tells what was dropped or changed.
 func (p *program) ofCheckout(ctx context.Context, dir, charts string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
-	s := ofFiles(dir, charts, class)
+	s := sourcedIn(dir, charts, class)
 	return func(env previews.Environment) ([]gitops.File, error) {
 		got, err := s.render(ctx, env)
 		for _, note := range got.Notes {
@@ -69,21 +91,39 @@ func (p *program) ofCheckout(ctx context.Context, dir, charts string, class plat
 	}
 }
 
-// ofFiles renders sources from the files in a checkout, whatever the commit, and the platform's
-// charts from those in another.
-func ofFiles(dir, charts string, class platform.Class) sourced {
-	return sourced{
-		classOf: oneClass(class), charts: chartCheckout{charts}.charts,
-		tree: func(_ context.Context, env previews.Environment, _ string, _ []string) (map[string][]byte, error) {
-			return filesOf(dir, env.Source.From)
-		},
-		children: ownRenderer,
+// partOfCheckout gives a part of a declared environment what its source renders to, and tells
+// what was dropped or changed; nil where there is no checkout.
+func (p *program) partOfCheckout(ctx context.Context, f renderFlags, args []string, parsed *spec.Spec) func(*render.Input) error {
+	sources := map[string]*previews.Source{}
+	for _, from := range parsed.SourcesIn(f.env) {
+		sources[cmp.Or(from.Service, spec.All)] = p.inCheckout(f, args, spec.Sources{from}, "default")
+	}
+	if checkout(args) == "" {
+		return nil // it was said that idp renders all
+	}
+	return func(in *render.Input) error {
+		from := sources[in.Ref.Service]
+		if from == nil {
+			return nil
+		}
+		row := previews.Environment{Ref: in.Ref, Namespace: in.Namespace, Source: from}
+		s := sourcedIn(checkout(args), f.platform, in.Class)
+		charts, err := s.chartsOf(ctx, row)
+		if err != nil {
+			return err
+		}
+		adopted, notes, err := s.adopted(ctx, row, *in, charts)
+		for _, note := range notes {
+			p.note("%s", printable(note))
+		}
+		in.Adopted, in.Source, in.Charts = adopted, recordOf(from), charts.recorded()
+		return err
 	}
 }
 
-// filesOf reads what a source may be made of in a checkout, by paths from its root. Nothing
+// filesOf reads the files below some paths of a checkout, by paths from its root. Nothing
 // outside is reached, and links are not followed.
-func filesOf(dir string, from spec.Source) (map[string][]byte, error) {
+func filesOf(dir string, paths []string) (map[string][]byte, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, fmt.Sprintf("cannot read %s: %s", dir, reason(err)), "name the repository's folder")
@@ -113,7 +153,7 @@ func filesOf(dir string, from spec.Source) (map[string][]byte, error) {
 		files[name], err = root.ReadFile(name)
 		return err
 	}
-	for _, under := range from.Roots() {
+	for _, under := range paths {
 		if err := fs.WalkDir(root.FS(), cmp.Or(under, "."), read); err != nil {
 			return nil, err
 		}

@@ -26,6 +26,8 @@ type declaredTree struct {
 	input    render.Input
 	platform platform.Platform
 	web      string
+	// source gives a part what its source renders to; nil for parts that idp renders.
+	source func(*render.Input) error
 }
 
 // declaration returns what --env names, and all that is declared: by the platform
@@ -74,6 +76,9 @@ func (p *program) declaredTree(cfg *Config, row previews.Environment, env platfo
 // parts are the refs of what is rendered, the shared part first.
 func (t declaredTree) parts() []gitops.EnvironmentRef {
 	out := []gitops.EnvironmentRef{t.input.Ref}
+	if _, together := t.input.Spec.Together[t.input.Ref.ID]; together && t.source != nil {
+		return append(out, t.input.Ref.Of(spec.All))
+	}
 	for _, svc := range t.input.Spec.Services {
 		out = append(out, t.input.Ref.Of(svc.Name))
 	}
@@ -89,6 +94,11 @@ func (t declaredTree) files(others []argocd.DeployedElement) ([]gitops.File, err
 	for _, ref := range t.parts() {
 		in := t.input
 		in.Ref = ref
+		if t.source != nil && ref.Service != "" {
+			if err := t.source(&in); err != nil {
+				return nil, err
+			}
+		}
 		rendered, err := render.Environment(in)
 		if err != nil {
 			return nil, err

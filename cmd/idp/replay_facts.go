@@ -153,7 +153,7 @@ func (f *facts) assume(event bot.Event, flags replayFlags, now time.Time, class 
 		f.Base, f.BaseSHA = f.Spec, noSHA
 		f.assumed("the base branch has the same %s, for the head is in a fork", spec.Path)
 	}
-	if !f.PR.Fork && f.Spec.Spec != nil && f.Spec.Spec.Preview.Source != nil {
+	if !f.PR.Fork && f.Spec.Spec != nil && f.Spec.Spec.Sources() != nil {
 		f.Base, f.BaseSHA = f.Spec, noSHA
 		f.assumed("the base branch has the same %s, which names a source", spec.Path)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/source"
+	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -94,7 +95,7 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 	if err != nil {
 		return previews.Rendered{}, err
 	}
-	if env.Source == nil && !env.Declared() && in.Spec.Preview.Source != nil {
+	if env.Source == nil && !env.Declared() && in.Spec.Sources() != nil {
 		return previews.Rendered{}, errUnsourced
 	}
 	if env.Declared() {
@@ -112,15 +113,14 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 	}
 	var notes []string
 	var charts platformCharts
-	if env.Sourced() && !env.Declared() {
+	if env.Sourced() {
 		if charts, err = s.chartsOf(ctx, env); err != nil {
 			return previews.Rendered{}, err
 		}
-		var adopted []gitops.File
-		if adopted, notes, err = s.adopted(ctx, env, in, charts); err != nil {
+		if in.Adopted, notes, err = s.adopted(ctx, env, in, charts); err != nil {
 			return previews.Rendered{}, err
 		}
-		in.Adopted, in.Charts = &adopted, charts.recorded()
+		in.Charts = charts.recorded()
 	}
 	files, err := render.Environment(in)
 	if err != nil {
@@ -134,7 +134,7 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 
 // chartsOf reads the platform's charts that an environment's source names.
 func (s sourced) chartsOf(ctx context.Context, env previews.Environment) (platformCharts, error) {
-	names := chartNames(env.Source.From)
+	names := chartNames(env.Source.From...)
 	if len(names) == 0 {
 		return platformCharts{}, nil
 	}
@@ -153,7 +153,7 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 		return known, nil // only its expiry or the like is committed
 	}
 	own := env
-	own.Source = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: *env.Source.Head}
+	own.Source = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: env.Source.Head}
 	rendered, err := s.render(ctx, own)
 	if _, later := errors.AsType[*previews.LaterError](err); later || ctx.Err() != nil {
 		return nil, err
@@ -168,16 +168,90 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 	return previews.Propose(manifests.Compare(below(files, dir), below(rendered.Files, dir))), nil
 }
 
-// adopted are the objects of an environment's source that are let through, and what there
+// adopted are the objects of an environment's sources that are let through, and what there
 // is to say of the others.
-func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input, charts platformCharts) ([]gitops.File, []string, error) {
-	got, err := s.rendered(ctx, env, charts)
+func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input, charts platformCharts) ([]render.Adopted, []string, error) {
+	files, err := s.files(ctx, env)
 	if err != nil {
 		return nil, nil, err
 	}
-	into, err := adoptInput(in)
+	children, err := s.children(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &previews.LaterError{Err: err}
+	}
+	var out []render.Adopted
+	var notes []string
+	objects, size := 0, 0
+	for _, from := range env.Source.From {
+		got, err := children.Render(ctx, source.Request{
+			Source: from.Source, Release: cmp.Or(from.Service, gitops.Slug(env.Ref.Repo, 40)), Namespace: env.NamespaceName(), Files: heldBy(from, files),
+			Chart: charts.files[from.Chart],
+		})
+		if fault.CodeOf(err) == fault.Failure {
+			return nil, nil, &previews.LaterError{Err: err}
+		}
+		if from.Chart != "" && errors.Is(err, source.ErrUnloadable) {
+			return nil, nil, ofPlatform(fault.Wrap(err, fault.Invalid, fmt.Sprintf("the platform's chart %s cannot be loaded: %s", from.Chart, messageOf(err)), ""))
+		}
+		var adopted render.Adopted
+		var told []string
+		if err == nil {
+			adopted, told, err = s.adoptedFrom(got, from, in)
+		}
+		if err != nil {
+			return nil, nil, ofSource(env, err, from)
+		}
+		out, notes = append(out, adopted), append(notes, told...)
+		for _, f := range adopted.Files {
+			objects, size = objects+1, size+len(f.Content)
+		}
+		if objects > adopt.MaxObjects || size > adopt.MaxBytes {
+			return nil, nil, fault.Newf(fault.Invalid, "the sources of all services render to more than %d objects or %d MiB together", adopt.MaxObjects, adopt.MaxBytes>>20)
+		}
+	}
+	return out, notes, nil
+}
+
+// files are those of the repository that the sources of an environment are made of.
+func (s sourced) files(ctx context.Context, env previews.Environment) (map[string][]byte, error) {
+	roots := env.Source.From.Roots()
+	if len(roots) == 0 {
+		return nil, nil // the platform's charts, with values alone
+	}
+	files, err := s.tree(ctx, env, env.Source.Base, roots)
+	switch {
+	case errors.Is(err, bot.ErrNotFound):
+		what, hint := "the preview is", "push again, or comment /idp preview"
+		if env.Declared() {
+			what, hint = env.Ref.Service+" in "+env.Ref.ID+" would be", "deploy another commit"
+		}
+		return nil, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which %s rendered from, is not there any more", env.Source.Base, env.Source.Branch, what), hint)
+	case fault.CodeOf(err) == fault.Failure:
+		return nil, &previews.LaterError{Err: err}
+	case err != nil:
+		return nil, ofSource(env, err, env.Source.From...)
+	}
+	return files, nil
+}
+
+// heldBy are the files that a source may be made of.
+func heldBy(from spec.SourceOf, files map[string][]byte) map[string][]byte {
+	out := map[string][]byte{}
+	for name, content := range files {
+		if from.Holds(name) {
+			out[name] = content
+		}
+	}
+	return out
+}
+
+// adoptedFrom is what is let through of what one source rendered to, and what there is to say
+// of it.
+func (s sourced) adoptedFrom(got source.Result, from spec.SourceOf, in render.Input) (render.Adopted, []string, error) {
+	out := render.Adopted{Service: from.Service, Source: titleOf(from)}
+	into, err := adoptInput(in, from.Service)
+	if err != nil {
+		return out, nil, err
 	}
 	documents := make([][]byte, len(got.Documents))
 	for i, d := range got.Documents {
@@ -185,10 +259,10 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 	}
 	result, err := adopt.Objects(documents, into)
 	if err != nil {
-		return nil, nil, ofSource(env, err)
+		return out, nil, err
 	}
 	if err := s.unplaced(result, into); err != nil {
-		return nil, nil, ofSource(env, err)
+		return out, nil, err
 	}
 	notes := slices.Clone(got.Notes)
 	for _, n := range result.Notes {
@@ -197,50 +271,29 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 	for _, service := range result.Unrouted {
 		notes = append(notes, fmt.Sprintf("nothing answers at the host of service %s: no Service is named so, or ends in -%s", service, service))
 	}
-	files := make([]gitops.File, len(result.Objects))
-	for i, o := range result.Objects {
-		files[i] = gitops.File{Path: render.AdoptedPath(o.Kind, o.Name), Content: o.Content}
+	if from.Service != "" && in.Environment == "" && len(in.Spec.Services) > 1 {
+		for i := range notes {
+			notes[i] = from.Service + ": " + notes[i]
+		}
 	}
-	return files, notes, nil
+	for _, o := range result.Objects {
+		out.Files = append(out.Files, gitops.File{Path: render.AdoptedPath(o.Kind, o.Name), Content: o.Content})
+	}
+	return out, notes, nil
 }
 
-// rendered is what the source of an environment renders to.
-func (s sourced) rendered(ctx context.Context, env previews.Environment, charts platformCharts) (source.Result, error) {
-	var files map[string][]byte
-	var err error
-	from := env.Source.From
-	if roots := from.Roots(); len(roots) > 0 {
-		files, err = s.tree(ctx, env, env.Source.Base, roots)
+// adoptInput is what idp decides of the services that a source is of, whatever it says: of
+// one, or for "" of all.
+func adoptInput(in render.Input, service string) (adopt.Input, error) {
+	out := adopt.Input{
+		Environment: in.Ref.Shared().Name(), Namespace: in.Home(), Class: in.Class, Owner: service,
+		LongLived: in.Environment != "", Attempt: in.Attempt,
 	}
-	switch {
-	case errors.Is(err, bot.ErrNotFound):
-		return source.Result{}, fault.Wrap(err, fault.NotFound, fmt.Sprintf("commit %.7s of %s, which the preview is rendered from, is not there any more", env.Source.Base, env.Source.Branch), "push again, or comment /idp preview")
-	case fault.CodeOf(err) == fault.Failure:
-		return source.Result{}, &previews.LaterError{Err: err}
-	case err != nil:
-		return source.Result{}, ofSource(env, err)
-	}
-	children, err := s.children(ctx)
-	if err != nil {
-		return source.Result{}, &previews.LaterError{Err: err}
-	}
-	got, err := children.Render(ctx, source.Request{
-		Source: from, Release: gitops.Slug(env.Ref.Repo, 40), Namespace: env.NamespaceName(), Files: files, Chart: charts.files[from.Chart],
-	})
-	if fault.CodeOf(err) == fault.Failure {
-		return got, &previews.LaterError{Err: err}
-	}
-	if from.Chart != "" && errors.Is(err, source.ErrUnloadable) {
-		return got, ofPlatform(fault.Wrap(err, fault.Invalid, fmt.Sprintf("the platform's chart %s cannot be loaded: %s", from.Chart, messageOf(err)), ""))
-	}
-	return got, ofSource(env, err)
-}
-
-// adoptInput is what idp decides of the services, whatever a source says.
-func adoptInput(in render.Input) (adopt.Input, error) {
-	out := adopt.Input{Environment: in.Ref.Name(), Namespace: in.Ref.Namespace(), Class: in.Class}
 	hosts := render.Hosts(in)
 	for _, svc := range in.Spec.Services {
+		if service != "" && service != svc.Name {
+			continue
+		}
 		image := in.Images[svc.Name]
 		if image == "" {
 			var err error
@@ -248,7 +301,7 @@ func adoptInput(in render.Input) (adopt.Input, error) {
 				return adopt.Input{}, err
 			}
 		}
-		out.Services = append(out.Services, adopt.Service{Name: svc.Name, Image: image, Host: hosts[svc.Name], Replicas: svc.Replicas})
+		out.Services = append(out.Services, adopt.Service{Name: svc.Name, Image: image, Host: hosts[svc.Name], Replicas: in.Copies(svc)})
 	}
 	return out, nil
 }
@@ -275,21 +328,33 @@ func repositoryOf(reference string) string {
 	return reference
 }
 
-// ofSource says which source a fault is about.
-func ofSource(env previews.Environment, err error) error {
+// ofSource says which source a fault is about, or which ones it may be.
+func ofSource(env previews.Environment, err error, sources ...spec.SourceOf) error {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok {
 		return err
 	}
-	from := env.Source.From
-	what := fmt.Sprintf("the %s source in %s", from.Kind, cmp.Or(from.Path, "the repository's root"))
-	if from.Chart != "" {
-		what = fmt.Sprintf("the platform's chart %s with the values", from.Chart)
+	titles := make([]string, len(sources))
+	for i, from := range sources {
+		titles[i] = titleOf(from)
 	}
+	what := strings.Join(titles, " or ")
 	if env.Source.Base != noCommit {
 		what += fmt.Sprintf(" at %.7s of %s", env.Source.Base, env.Source.Branch)
 	}
 	return fault.Wrap(err, f.Code, what+": "+f.Message, f.Hint)
+}
+
+// titleOf names a source in a message.
+func titleOf(from spec.SourceOf) string {
+	text := fmt.Sprintf("the %s source in %s", from.Kind, cmp.Or(from.Path, "the repository's root"))
+	if from.Chart != "" {
+		text = fmt.Sprintf("the platform's chart %s with the values", from.Chart)
+	}
+	if from.Service != "" {
+		text += " of service " + from.Service
+	}
+	return text
 }
 
 // messageOf is what a fault says to people.

@@ -52,11 +52,9 @@ func (t trial) run(ctx context.Context, raw []byte) (outcome, error) {
 	}
 	var out outcome
 	if row.Source != nil {
-		var adopted []gitops.File
-		if out, adopted = t.source(ctx, row, in); adopted == nil {
+		if out, in.Adopted = t.source(ctx, row, in); in.Adopted == nil {
 			return out, nil
 		}
-		in.Adopted = &adopted
 	}
 	files, err := render.Environment(in)
 	if err != nil {
@@ -69,9 +67,9 @@ func (t trial) run(ctx context.Context, raw []byte) (outcome, error) {
 }
 
 // source renders the objects of the source alone; none where it cannot be.
-func (t trial) source(ctx context.Context, row previews.Environment, in render.Input) (outcome, []gitops.File) {
+func (t trial) source(ctx context.Context, row previews.Environment, in render.Input) (outcome, []render.Adopted) {
 	var out outcome
-	s := ofFiles(t.dir, t.charts, t.class)
+	s := sourcedIn(t.dir, t.charts, t.class)
 	s.elsewhere = func(service, image string) bool {
 		i := slices.IndexFunc(in.Spec.Services, func(of spec.Service) bool { return of.Name == service })
 		if i < 0 || in.Spec.Services[i].Image != "" {
@@ -80,7 +78,7 @@ func (t trial) source(ctx context.Context, row previews.Environment, in render.I
 		out.Unsure = append(out.Unsure, fmt.Sprintf("service %s names no image, and no container has %s, which it has where the server's preview_image is not set: write the one that is named there as image of %s", service, image, service))
 		return true
 	}
-	if names := chartNames(row.Source.From); len(names) > 0 && t.charts == "" {
+	if names := chartNames(row.Source.From...); len(names) > 0 && t.charts == "" {
 		out.Unsure = append(out.Unsure, "the source is not rendered, for the platform's charts are not known: --platform names the checkout that has them")
 		return out, nil
 	}
@@ -89,7 +87,7 @@ func (t trial) source(ctx context.Context, row previews.Environment, in render.I
 	switch f, known := errors.AsType[*fault.Error](err); {
 	case err == nil:
 		out.Notes = notes
-		return out, slices.Concat([]gitops.File{}, files)
+		return out, slices.Concat([]render.Adopted{}, files)
 	case known && !later:
 		out.Failed = f
 	default:
@@ -99,7 +97,7 @@ func (t trial) source(ctx context.Context, row previews.Environment, in render.I
 }
 
 // withCharts are the objects of a source, the platform's charts that it names among them.
-func (s sourced) withCharts(ctx context.Context, row previews.Environment, in render.Input) ([]gitops.File, []string, error) {
+func (s sourced) withCharts(ctx context.Context, row previews.Environment, in render.Input) ([]render.Adopted, []string, error) {
 	charts, err := s.chartsOf(ctx, row)
 	if err != nil {
 		return nil, nil, err
@@ -127,8 +125,8 @@ func (t trial) row(raw []byte, parsed *spec.Spec) (previews.Environment, error) 
 		Owner: owner, Repo: repo, PR: 1,
 	}
 	row.Want(previews.Revision{SHA: noCommit, Spec: raw, TTL: time.Hour}, time.Now())
-	if from := parsed.Preview.Source; from != nil {
-		row.Source = &previews.Source{Base: noCommit, Branch: "the checkout", From: *from}
+	if from := parsed.Sources(); len(from) > 0 {
+		row.Source = &previews.Source{Base: noCommit, Branch: "the checkout", From: from}
 	}
 	reference := imageReference(oneClass(t.class))
 	for _, svc := range parsed.Services {

@@ -97,7 +97,7 @@ are any, 4 when policies refuse it.`,
 				return err
 			}
 		}
-		if v.Valid && parsed.Preview.Source != nil {
+		if v.Valid && len(parsed.Sources()) > 0 {
 			if err := v.source(cmd.Context(), checkout(args), platformDir, declared.OfPreviews(exampleClass()), data); err != nil {
 				return err
 			}

@@ -118,7 +118,7 @@ func (m *Main) wire() {
 // comparing is what /idp diff asks.
 func (m *Main) comparing(watcher *previews.ImageWatcher) comparing {
 	return comparing{
-		images: watcher.Images, render: renderer(m.declared.rendering), updates: m.updates, files: m.filesOf,
+		images: watcher.Images, render: m.sourced().render, updates: m.updates, files: m.filesOf,
 		judge: func(ctx context.Context, would previews.Environment, files []gitops.File) policy.Verdict {
 			return m.judging(ctx)(ctx, would, files)
 		},
@@ -216,6 +216,7 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 	if env.Declared() {
 		in.Environment, in.Namespace, in.PR, in.Attempt = env.Ref.ID, env.Namespace, 0, env.Deployed.Current.Attempt
 		in.RolloutTimeout = env.RolloutTimeout
+		in.Source = recordOf(env.Source)
 	}
 	for _, image := range env.Images {
 		reference := image.Reference
@@ -235,6 +236,14 @@ func renderInput(env previews.Environment, classOf classes) (render.Input, error
 		}
 	}
 	return in, nil
+}
+
+// recordOf is where objects come from, for the record; nil for idp.
+func recordOf(from *previews.Source) *render.RecordedSource {
+	if from == nil {
+		return nil
+	}
+	return &render.RecordedSource{Commit: from.Base, Branch: from.Branch, From: from.From, Taken: from.Taken, Left: from.Left}
 }
 
 func renderer(classOf classes) func(previews.Environment) ([]gitops.File, error) {

@@ -46,7 +46,16 @@ type Input struct {
 	Environment string
 	Namespace   string
 	Class       platform.Class
-	// Services are those of the spec, in its order.
+	// Owner is the service whose own source it is, as the label of that name has it; "" for
+	// one of all services.
+	Owner string
+	// LongLived says that it is no preview: what keeps those apart from the world, the class's
+	// gate and "noindex", is not for it.
+	LongLived bool
+	// Attempt is how often its revision was asked to roll out again, which makes other pods of
+	// the same Deployments and StatefulSets; 0 for the first.
+	Attempt int
+	// Services are those of the spec that the source is of, in its order.
 	Services []Service
 }
 
@@ -254,7 +263,7 @@ func (a *adopting) result() (Result, error) {
 		if !a.placed[svc.Name] {
 			out.Unplaced = append(out.Unplaced, svc.Name)
 		}
-		if svc.Host != "" && !a.routed[svc.Name] && !a.in.Class.Closed() {
+		if svc.Host != "" && !a.routed[svc.Name] && !a.closed() {
 			out.Unrouted = append(out.Unrouted, svc.Name)
 		}
 	}
@@ -267,6 +276,9 @@ func (a *adopting) result() (Result, error) {
 	}
 	return out, nil
 }
+
+// closed says that no route may lead into the environment.
+func (a *adopting) closed() bool { return !a.in.LongLived && a.in.Class.Closed() }
 
 // cut bounds what is quoted of a chart.
 func cut(text string) string {

@@ -148,6 +148,7 @@ func (a *adopting) deployment(title string, d *appsv1.Deployment) string {
 		return why
 	}
 	svc := a.pod(title, &d.Spec.Template)
+	a.again(&d.Spec.Template)
 	d.Spec.Paused = false
 	d.Spec.Replicas = a.replicas(title, d.Spec.Replicas, svc)
 	return ""
@@ -166,6 +167,7 @@ func (a *adopting) statefulSet(title string, s *appsv1.StatefulSet) string {
 	}
 	s.Spec.VolumeClaimTemplates, s.Spec.PersistentVolumeClaimRetentionPolicy = nil, nil
 	svc := a.pod(title, &s.Spec.Template)
+	a.again(&s.Spec.Template)
 	s.Spec.Replicas = a.replicas(title, s.Spec.Replicas, svc)
 	return ""
 }

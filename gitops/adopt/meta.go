@@ -40,7 +40,15 @@ func (a *adopting) meta(title string, m *metav1.ObjectMeta) {
 		m.Labels = map[string]string{}
 	}
 	m.Labels[gitops.LabelManagedBy] = gitops.ManagedBy
-	m.Labels[gitops.LabelEnvironment] = a.in.Environment
+	a.own(m.Labels)
+}
+
+// own says of an object, or of the pods of one, whose it is.
+func (a *adopting) own(labels map[string]string) {
+	labels[gitops.LabelEnvironment] = a.in.Environment
+	if a.in.Owner != "" {
+		labels[gitops.LabelService] = a.in.Owner
+	}
 }
 
 // said is metadata without what has an effect beyond its object.
@@ -49,7 +57,7 @@ func (a *adopting) said(title string, m metav1.ObjectMeta) metav1.ObjectMeta {
 	for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
 		if begins(key, refusedLabels) {
 			delete(out.Labels, key)
-			if key != gitops.LabelEnvironment {
+			if key != gitops.LabelEnvironment && (key != gitops.LabelService || m.Labels[key] != a.in.Owner) {
 				a.note(title, "label %s left out", cut(key))
 			}
 		}

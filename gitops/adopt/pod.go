@@ -1,6 +1,8 @@
 package adopt
 
 import (
+	"strconv"
+
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -27,7 +29,7 @@ func (a *adopting) pod(title string, t *corev1.PodTemplateSpec) *Service {
 	if t.Labels == nil {
 		t.Labels = map[string]string{}
 	}
-	t.Labels[gitops.LabelEnvironment] = a.in.Environment
+	a.own(t.Labels)
 	p := &t.Spec
 	a.host(title, p)
 	a.scheduling(title, p)
@@ -53,6 +55,17 @@ func (a *adopting) pod(title string, t *corev1.PodTemplateSpec) *Service {
 		}
 	}
 	return of
+}
+
+// again makes other pods of a template that is rolled out again as it is.
+func (a *adopting) again(t *corev1.PodTemplateSpec) {
+	if a.in.Attempt == 0 {
+		return
+	}
+	if t.Annotations == nil {
+		t.Annotations = map[string]string{}
+	}
+	t.Annotations[gitops.KeyAttempt] = strconv.Itoa(a.in.Attempt)
 }
 
 // host keeps a pod out of its node.

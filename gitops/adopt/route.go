@@ -13,7 +13,7 @@ import (
 // ingress gives each rule the host of the service that it leads to.
 func (a *adopting) ingress(title string, i *networkingv1.Ingress) string {
 	routing := a.in.Class.Routing
-	if a.in.Class.Closed() {
+	if a.closed() {
 		return platform.WhyClosed
 	}
 	if routing.Kind != platform.Ingress {
@@ -21,7 +21,9 @@ func (a *adopting) ingress(title string, i *networkingv1.Ingress) string {
 	}
 	a.meta(title, &i.ObjectMeta)
 	a.noAnnotations(title, &i.ObjectMeta)
-	render.GateIngress(&i.ObjectMeta, a.in.Class)
+	if !a.in.LongLived {
+		render.GateIngress(&i.ObjectMeta, a.in.Class)
+	}
 	i.Status = networkingv1.IngressStatus{}
 	spec := networkingv1.IngressSpec{}
 	if routing.IngressClass != "" {
@@ -115,7 +117,7 @@ func (a *adopting) hosted() []*Service {
 // httpRoute gives a route the class's Gateway and the host of the service that it leads to.
 func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
 	routing := a.in.Class.Routing
-	if a.in.Class.Closed() {
+	if a.closed() {
 		return platform.WhyClosed
 	}
 	if routing.Kind != platform.HTTPRoute {
@@ -128,8 +130,10 @@ func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
 	var rules []gatewayv1.HTTPRouteRule
 	for _, rule := range h.Spec.Rules {
 		svc := a.rule(title, &rule)
-		render.NoIndex(&rule)
-		render.GateRule(&rule, a.in.Class)
+		if !a.in.LongLived {
+			render.NoIndex(&rule)
+			render.GateRule(&rule, a.in.Class)
+		}
 		if of == nil {
 			of = svc
 		}

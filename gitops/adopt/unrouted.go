@@ -16,7 +16,7 @@ import (
 // routes makes a route for each service with a host that nothing rendered leads to: most
 // charts have none until they are asked for one.
 func (a *adopting) routes() {
-	if a.in.Class.Closed() {
+	if a.closed() {
 		return
 	}
 	for _, svc := range a.hosted() {

@@ -50,7 +50,7 @@ func Compare(from, to []gitops.File) []Difference {
 	for _, file := range paths(from, to) {
 		was, had := before[file]
 		is, has := after[file]
-		d := Difference{Verb: Changed, Object: objectOf(file, is)}
+		d := Difference{Verb: Changed, Object: ObjectOf(gitops.File{Path: file, Content: is})}
 		oldName, newName := path.Base(file), path.Base(file)
 		switch {
 		case had && has && bytes.Equal(was, is):
@@ -58,7 +58,7 @@ func Compare(from, to []gitops.File) []Difference {
 		case !had:
 			d.Verb, oldName = Added, devNull
 		case !has:
-			d.Verb, d.Object, newName = Removed, objectOf(file, was), devNull
+			d.Verb, d.Object, newName = Removed, ObjectOf(gitops.File{Path: file, Content: was}), devNull
 		}
 		d.Diff = unified(oldName, was, newName, is)
 		out = append(out, d)
@@ -85,16 +85,17 @@ func paths(sets ...[]gitops.File) []string {
 	return slices.Compact(out)
 }
 
-// objectOf names the object that a file holds; by the file where that does not tell.
-func objectOf(file string, content []byte) string {
+// ObjectOf names the object that a file holds, such as "Deployment web"; by the file where
+// that does not tell.
+func ObjectOf(f gitops.File) string {
 	var object struct {
 		Kind     string `json:"kind"`
 		Metadata struct {
 			Name string `json:"name"`
 		} `json:"metadata"`
 	}
-	if err := yaml.Unmarshal(content, &object); err != nil || object.Kind == "" || object.Metadata.Name == "" {
-		return path.Base(file)
+	if err := yaml.Unmarshal(f.Content, &object); err != nil || object.Kind == "" || object.Metadata.Name == "" {
+		return path.Base(f.Path)
 	}
 	return object.Kind + " " + object.Metadata.Name
 }

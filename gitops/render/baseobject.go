@@ -142,10 +142,6 @@ func with(own, over map[string]string) map[string]string {
 	return out
 }
 
-// AdoptedPath is the file of an object that is rendered from a repository's own chart,
-// overlay or manifests, below the folder of manifests.
-func AdoptedPath(kind, name string) string { return strings.ToLower(kind) + "-" + name + ".yaml" }
-
 // uniqueObjects refuses a base object that would take the place of a service's own, or of
 // one of the repository's.
 func (e *environment) uniqueObjects() error {
@@ -157,13 +153,20 @@ func (e *environment) uniqueObjects() error {
 						WithHint("rename the service, or have the platform team rename theirs")
 				}
 			}
-			if e.Adopted != nil && slices.ContainsFunc(*e.Adopted, func(f gitops.File) bool { return f.Path == AdoptedPath(base.Kind, base.Name) }) {
+			if e.rendersOf(base) {
 				return fault.Newf(fault.Conflict, "the repository renders a %s named %s, and class %s gives its environments one (%s)", base.Kind, base.Name, e.Class.Name, entry.File).
 					WithHint("rename yours, or have the platform team rename theirs")
 			}
 		}
 	}
 	return nil
+}
+
+// rendersOf says that the repository renders an object of a base object's kind and name.
+func (e *environment) rendersOf(base platform.BaseObject) bool {
+	return slices.ContainsFunc(e.Adopted, func(from Adopted) bool {
+		return slices.ContainsFunc(from.Files, func(f gitops.File) bool { return f.Path == AdoptedPath(base.Kind, base.Name) })
+	})
 }
 
 // baseUse is what the pods of base objects may use in all, and how many volumes of their

@@ -60,12 +60,14 @@ type Input struct {
 	// Environment is the declared environment's name, "" for a preview. It selects
 	// the overrides of the spec, and canary and blue-green rollouts.
 	Environment string
-	// Adopted, when not nil, are the files of objects that take the place of what idp renders
-	// of a preview's services, their paths below manifests/: a chart's, let through by
-	// package adopt.
-	Adopted *[]gitops.File
+	// Adopted are objects that take the place of what idp renders of the services that they
+	// are of: a chart's, let through by package adopt.
+	Adopted []Adopted
 	// Charts are the platform's charts that Adopted comes of, nil for none.
 	Charts *platform.UsedCharts
+	// Source is where Adopted comes from, for the record of a declared environment; nil there
+	// for what idp renders.
+	Source *RecordedSource
 	// Update, when not nil, is what is written to files of others: then there is the record
 	// and no object.
 	Update *RecordedUpdate
@@ -82,11 +84,11 @@ func (in Input) shared() bool { return in.Environment != "" && in.Ref.Service ==
 type environment struct {
 	Input
 	namespace string
-	// services are those that are rendered: all of a preview, one of a declared
-	// environment, none of its shared part.
-	services []service
-	hosts    map[string]string
-	team     string
+	// all are the services that are part of it: all of a preview, one of a declared
+	// environment, none of its shared part. services are those that idp renders.
+	all, services []service
+	hosts         map[string]string
+	team          string
 	// migrates is true where workloads have to wait for a migration.
 	migrates bool
 	// surge is true where the quota has room for new pods beside old ones.
@@ -127,10 +129,14 @@ func (in Input) check() error {
 	if err := checkRef(in.Ref); err != nil {
 		return err
 	}
-	return checkPart(in.Ref, in.Environment, in.namespace(), in.PR)
+	return checkPart(in.Ref, in.Environment, in.Home(), in.PR)
 }
 
-func (in Input) namespace() string {
+// Copies is how many copies of a service run in the environment.
+func (in Input) Copies(svc spec.Service) int32 { return override(svc, in.Environment).Replicas }
+
+// Home is the namespace that the environment's objects live in.
+func (in Input) Home() string {
 	if in.Namespace == "" {
 		return in.Ref.Namespace()
 	}
@@ -174,7 +180,7 @@ func newEnvironment(in Input) (*environment, error) {
 		return nil, fmt.Errorf("render %s: %w", in.Ref, err)
 	}
 	in.ExpiresAt = in.ExpiresAt.UTC().Truncate(time.Second)
-	env := &environment{Input: in, namespace: in.namespace(), hosts: map[string]string{}}
+	env := &environment{Input: in, namespace: in.Home(), hosts: map[string]string{}}
 	if in.shared() {
 		return env, nil
 	}
@@ -183,16 +189,19 @@ func newEnvironment(in Input) (*environment, error) {
 	problems.add(uniqueHosts(env.hosts))
 	problems.add(env.uniqueObjects())
 	for _, declared := range in.Spec.Services {
-		if in.Ref.Service != "" && in.Ref.Service != declared.Name {
+		if in.Ref.Service != "" && in.Ref.Service != declared.Name && !in.sourced("") {
 			delete(env.hosts, declared.Name)
 			continue
 		}
 		svc, err := env.service(declared)
 		problems.add(err)
-		env.services = append(env.services, svc)
-		env.migrates = env.migrates || svc.Migrate != nil
+		env.all = append(env.all, svc)
+		if !in.adopts(svc.Name) {
+			env.services = append(env.services, svc)
+			env.migrates = env.migrates || svc.Migrate != nil
+		}
 	}
-	if len(env.services) == 0 {
+	if len(env.all) == 0 {
 		return nil, fault.Newf(fault.Invalid, "the spec has no service %q", in.Ref.Service).WithHint("it has %s", serviceNames(in.Spec.Services))
 	}
 	if len(problems) == 0 {
@@ -206,8 +215,6 @@ func (e *environment) has(p part) bool {
 	switch {
 	case e.Update != nil:
 		return false
-	case e.Adopted != nil:
-		return p == sharedPart
 	case e.Environment == "":
 		return true
 	case e.shared():

@@ -37,7 +37,7 @@ func networkPolicies(e *environment) ([]object, error) {
 			From:  []networkingv1.NetworkPolicyPeer{namespace(e.Class.Routing.TrafficNamespace())},
 			Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolTCP, intstr.FromString(portName))},
 		}
-		if e.Adopted != nil {
+		if e.sourced("") {
 			from.Ports = nil // a chart's ports have names of its own, or none
 		}
 		policy.Ingress = append(policy.Ingress, from)
@@ -58,8 +58,8 @@ func (e *environment) hasWeb() bool {
 	if e.shared() {
 		return true
 	}
-	for _, svc := range e.services {
-		if svc.Kind == spec.Web {
+	for _, svc := range e.all {
+		if svc.Kind == spec.Web && !e.sourced(svc.Name) {
 			return true
 		}
 	}

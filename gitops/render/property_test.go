@@ -255,10 +255,10 @@ func checkObject(t *rapid.T, in Input, f gitops.File, seen map[string]bool) any 
 	}
 	m := head.Metadata
 	if kind == "v1/Namespace" {
-		if m.Name != in.namespace() || m.Namespace != "" {
+		if m.Name != in.Home() || m.Namespace != "" {
 			t.Fatalf("namespace %q", m.Name)
 		}
-	} else if m.Namespace != in.namespace() {
+	} else if m.Namespace != in.Home() {
 		t.Fatalf("%s is in namespace %q", f.Path, m.Namespace)
 	}
 	if errs := validation.IsDNS1123Label(m.Name); len(errs) > 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/inplace"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 )
@@ -66,6 +67,9 @@ type Record struct {
 	Hosts    map[string]string `json:"hosts,omitempty"`
 	// ExpiresAt is nil when the environment is pinned.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// Source is where the objects of a part of a declared environment were rendered from; nil
+	// for idp.
+	Source *RecordedSource `json:"source,omitempty"`
 	// Charts are the platform's charts that it was rendered from, nil for none.
 	Charts *platform.UsedCharts `json:"charts,omitempty"`
 	// Update is what was written to files of others, in place of manifests; nil for nothing.
@@ -79,6 +83,19 @@ type RecordedUpdate struct {
 	// Application is the team's, "" of the part that the services share.
 	Application string          `json:"application,omitempty"`
 	Fields      []inplace.Write `json:"fields,omitempty"`
+}
+
+// RecordedSource is where objects were rendered from: all that it takes to render them again.
+type RecordedSource struct {
+	// Commit is what it was read at, on Branch; "" where that has no source, so that idp
+	// rendered by itself.
+	Commit string `json:"commit,omitempty"`
+	Branch string `json:"branch"`
+	// From are the sources with the values that were the deployed commit's.
+	From []spec.SourceOf `json:"from,omitempty"`
+	// Taken are the keys of those values, Left what differed there and was not taken.
+	Taken []string       `json:"taken,omitempty"`
+	Left  []spec.Untaken `json:"left,omitempty"`
 }
 
 // Written are the values that were written to files of others.
@@ -101,12 +118,12 @@ func (e *environment) record() ([]byte, error) {
 		FullName: e.FullName, Environment: e.Environment, PullRequest: e.PR, Generation: e.Generation, Attempt: e.Attempt,
 		SHA: e.SHA, HeadRef: e.HeadRef, Author: e.Author, AskedBy: e.AskedBy, Team: e.team, Class: e.Class.Name, Trust: string(e.Trust),
 		Namespace: e.namespace, Application: e.Ref.Name(),
-		Images: map[string]string{}, ImagesOf: e.ImagesOf, Hosts: e.hosts, Charts: e.Charts, Update: e.Update, Spec: string(e.SpecRaw),
+		Images: map[string]string{}, ImagesOf: e.ImagesOf, Hosts: e.hosts, Source: e.Source, Charts: e.Charts, Update: e.Update, Spec: string(e.SpecRaw),
 	}
 	if !e.routed() || e.Update != nil {
 		r.Hosts = nil
 	}
-	for _, svc := range e.services {
+	for _, svc := range e.all {
 		r.Images[svc.Name] = svc.image
 	}
 	if !e.ExpiresAt.IsZero() {
@@ -158,7 +175,7 @@ func (r *Record) check() error {
 	if name := r.Ref().Name(); r.Application != name {
 		return fmt.Errorf("application %q is not %s", r.Application, name)
 	}
-	if err := r.checkUpdate(); err != nil {
+	if err := errors.Join(r.checkUpdate(), r.checkSource()); err != nil {
 		return err
 	}
 	for _, svc := range slices.Sorted(maps.Keys(r.Images)) {
@@ -170,6 +187,27 @@ func (r *Record) check() error {
 		of := r.ImagesOf[svc]
 		if at := strings.LastIndexByte(of, '@'); at < 0 || !shaPattern.MatchString(of[at+1:]) || r.Images[svc] == "" {
 			return fmt.Errorf("the image of %s is of %q, which names no commit", svc, of)
+		}
+	}
+	return nil
+}
+
+// checkSource holds where objects were rendered from to what can have been.
+func (r *Record) checkSource() error {
+	if r.Source == nil {
+		return nil
+	}
+	switch s := r.Source; {
+	case r.Service == "":
+		return errors.New("source is of no service")
+	case s.Commit == "" != (len(s.From) == 0):
+		return errors.New("source has a commit and nothing there, or the other way round")
+	case s.Commit != "" && !shaPattern.MatchString(s.Commit):
+		return fmt.Errorf("commit %q of source is not 40 hexadecimal digits", s.Commit)
+	}
+	for _, from := range r.Source.From {
+		if err := from.Check(); err != nil {
+			return fmt.Errorf("source: %w", err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package render
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/spec"
 )
 
 func TestParseRecordRefuses(t *testing.T) {
@@ -61,6 +63,28 @@ func TestParseRecordRefuses(t *testing.T) {
 	}
 	in := staging(t)
 	in.Ref.Service = "web"
+	in.Source = &RecordedSource{Commit: testSHA, Branch: "main", From: []spec.SourceOf{{Service: "web", Source: spec.Source{Kind: spec.Helm, Path: "chart", ValuesFiles: []string{"values.yaml"}}}}}
+	record = mustRender(t, in)["environment.yaml"]
+	if r, err := ParseRecord([]byte(record)); err != nil || !reflect.DeepEqual(r.Source, in.Source) {
+		t.Fatalf("%+v (%v)", r, err)
+	}
+	for name, replace := range map[string][2]string{
+		"a source of no commit":       {"  commit: " + testSHA + "\n", ""},
+		"a source at a short commit":  {"  commit: " + testSHA, "  commit: a1b2c3d"},
+		"a source of no kind":         {"kind: helm", "kind: jsonnet"},
+		"a source outside":            {"path: chart", "path: ../chart"},
+		"values from outside":         {"- values.yaml", "- ../values.yaml"},
+		"an unknown key of a source":  {"    path: chart", "    path: chart\n    repo: x"},
+		"a source of what is shared":  {"service: web\nsha", "sha"},
+		"a commit and nothing of it":  {"  from:\n  - kind: helm\n    path: chart\n    service: web\n    valuesFiles:\n    - values.yaml\n", ""},
+		"a wrong type where it is of": {"  from:\n  - kind", "  from: 7 # kind"},
+	} {
+		broken := strings.Replace(record, replace[0], replace[1], 1)
+		if got, err := ParseRecord([]byte(broken)); err == nil || broken == record {
+			t.Errorf("%s is taken: %+v", name, got)
+		}
+	}
+	in.Source = nil
 	record = mustRender(t, in)["environment.yaml"]
 	for name, replace := range map[string][2]string{
 		"a service of no environment": {"environment: staging\n", ""},

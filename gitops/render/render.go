@@ -101,11 +101,11 @@ func Environment(in Input) ([]gitops.File, error) {
 		}
 		files = append(files, gitops.File{Path: path.Join(in.Ref.ManifestsDir(), o.file), Content: content})
 	}
-	if in.Adopted != nil {
-		for _, f := range *in.Adopted {
-			files = append(files, gitops.File{Path: path.Join(in.Ref.ManifestsDir(), f.Path), Content: f.Content})
-		}
+	adopted, err := env.adopted(files[1:])
+	if err != nil {
+		return nil, err
 	}
+	files = append(files, adopted...)
 	slices.SortFunc(files, func(a, b gitops.File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil
 }
@@ -123,6 +123,7 @@ func (e *environment) objects() ([]object, error) {
 		}
 		out = append(out, objects...)
 	}
+	out = append(out, e.doors()...)
 	if !e.has(sharedPart) {
 		return out, nil
 	}

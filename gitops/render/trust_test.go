@@ -166,7 +166,7 @@ func TestBaseObjects(t *testing.T) {
 	}{
 		"name taken": {"service: {name: cache}", func(*Input) {}, "service cache has the name of a Service that class preview gives its environments"},
 		"adopted": {"service: {name: web}", func(in *Input) {
-			in.Adopted = &[]gitops.File{{Path: AdoptedPath("Service", "cache"), Content: []byte("{}")}}
+			in.Adopted = []Adopted{{Files: []gitops.File{{Path: AdoptedPath("Service", "cache"), Content: []byte("{}")}}}}
 		}, "the repository renders a Service named cache, and class preview gives its environments one"},
 		"quota of all": {"service: {name: web}", func(in *Input) { in.Class.Quota.Pods = 2 }, "may have 2 pods in all, and needs 3 pods"},
 	} {

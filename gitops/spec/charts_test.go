@@ -50,7 +50,7 @@ func TestChartSource(t *testing.T) {
 	}
 	other := s
 	other.Chart = "evil"
-	if got := SourceFrom(s, &other); got.Source.Chart != "web" || len(got.Left) != 1 || got.Left[0].String() != "preview.source.helm.chart (the base branch's counts)" {
+	if got := SourcesFrom(Sources{{Source: s}}, Sources{{Source: other}}); got.Sources[0].Chart != "web" || len(got.Left) != 1 || got.Left[0].String() != "preview.source.helm.chart (the base branch's counts)" {
 		t.Errorf("a head's chart: %+v", got)
 	}
 	again := parsed(t, string(Marshal(parsed(t, text))))

@@ -124,6 +124,7 @@ func (c *checker) environments(field string, blocks map[string]*environmentBlock
 			Replicas:  b.Replicas,
 			Env:       c.env(join(at, "env"), b.Env),
 			Resources: c.resources(join(at, "resources"), b.Resources, Resources{}),
+			Source:    c.source(join(at, "source"), b.Source),
 		}
 	}
 	return out
@@ -154,7 +155,7 @@ func (c *checker) preview(b *previewBlock) Preview {
 		c.glob(indexed("preview.paths", i), glob)
 	}
 	out.Paths, out.IgnoreLabels = b.Paths, b.IgnoreLabels
-	out.Source = c.source(b.Source)
+	out.Source = c.source("preview.source", b.Source)
 	if i := slices.Index(b.IgnoreLabels, out.Label); i >= 0 && c.ok(indexed("preview.ignoreLabels", i)) && out.Trigger == TriggerLabel {
 		c.report(indexed("preview.ignoreLabels", i), KindConflict, "label %s asks for a preview and keeps it away: choose another", quote(out.Label))
 	}

@@ -49,6 +49,7 @@ func (c *checker) service(b *serviceBlock, field string, defaults shared, single
 		c.glob(indexed(join(field, "paths"), i), glob)
 	}
 	c.image(join(field, "image"), b.Image)
+	out.Source = c.source(join(field, "source"), b.Source)
 	own := c.blocks(field, b.Deploy, b.Healthcheck, b.Rollback, b.Environments)
 	if c.ok(join(field, "kind")) || !c.given(join(field, "kind")) {
 		c.suits(field, out.Kind, single)

@@ -64,6 +64,8 @@ type serviceBlock struct {
 	Healthcheck *healthcheckBlock `json:"healthcheck"`
 	// When a rollout of this service is undone, instead of the file's "rollback".
 	Rollback *rollbackBlock `json:"rollback"`
+	// What renders this service's objects instead of idp, in previews and, where those have none of their own, in long-lived environments: a chart, an overlay or manifests, as they are on the branch that is merged into.
+	Source *sourceBlock `json:"source"`
 	// What differs for this service in long-lived environments, by their name. An entry replaces the file's whole entry of that name.
 	Environments map[string]*environmentBlock `json:"environments"`
 }
@@ -142,6 +144,8 @@ type environmentBlock struct {
 	Env map[string]word `json:"env"`
 	// CPU and memory there; amounts left out stay as they are.
 	Resources *resourcesBlock `json:"resources"`
+	// What renders the objects there instead of idp: a chart, an overlay or manifests, as they are on the default branch. At the top it is one for all services, which are deployed together then.
+	Source *sourceBlock `json:"source"`
 }
 
 // previewBlock is which pull requests get a preview, and for how long.
@@ -160,11 +164,11 @@ type previewBlock struct {
 	IgnoreLabels []string `json:"ignoreLabels" jsonschema:"minLength=1,maxLength=50"`
 	// How long a preview lives after the last push, such as 7d; the server's default when left out.
 	TTL *span `json:"ttl" jsonschema:"example=7d"`
-	// What renders the objects of previews instead of idp: a chart, an overlay or manifests, read at the base branch's commit.
+	// What renders the objects of all services in previews instead of idp: a chart, an overlay or manifests, read at the base branch's commit.
 	Source *sourceBlock `json:"source"`
 }
 
-// sourceBlock is where the objects of previews come from: one of a Helm chart, a Kustomize overlay and a folder of manifests.
+// sourceBlock is where objects come from: one of a Helm chart, a Kustomize overlay and a folder of manifests.
 type sourceBlock struct {
 	// A Helm chart, of the repository or of the platform team's.
 	Helm *helmBlock `json:"helm"`

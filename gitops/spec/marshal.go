@@ -25,6 +25,12 @@ func documentOf(s *Spec) document {
 		Enabled: &p.Enabled, Trigger: string(p.Trigger), Label: p.Label, Drafts: &p.Drafts, Paths: p.Paths, IgnoreLabels: p.IgnoreLabels, TTL: spanOf(p.TTL),
 		Source: sourceOf(p.Source),
 	}}
+	for env, from := range s.Together {
+		if doc.Environments == nil {
+			doc.Environments = map[string]*environmentBlock{}
+		}
+		doc.Environments[env] = &environmentBlock{Source: sourceOf(&from)}
+	}
 	for _, svc := range s.Services {
 		doc.Services = append(doc.Services, blockOf(svc))
 	}
@@ -57,7 +63,7 @@ func sourceOf(s *Source) *sourceBlock {
 func blockOf(s Service) *serviceBlock {
 	b := &serviceBlock{
 		Name: s.Name, Team: s.Team, Path: s.Path, Paths: s.Paths, Image: s.Image, Kind: string(s.Kind), Schedule: s.Schedule,
-		Env: words(s.Env), Resources: resourcesOf(s.Resources), Command: wordsOf(s.Command), Args: wordsOf(s.Args),
+		Source: sourceOf(s.Source), Env: words(s.Env), Resources: resourcesOf(s.Resources), Command: wordsOf(s.Command), Args: wordsOf(s.Args),
 		Environments: environmentsOf(s),
 	}
 	if s.Kind == Web {
@@ -93,7 +99,7 @@ func blockOf(s Service) *serviceBlock {
 func environmentsOf(s Service) map[string]*environmentBlock {
 	out := map[string]*environmentBlock{}
 	for name, o := range s.Environments {
-		out[name] = &environmentBlock{Replicas: o.Replicas, Env: words(o.Env), Resources: resourcesOf(o.Resources)}
+		out[name] = &environmentBlock{Replicas: o.Replicas, Env: words(o.Env), Resources: resourcesOf(o.Resources), Source: sourceOf(o.Source)}
 	}
 	return out
 }

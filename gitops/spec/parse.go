@@ -136,6 +136,7 @@ func (c *checker) document(doc *document) *Spec {
 		out.Services = append(out.Services, c.service(block, field, defaults, false))
 		c.unique(join(field, "name"), "service name", block.Name, names)
 	}
+	c.sources(doc, out, defaults.environments)
 	return out
 }
 

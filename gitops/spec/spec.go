@@ -26,6 +26,9 @@ type Spec struct {
 	// Services has at least one entry, in the order of the file; names are unique.
 	Services []Service
 	Preview  Preview
+	// Together are the sources that render all of several services as one, by the name of the
+	// declared environment; those services have none there.
+	Together map[string]Source `json:",omitempty"`
 }
 
 // Kind says what a service is to the outside.
@@ -67,6 +70,9 @@ type Service struct {
 	Deploy      Deploy
 	Healthcheck *Healthcheck // nil when none is declared
 	Rollback    Rollback
+	// Source is what renders the objects of this service, in declared environments where
+	// their Override has none; nil for idp, and where the repository has one for all of them.
+	Source *Source `json:",omitempty"`
 	// Environments overrides by the name of a declared environment.
 	Environments map[string]Override
 }
@@ -137,6 +143,7 @@ type Override struct {
 	Replicas  *int32
 	Env       []EnvVar
 	Resources Resources
+	Source    *Source `json:",omitempty"`
 }
 
 // Trigger is what makes a pull request get its preview.
@@ -164,6 +171,7 @@ type Preview struct {
 	IgnoreLabels []string
 	// TTL counts from the last push; 0 means the server's default.
 	TTL time.Duration
-	// Source is what renders the objects; nil for idp.
+	// Source is what renders the objects of all services as one; nil for idp, and where
+	// services have sources of their own.
 	Source *Source `json:",omitempty"`
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // newcomer is a repository that idp does not deploy yet: at a git server, at the stand-in
@@ -28,8 +29,8 @@ const newcomersToken = "push-token"
 
 func newNewcomer(t *testing.T) *newcomer {
 	t.Helper()
-	n := &newcomer{T: t, dir: filepath.Join(t.TempDir(), "web"), token: filepath.Join(t.TempDir(), "token")}
-	server, err := gittest.Start(t.Context(), filepath.Join(t.TempDir(), "git"))
+	n := &newcomer{T: t, dir: filepath.Join(secrettest.Dir(t), "web"), token: secrettest.Given(filepath.Join(secrettest.Dir(t), "token"))}
+	server, err := gittest.Start(t.Context(), filepath.Join(secrettest.Dir(t), "git"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func TestWriterApps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := secrettest.Given(filepath.Join(t.TempDir(), "key.pem"))
+	path := secrettest.Given(filepath.Join(secrettest.Dir(t), "key.pem"))
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestWriterApps(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = hub.Close() })
-	server, err := gittest.Start(t.Context(), filepath.Join(t.TempDir(), "git"))
+	server, err := gittest.Start(t.Context(), filepath.Join(secrettest.Dir(t), "git"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestWriterApps(t *testing.T) {
 		t.Fatal(err)
 	}
 	pushes := func(name string, apps writers) error {
-		r, err := repo.Open(t.Context(), repo.Options{URL: urls[name], Branch: "main", Dir: t.TempDir(), Credentials: gitCredentialsFor(cfg, apps, urls[name])})
+		r, err := repo.Open(t.Context(), repo.Options{URL: urls[name], Branch: "main", Dir: secrettest.Dir(t), Credentials: gitCredentialsFor(cfg, apps, urls[name])})
 		if err != nil {
 			t.Fatal(err)
 		}

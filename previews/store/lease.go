@@ -183,9 +183,11 @@ func (s *Store) release(ctx context.Context, lease Lease) error {
 	return s.giveBack(ctx, lease.Name, `UPDATE leases SET holder = '' WHERE name = ? AND token = ?`, lease.Name, lease.Token)
 }
 
-// abandon gives back whatever this process has of a name that it has claimed.
+// abandon gives back whatever this process has of a name that it has claimed. It looks the
+// row up by its name alone, so that it waits for a commit of it that is still under way: by a
+// holder that nobody sees yet it would find none.
 func (s *Store) abandon(ctx context.Context, name string) error {
-	return s.giveBack(ctx, name, `UPDATE leases SET holder = '' WHERE name = ? AND holder = ?`, name, s.holder)
+	return s.giveBack(ctx, name, `UPDATE leases SET holder = CASE WHEN holder = ? THEN '' ELSE holder END WHERE name = ?`, s.holder, name)
 }
 
 func (s *Store) giveBack(ctx context.Context, name, statement string, args ...any) error {

@@ -25,8 +25,6 @@ type newcomer struct {
 	token  string // the file
 }
 
-const newcomersToken = "push-token"
-
 func newNewcomer(t *testing.T) *newcomer {
 	t.Helper()
 	n := &newcomer{T: t, dir: filepath.Join(secrettest.Dir(t), "web"), token: secrettest.Given(filepath.Join(secrettest.Dir(t), "token"))}

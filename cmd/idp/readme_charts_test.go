@@ -5,31 +5,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/rogpeppe/go-internal/txtar"
-
-	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // chartsPicture is the README's part on charts of the platform team's: what they write, what
 // repositories do, and what is printed of it.
 func chartsPicture(t *testing.T) string {
 	t.Helper()
-	archive, err := txtar.ParseFile(filepath.Join("testdata", "readme", "charts.txtar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := secrettest.Dir(t)
-	if err := txtar.Write(archive, dir); err != nil {
-		t.Fatal(err)
-	}
+	archive, dir := readmeFiles(t, "charts")
 	gitops := filepath.Join(dir, "gitops")
 	print := func(want int, args ...string) string {
-		var stdout, stderr strings.Builder
-		if status := run(t.Context(), args, nil, &stdout, &stderr, os.Environ()); status != want {
-			t.Fatalf("idp %s ended with %d: %s%s", strings.Join(args, " "), status, stdout.String(), stderr.String())
-		}
-		return strings.NewReplacer(gitops, "../gitops", filepath.Join(dir, "misspelt")+"/", "", filepath.Join(dir, "web")+"/", "").Replace(stdout.String())
+		return strings.NewReplacer(gitops, "../gitops", filepath.Join(dir, "misspelt")+"/", "", filepath.Join(dir, "web")+"/", "").Replace(readmePrints(t, want, args...))
 	}
 	pins := filepath.Join(gitops, "platform", "charts.yaml")
 	if err := os.Remove(pins); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -89,27 +90,36 @@ the generation, the time, and the images' digests, which the bot asks registries
 		if f.platform == "" && f.trust != "" {
 			return misused(cmd, "--trust goes with --platform")
 		}
-		row, parsed, err := p.renderRow(f, args, cfg.Class())
+		tree, err := p.treeOf(cmd.Context(), cfg, f, args)
 		if err != nil {
 			return err
-		}
-		tree, err := p.renderTree(cfg, f, row, parsed)
-		if err != nil {
-			return err
-		}
-		switch t := tree.(type) {
-		case renderTree:
-			if row.Sourced() {
-				t.render = p.ofCheckout(cmd.Context(), checkout(args), f.platform, t.class)
-			}
-			tree = t
-		case declaredTree:
-			t.source = p.partOfCheckout(cmd.Context(), f, args, parsed)
-			tree = t
 		}
 		return p.render(f, tree)
 	}
 	return cmd
+}
+
+// treeOf is what the flags ask for, with its sources from the checkout that args name.
+func (p *program) treeOf(ctx context.Context, cfg *Config, f renderFlags, args []string) (rendered, error) {
+	row, parsed, err := p.renderRow(f, args, cfg.Class())
+	if err != nil {
+		return nil, err
+	}
+	tree, err := p.renderTree(cfg, f, row, parsed)
+	if err != nil {
+		return nil, err
+	}
+	switch t := tree.(type) {
+	case renderTree:
+		if row.Sourced() {
+			t.render = p.ofCheckout(ctx, checkout(args), f.platform, t.class)
+		}
+		return t, nil
+	case declaredTree:
+		t.source = p.partOfCheckout(ctx, f, args, parsed)
+		return t, nil
+	}
+	return tree, nil
 }
 
 // renderKeys are the configuration's keys and sections that rendering reads.

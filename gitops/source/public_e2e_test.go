@@ -27,11 +27,7 @@ import (
 // does: "helm template" and "kustomize build", built from the modules that idp has.
 func TestPublic(t *testing.T) {
 	t.Parallel()
-	tools := secrettest.Dir(t)
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../testdata/charts", "-o", tools, "tool")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	tools := build(t, "tool")
 	r := renderer(t)
 	for _, s := range publictest.Sources() {
 		t.Run(s.Name, func(t *testing.T) {
@@ -81,11 +77,7 @@ func TestPublic(t *testing.T) {
 // TestHelmItself holds what testdata/charts say to Helm's own program.
 func TestHelmItself(t *testing.T) {
 	t.Parallel()
-	tools := secrettest.Dir(t)
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../testdata/charts", "-o", tools, "helm.sh/helm/v3/cmd/helm")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	tools := build(t, "helm.sh/helm/v3/cmd/helm")
 	for _, c := range chartsOfOurs(t) {
 		if c.alone {
 			continue
@@ -118,6 +110,18 @@ func TestHelmItself(t *testing.T) {
 			}
 		})
 	}
+}
+
+// build builds programs of testdata/charts' module, and returns the folder that they are in.
+// They are not searched for secrets: Helm's holds the words that private keys begin with.
+func build(t *testing.T, programs string) string {
+	t.Helper()
+	dir := secrettest.Given(secrettest.Dir(t))
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-C", "../../testdata/charts", "-o", dir, programs)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
 }
 
 // letThrough says what becomes of a source as a preview; nothing of it may stop the rest.

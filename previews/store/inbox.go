@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -47,7 +48,8 @@ func (b *inbox) close() {
 	<-b.done
 }
 
-// AddDelivery stores a delivery together with its job. stored is false when the
+// AddDelivery stores a delivery together with its job; one whose State is DeliveryDone has
+// nothing to be done about, and gets none. stored is false when the
 // GUID is known and not dead: GitHub delivers some things twice. After nil the
 // delivery is on disk; after an error it may or may not be, and adding it again
 // is right. ctx bounds the wait, not the commit.
@@ -130,8 +132,8 @@ func (b *inbox) commit(group []*submission) error {
 
 func (b *inbox) insert(ctx context.Context, tx *transaction, group []*submission) error {
 	insert, err := tx.prepare(ctx, `INSERT INTO deliveries
-		(guid, event, action, installation_id, repository_id, pr, payload, received_at, state)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending') ON CONFLICT (guid) DO NOTHING`)
+		(guid, event, action, installation_id, repository_id, pr, payload, received_at, state, result, ended_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (guid) DO NOTHING`)
 	if err != nil {
 		return err
 	}
@@ -146,15 +148,21 @@ func (b *inbox) insert(ctx context.Context, tx *transaction, group []*submission
 		if d.Payload == nil {
 			d.Payload = []byte{}
 		}
+		ended := int64(0)
+		if d.State = cmp.Or(d.State, DeliveryPending); d.State == DeliveryDone {
+			ended = stamp(received)
+		}
 		sub.stored, err = affected(insert.ExecContext(ctx, d.GUID, d.Event, d.Action, d.InstallationID, d.RepositoryID,
-			d.PR, d.Payload, stamp(received)))
+			d.PR, d.Payload, stamp(received), string(d.State), d.Result, ended))
+		due := sub.stored && d.State == DeliveryPending
 		if err == nil && !sub.stored {
 			sub.stored, err = revive(ctx, tx, d.GUID)
+			due = sub.stored
 		}
 		if err != nil {
 			return err
 		}
-		if sub.stored {
+		if due {
 			fresh = append(fresh, d.GUID)
 		}
 	}

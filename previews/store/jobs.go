@@ -319,8 +319,8 @@ func notYet(err error, d Delivery, now time.Time) (time.Duration, bool) {
 
 // done marks a delivery whose handler had nothing to apply.
 func (w *deliveryWorker) done(ctx context.Context, guid string) error {
-	d, err := w.store.Delivery(ctx, guid)
-	if err != nil || d.State == DeliveryDone {
+	ended, err := w.store.ended(ctx, guid)
+	if err != nil || ended {
 		return err
 	}
 	return w.store.inTx(ctx, "end_delivery", func(tx *transaction) error {

@@ -56,6 +56,8 @@ type Stage struct {
 	Installation *githubtest.Installation
 	Git          *gittest.Server
 	GitOps       *gittest.Repository
+	// Hand is who may push by hand, as "user:password".
+	Hand string
 	// Postgres is nil where the database is a file. Database is its URL.
 	Postgres *postgrestest.Server
 	Database string
@@ -67,7 +69,7 @@ func New(prefix string) (*Stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	s := &Stage{Dir: dir, Disk: filepath.Join(dir, "disk")}
+	s := &Stage{Dir: dir, Disk: filepath.Join(dir, "disk"), Hand: "hand:" + RandomHex(16)}
 	if err := os.Mkdir(s.Disk, 0o700); err != nil {
 		return nil, errors.Join(fmt.Errorf("make a folder: %w", err), os.RemoveAll(dir))
 	}
@@ -131,12 +133,15 @@ func (s *Stage) StartGitHub(seed uint64, middleware func(http.Handler) http.Hand
 
 func (s *Stage) keyFile() string { return filepath.Join(s.Dir, "app.pem") }
 
-// StartGit serves an empty GitOps repository, to whom GitHub's tokens let in.
+// StartGit serves an empty GitOps repository, to whom GitHub's tokens let in, and to Hand.
 func (s *Stage) StartGit(ctx context.Context) (err error) {
 	if s.Git, err = gittest.Start(ctx, filepath.Join(s.Dir, "git")); err != nil {
 		return err
 	}
-	s.Git.RequireAuth(func(name, _, password string, push bool) bool {
+	s.Git.RequireAuth(func(name, user, password string, push bool) bool {
+		if user+":"+password == s.Hand {
+			return true
+		}
 		level := "read"
 		if push {
 			level = "write"

@@ -128,7 +128,7 @@ func (s *Store) Replay(ctx context.Context, guid, by string) error {
 		if err := insertAudit(ctx, tx, guid, s.now(), []previews.Audit{entry}); err != nil {
 			return err
 		}
-		return s.enqueue(ctx, tx, []string{guid})
+		return s.enqueue(ctx, tx, []string{guid}, nil)
 	})
 	if err != nil {
 		return fmt.Errorf("replay delivery %s: %w", guid, err)

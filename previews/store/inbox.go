@@ -139,6 +139,7 @@ func (b *inbox) insert(ctx context.Context, tx *transaction, group []*submission
 	}
 	defer insert.Close()
 	var fresh []string
+	late, before := map[string]bool{}, map[int64]int{}
 	for _, sub := range group {
 		d := sub.delivery
 		received := d.ReceivedAt
@@ -163,8 +164,17 @@ func (b *inbox) insert(ctx context.Context, tx *transaction, group []*submission
 			return err
 		}
 		if due {
+			n, counted := before[d.RepositoryID]
+			if !counted { // this one is among them
+				if n, err = waiting(ctx, tx, d.RepositoryID); err != nil {
+					return err
+				}
+				n--
+			}
+			before[d.RepositoryID] = n + 1
+			late[d.GUID] = n >= crowd-1
 			fresh = append(fresh, d.GUID)
 		}
 	}
-	return b.store.enqueue(ctx, tx, fresh)
+	return b.store.enqueue(ctx, tx, fresh, late)
 }

@@ -23,7 +23,9 @@ type landings struct {
 	// at is when the change of a key landed first.
 	at map[string]time.Time
 	// tries are how many pushes each of idp's commits took, commits those with changes.
-	tries            []int
+	tries []int
+	// own is when each of them landed.
+	own              []time.Time
 	commits, changes int
 	err              error
 	changed          chan struct{}
@@ -62,7 +64,7 @@ func (l *landings) follow() {
 		l.mu.Lock()
 		l.err = err
 		if l.read(messages, p.at) {
-			l.tries = append(l.tries, pushes)
+			l.tries, l.own = append(l.tries, pushes), append(l.own, p.at)
 			pushes = 0
 		}
 		close(l.changed)

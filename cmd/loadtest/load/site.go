@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -157,35 +155,6 @@ func send(client *http.Client, request *http.Request) error {
 		err = fmt.Errorf("a webhook was answered %s: %s", response.Status, said)
 	}
 	return err
-}
-
-// metric is the sum of the program's metric of that name, over all labels that contain with.
-func (s *site) metric(ctx context.Context, name, with string) (sum float64, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.program.Scrape(), nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("read metrics: %w", err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, fmt.Errorf("read metrics: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if called, labels, _ := strings.Cut(series, "{"); called != name || !strings.Contains(labels, with) {
-			continue
-		}
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return 0, fmt.Errorf("metric %s: %w", series, err)
-		}
-		sum += n
-	}
-	return sum, nil
 }
 
 // drained waits until no delivery waits and no environment has something to commit or say.

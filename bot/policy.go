@@ -39,7 +39,7 @@ func (h *Handler) readGuard(ctx context.Context, event Event, s *Snapshot) error
 		return nil
 	}
 	s.Guard = h.Guard(ctx)
-	if !preview {
+	if !preview || !s.Guard.Room().Looks {
 		return ctx.Err()
 	}
 	var err error

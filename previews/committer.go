@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,6 +17,11 @@ import (
 const (
 	// DefaultBatch is how many environments go into one commit at most.
 	DefaultBatch = 200
+	// RemovalBatch is how many do where all of them are removals, of which nothing is
+	// rendered: many previews expire at once, and each push has a cost of its own.
+	RemovalBatch = 5000
+	// updateAtOnce bounds how many rows one transaction changes, for others wait for it.
+	updateAtOnce = 500
 	idleCommits  = 15 * time.Second
 	// maxDiff is how much of a manifest diff is kept, in bytes: what fits a check
 	// run's text (65,535 characters) beside its fences.
@@ -99,6 +105,12 @@ func (c *Committer) Step(ctx context.Context) (more bool, err error) {
 	if rows, err = c.Store.Uncommitted(ctx, c.Lane, c.Batch); err != nil || len(rows) == 0 {
 		return false, err
 	}
+	more = len(rows) == c.Batch
+	if more && !slices.ContainsFunc(rows, deploys) {
+		if rows, err = c.removals(ctx); err != nil {
+			return false, err
+		}
+	}
 	batch, err := c.plan(ctx, rows)
 	if err != nil {
 		return false, err
@@ -106,7 +118,27 @@ func (c *Committer) Step(ctx context.Context) (more bool, err error) {
 	if len(batch.rows) == 0 {
 		return len(batch.later) == 0, errors.Join(batch.later...)
 	}
-	return c.write(ctx, batch, len(rows) == c.Batch)
+	return c.write(ctx, batch, more)
+}
+
+func deploys(row Environment) bool { return row.Wanted == Present }
+
+// removals are the rows whose environments are to be removed, as many as one commit takes.
+func (c *Committer) removals(ctx context.Context) ([]Environment, error) {
+	rows, err := c.Store.Uncommitted(ctx, c.Lane, max(RemovalBatch, c.Batch))
+	return slices.DeleteFunc(rows, deploys), err
+}
+
+// updateAll is the store's, a bounded number of rows at a time. What is written of a batch
+// whose rest is not does no harm: an intent allows, and what is not recorded is found to be
+// in Git.
+func (c *Committer) updateAll(ctx context.Context, ids []int64, fn func(*Environment) error) error {
+	for some := range slices.Chunk(ids, updateAtOnce) {
+		if err := c.Store.UpdateAll(ctx, some, fn); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // batch is one commit in the making.
@@ -141,7 +173,7 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 				revisions[row.RowID] = row.SHA
 			}
 		}
-		return c.Store.UpdateAll(ctx, b.ids(), func(e *Environment) error {
+		return c.updateAll(ctx, b.ids(), func(e *Environment) error {
 			if sha, deploys := revisions[e.RowID]; deploys && !e.Cleared(sha) {
 				return errUncleared // another commit was approved while this one was prepared
 			}
@@ -377,7 +409,7 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 		applied[row.RowID] = a
 		changed = append(changed, row)
 	}
-	err := c.Store.UpdateAll(ctx, b.ids(), func(e *Environment) error {
+	err := c.updateAll(ctx, b.ids(), func(e *Environment) error {
 		a, ok := applied[e.RowID]
 		if !ok {
 			return ErrUnchanged

@@ -57,6 +57,38 @@ func TestCommitterBatches(t *testing.T) {
 	}
 }
 
+// Where a whole batch is removals, the others that wait go in the same commit: each push has
+// a cost of its own. What is to be deployed does not wait behind them.
+func TestCommitterRemovals(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	var rows []int64
+	for pr := range 7 {
+		rows = append(rows, w.add(int64(pr%2+1), pr+1))
+	}
+	w.step()
+	w.committer.Batch = 2
+	for _, row := range rows {
+		w.remove(row)
+	}
+	w.clock.Advance(time.Minute)
+	last := w.add(1, 100)
+	w.step()
+	w.wantDeployed(map[string]string{})
+	w.step()
+	w.wantDeployed(map[string]string{"repo-1/pr-100": firstSHA(100)})
+	if n := len(w.commits()); n != 3 {
+		t.Errorf("%d commits", n)
+	}
+	w.remove(last)
+	w.clock.Advance(time.Minute)
+	w.add(2, 102)
+	w.add(2, 103)
+	w.step() // one of them is to be deployed: it is a batch like any other
+	w.wantDeployed(map[string]string{"repo-2/pr-102": firstSHA(102)})
+	w.once()
+}
+
 // What arrives while the pace makes the commit wait is in it.
 func TestCommitterGathers(t *testing.T) {
 	t.Parallel()

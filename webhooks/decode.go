@@ -4,50 +4,58 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/report"
 )
 
-// decoders says what each of GitHub's events is to idp. What is not in it, and
-// every action that a decoder does not name, is bot.EventIgnored. To handle an
-// event, add a row; its examples are under testdata/payloads already.
+// meaning has the actions of GitHub's events that may mean something to idp. Every other
+// event, and every other action, is kept and has been dealt with once it is.
+var meaning = map[string][]string{
+	// What the action changed is read live; the rest cannot change what is wanted.
+	"pull_request": {"opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft", "labeled", "unlabeled", "edited", "closed"},
+	// Comments on pull requests arrive as comments on issues. An edited comment is never a
+	// command, for somebody else may have edited it.
+	"issue_comment": {"created"},
+	// GitHub sends "rerequested" and "requested_action" only to the App whose check run it
+	// is, and "completed" of everybody's, idp's own among them.
+	"check_run":                 {"rerequested", "requested_action", "completed"},
+	"check_suite":               {"rerequested", "completed"},
+	"workflow_run":              {"completed"},
+	"repository":                {"renamed", "transferred", "deleted", "archived", "unarchived"},
+	"installation":              installed,
+	"installation_repositories": installed,
+	"ping":                      {},
+}
+
+var installed = []string{"created", "deleted", "suspend", "unsuspend", "new_permissions_accepted", "added", "removed"}
+
+// means says whether an event may mean something to idp, by all that is known of it before
+// its payload is read.
+func means(event, action string) bool { return slices.Contains(meaning[event], action) }
+
+// decoders says what the events are to idp that may mean something. To handle an event, add a
+// row to both; its examples are under testdata/payloads already.
 var decoders = map[string]func(message) bot.EventKind{
-	"pull_request":              pullRequest,
+	"pull_request":              func(message) bot.EventKind { return bot.EventPullRequest },
 	"issue_comment":             issueComment,
 	"check_run":                 checkRun,
 	"check_suite":               checkSuite,
 	"workflow_run":              workflowRun,
-	"repository":                repository,
-	"installation":              installation,
-	"installation_repositories": installation,
-	"ping":                      ignored,
+	"repository":                func(message) bot.EventKind { return bot.EventRepository },
+	"installation":              func(message) bot.EventKind { return bot.EventInstallation },
+	"installation_repositories": func(message) bot.EventKind { return bot.EventInstallation },
 }
 
-func ignored(message) bot.EventKind { return bot.EventIgnored }
-
-// pullRequest: what the action changed is read live; the rest cannot change what
-// is wanted.
-func pullRequest(m message) bot.EventKind {
-	switch m.Action {
-	case "opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft", "labeled", "unlabeled", "edited", "closed":
-		return bot.EventPullRequest
-	}
-	return bot.EventIgnored
-}
-
-// issueComment: comments on pull requests arrive as comments on issues. An edited
-// comment is never a command, for somebody else may have edited it.
 func issueComment(m message) bot.EventKind {
-	if m.Action == "created" && m.Issue != nil && m.Issue.PullRequest != nil && m.Comment != nil {
+	if m.Issue != nil && m.Issue.PullRequest != nil && m.Comment != nil {
 		return bot.EventComment
 	}
 	return bot.EventIgnored
 }
 
-// checkRun: GitHub sends "rerequested" and "requested_action" only to the App whose
-// check run it is, and "completed" of everybody's, idp's own among them.
 func checkRun(m message) bot.EventKind {
 	switch {
 	case m.CheckRun == nil:
@@ -68,33 +76,15 @@ func checkSuite(m message) bot.EventKind {
 		return bot.EventIgnored
 	case m.Action == "rerequested":
 		return bot.EventRerequest
-	case m.Action == "completed":
-		return bot.EventBuild
 	}
-	return bot.EventIgnored
+	return bot.EventBuild
 }
 
 func workflowRun(m message) bot.EventKind {
-	if m.Action == "completed" && m.WorkflowRun != nil {
-		return bot.EventBuild
+	if m.WorkflowRun == nil {
+		return bot.EventIgnored
 	}
-	return bot.EventIgnored
-}
-
-func repository(m message) bot.EventKind {
-	switch m.Action {
-	case "renamed", "transferred", "deleted", "archived", "unarchived":
-		return bot.EventRepository
-	}
-	return bot.EventIgnored
-}
-
-func installation(m message) bot.EventKind {
-	switch m.Action {
-	case "created", "deleted", "suspend", "unsuspend", "new_permissions_accepted", "added", "removed":
-		return bot.EventInstallation
-	}
-	return bot.EventIgnored
+	return bot.EventBuild
 }
 
 // Decode returns what a delivery says, GitHub's or idp's own. It fails only for
@@ -120,14 +110,13 @@ func decodeGitHub(event, guid string, payload []byte) (bot.Event, error) {
 		Kind: bot.EventIgnored, Delivery: guid, Name: event, Action: e.Action, InstallationID: e.Installation.ID,
 		Repository: bot.RepositoryRef{ID: e.Repository.ID}, PR: e.pullRequest(),
 	}
-	kind, ok := decoders[event]
-	if !ok {
+	if !means(event, e.Action) {
 		return out, nil
 	}
 	var m message
 	err = json.Unmarshal(payload, &m)
 	m.fill(&out)
-	if out.Kind = kind(m); out.Kind == bot.EventIgnored {
+	if out.Kind = decoders[event](m); out.Kind == bot.EventIgnored {
 		return out, nil
 	}
 	if err != nil {

@@ -282,7 +282,7 @@ func TestDecodeSwept(t *testing.T) {
 
 // FuzzDecode feeds every decoder with what the examples grow into.
 func FuzzDecode(f *testing.F) {
-	events := slices.Sorted(maps.Keys(decoders))
+	events := slices.Sorted(maps.Keys(meaning))
 	for _, one := range examples(f) {
 		if at, ok := slices.BinarySearch(events, one.event); ok && len(one.payload) < 24<<10 {
 			f.Add(at, one.payload)
@@ -308,7 +308,22 @@ func TestSubscriptionsAreDecoded(t *testing.T) {
 		want = append(want, s.Name)
 	}
 	slices.Sort(want)
-	if got := slices.Sorted(maps.Keys(decoders)); !slices.Equal(got, want) {
+	if got := slices.Sorted(maps.Keys(meaning)); !slices.Equal(got, want) {
 		t.Errorf("decoded are %v, and told is of %v", got, want)
+	}
+}
+
+// Every event that may mean something has a decoder, and none that has one means nothing.
+func TestMeaningHasDecoders(t *testing.T) {
+	t.Parallel()
+	for event, actions := range meaning {
+		if decoders[event] == nil != (len(actions) == 0) {
+			t.Errorf("%s: %d actions, and a decoder: %t", event, len(actions), decoders[event] != nil)
+		}
+	}
+	for event := range decoders {
+		if len(meaning[event]) == 0 {
+			t.Errorf("%s has a decoder that is never asked", event)
+		}
 	}
 }

@@ -169,10 +169,14 @@ func (h *Handler) keep(ctx context.Context, header http.Header, body []byte) ans
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	stored, err := h.inbox.AddDelivery(ctx, store.Delivery{
+	d := store.Delivery{
 		GUID: guid, Event: event, Action: e.Action, InstallationID: e.Installation.ID, RepositoryID: e.Repository.ID,
 		PR: e.pullRequest(), Payload: body, ReceivedAt: h.now(),
-	})
+	}
+	if !means(event, e.Action) { // most of what GitHub sends
+		d.State, d.Result = store.DeliveryDone, "ignored: not an event for idp"
+	}
+	stored, err := h.inbox.AddDelivery(ctx, d)
 	switch {
 	case err != nil:
 		h.log.Error("delivery is not stored; GitHub keeps it for redelivery", "delivery", guid, "event", event, "error", err)

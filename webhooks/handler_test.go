@@ -19,6 +19,7 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/gitops/secret"
+	"github.com/idp-bot/idp/previews/store"
 )
 
 var opened = []byte(`{"action":"opened","number":42,"installation":{"id":7},"repository":{"id":9},"pull_request":{"number":42}}`)
@@ -254,5 +255,28 @@ func TestOverTCP(t *testing.T) {
 	}
 	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
 		t.Error(err)
+	}
+}
+
+// What can mean nothing is kept, and nothing is to be done about it; what may mean something
+// is decided by its whole payload.
+func TestMeaninglessIsDoneOnceStored(t *testing.T) {
+	t.Parallel()
+	h, rows := setup(t, Options{})
+	for i, c := range []struct {
+		event, action string
+		done          bool
+	}{
+		{"pull_request", "opened", false}, {"pull_request", "assigned", true}, {"check_run", "created", true}, {"check_run", "completed", false},
+		{"issue_comment", "created", false}, {"issue_comment", "edited", true}, {"ping", "", true}, {"star", "created", true},
+	} {
+		guid := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
+		if w := send(h, delivery(c.event, guid, fmt.Appendf(nil, `{"action":%q,"repository":{"id":9}}`, c.action))); w.Code != 202 || w.Body.String() != "stored\n" {
+			t.Fatalf("%s.%s: %d %q", c.event, c.action, w.Code, w.Body)
+		}
+		d := rows.rows[guid]
+		if done := d.State == store.DeliveryDone; done != c.done || done != (d.Result != "") {
+			t.Errorf("%s.%s is stored as %+v", c.event, c.action, d)
+		}
 	}
 }

@@ -30,6 +30,11 @@ SIGTERM stops it in order: no new webhooks, what is under way is finished.`,
 		if err != nil {
 			return err
 		}
+		stopProfiles, err := startProfiles()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stopProfiles() }() // the process ends
 		m := NewMain(cfg, newLogger(cfg, p.stderr), time.Now)
 		m.out = p.stdout
 		if err := m.Open(cmd.Context()); err != nil {

@@ -1,10 +1,11 @@
 // Command loadtest measures idp under load, on this machine alone.
 //
+//	go run ./cmd/loadtest [--run W3,W6] [--short] [--write .github/PERFORMANCE.md]
 //	go run ./cmd/loadtest cluster [--prs 20] [--at-once 50] [--repos 1,100]
 //
-// It needs what devcluster needs: Go, git, and Debian's redis-server and prometheus.
-// What it measures is a report and no test: it fails only where something does not
-// happen at all.
+// The first needs Go and git, the second what devcluster needs, too: Debian's redis-server
+// and prometheus. What is measured is a report and no test: it fails only where something
+// does not happen at all.
 package main
 
 import (
@@ -38,7 +39,7 @@ func main() {
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	top := &cobra.Command{Use: "loadtest", Short: "Measure idp under load, on this machine", SilenceErrors: true, SilenceUsage: true}
+	top := newLoad(stdout, stderr)
 	top.AddCommand(newCluster(stdout, stderr))
 	return top
 }

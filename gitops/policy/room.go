@@ -11,17 +11,24 @@ type Room struct {
 	Most map[string]int
 	// Counted says that a policy of the platform team's own may look at how many there are.
 	Counted bool
+	// Looks says that any policy may, those that only warn included.
+	Looks bool
 }
 
 // Room returns what holds for new previews, nothing where the policies are broken: then
 // none comes.
 func (s *Set) Room() Room {
-	room := Room{Most: map[string]int{}, Counted: s.counts}
-	if s.broken != nil || s.settings.levels["max_previews"] != levelDeny {
+	room := Room{Most: map[string]int{}, Counted: s.counts, Looks: s.counts}
+	level := s.settings.levels["max_previews"]
+	if s.broken != nil || level == levelOff {
 		return room
 	}
 	for scope, most := range map[string]*int32{"repository": s.settings.most.Repository, "team": s.settings.most.Team, "author": s.settings.most.Author} {
-		if *most > 0 {
+		if *most <= 0 {
+			continue
+		}
+		room.Looks = true
+		if level == levelDeny {
 			room.Most[scope] = int(*most)
 		}
 	}

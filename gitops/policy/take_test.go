@@ -103,17 +103,18 @@ func TestRoom(t *testing.T) {
 		settings, source string
 		want             Room
 	}{
-		"nothing":               {"", "", Room{Most: map[string]int{"repository": 100, "team": 200, "author": 25}}},
+		"nothing":               {"", "", Room{Most: map[string]int{"repository": 100, "team": 200, "author": 25}, Looks: true}},
 		"no limit":              {none, "", Room{Most: map[string]int{}}},
-		"one limit":             {"max_previews: {repository: 0, author: 3}\n", "", Room{Most: map[string]int{"team": 200, "author": 3}}},
-		"limits":                {limits, "", Room{Most: map[string]int{"repository": 2, "author": 3}}},
-		"limits that warn":      {limits + "rules: {max_previews: warn}\n", "", Room{Most: map[string]int{}}},
+		"one limit":             {"max_previews: {repository: 0, author: 3}\n", "", Room{Most: map[string]int{"team": 200, "author": 3}, Looks: true}},
+		"limits":                {limits, "", Room{Most: map[string]int{"repository": 2, "author": 3}, Looks: true}},
+		"limits that warn":      {limits + "rules: {max_previews: warn}\n", "", Room{Most: map[string]int{}, Looks: true}},
+		"limits that are off":   {limits + "rules: {max_previews: \"off\"}\n", "", Room{Most: map[string]int{}}},
 		"another policy":        {none, "deny contains \"x\" if input.environment.name == \"previews\"", Room{Most: map[string]int{}}},
-		"a policy that counts":  {limits, "deny contains \"x\" if input.previews.team.count > 5", Room{Most: map[string]int{"repository": 2, "author": 3}, Counted: true}},
-		"one that looks at all": {none, "deny contains \"x\" if count(input) > 5", Room{Most: map[string]int{}, Counted: true}},
-		"one by a variable":     {none, "deny contains \"x\" if {\n\tsome k\n\tinput[k].team.count > 5\n}", Room{Most: map[string]int{}, Counted: true}},
-		"one by another name":   {none, "import input.previews as p\n\ndeny contains \"x\" if p.team.count > 5", Room{Most: map[string]int{}, Counted: true}},
-		"one by with":           {none, "deny contains \"x\" if f(input)\n\nf(x) if x.previews.team.count > 5", Room{Most: map[string]int{}, Counted: true}},
+		"a policy that counts":  {limits, "deny contains \"x\" if input.previews.team.count > 5", Room{Most: map[string]int{"repository": 2, "author": 3}, Counted: true, Looks: true}},
+		"one that looks at all": {none, "deny contains \"x\" if count(input) > 5", Room{Most: map[string]int{}, Counted: true, Looks: true}},
+		"one by a variable":     {none, "deny contains \"x\" if {\n\tsome k\n\tinput[k].team.count > 5\n}", Room{Most: map[string]int{}, Counted: true, Looks: true}},
+		"one by another name":   {none, "import input.previews as p\n\ndeny contains \"x\" if p.team.count > 5", Room{Most: map[string]int{}, Counted: true, Looks: true}},
+		"one by with":           {none, "deny contains \"x\" if f(input)\n\nf(x) if x.previews.team.count > 5", Room{Most: map[string]int{}, Counted: true, Looks: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,7 +125,7 @@ func TestRoom(t *testing.T) {
 			}
 		})
 	}
-	if got := Broken(errors.New("x")).Room(); len(got.Most) > 0 || got.Counted {
+	if got := Broken(errors.New("x")).Room(); len(got.Most) > 0 || got.Counted || got.Looks {
 		t.Errorf("of none: %+v", got)
 	}
 }

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -23,6 +24,9 @@ func (c Credentials) GoString() string { return "[redacted]" }
 
 // LogValue hides the password from slog.
 func (c Credentials) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// user is the name to log in with; by default GitHub's for an App's token.
+func (c Credentials) user() string { return cmp.Or(c.Username, "x-access-token") }
 
 // askpassScript answers git's prompts from the environment, and only those for
 // the remote's own scheme, host and port: not those of a proxy or of a host that
@@ -60,19 +64,16 @@ func (r *Repo) credentialEnv(ctx context.Context) (env []string, secrets []strin
 	if strings.ContainsAny(c.Username+c.Password, "\r\n\x00") {
 		return nil, nil, fmt.Errorf("credentials for the GitOps repository: %w: they contain a line break", ErrInvalid)
 	}
-	if c.Username == "" {
-		c.Username = "x-access-token"
-	}
 	env = []string{
 		"GIT_ASKPASS=" + r.askpass,
 		"IDP_GIT_SCHEME=" + r.remote.Scheme, "IDP_GIT_HOST=" + r.remote.Host,
-		"IDP_GIT_USERNAME=" + c.Username, "IDP_GIT_PASSWORD=" + c.Password,
+		"IDP_GIT_USERNAME=" + c.user(), "IDP_GIT_PASSWORD=" + c.Password,
 	}
 	if c.Password == "" {
 		return env, nil, nil
 	}
 	return env, []string{
-		base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password)),
+		base64.StdEncoding.EncodeToString([]byte(c.user() + ":" + c.Password)),
 		c.Password, url.QueryEscape(c.Password), url.PathEscape(c.Password),
 	}, nil
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/idp-bot/idp/gitops"
 )
 
+// maxSubjects is how many changes a commit's message lists in words; all are in its trailers.
+const maxSubjects = 200
+
 // batch is a Commit that was found valid, with the tree that each change wants.
 type batch struct {
 	subject, body string
@@ -39,10 +42,11 @@ func newBatch(c Commit) (batch, error) {
 	if err := validFiles(gitops.ApplicationSetsDir, c.Shared); err != nil {
 		return batch{}, fmt.Errorf("shared files: %w", err)
 	}
+	others := newTaken()
 	for _, change := range c.Changes {
 		err := validChange(change)
 		if err == nil {
-			err = b.overlaps(change)
+			err = others.take(change)
 		}
 		if err != nil {
 			b.invalid = append(b.invalid, Conflict{Key: change.Key, Dir: change.Dir, Err: err})
@@ -111,18 +115,39 @@ func validTrailerName(name string) bool {
 	return !strings.HasPrefix(lower, "idp-change") && !strings.HasPrefix(lower, "idp-epoch")
 }
 
-// overlaps refuses a key given twice, and a folder that is, holds or is inside
-// another change's: the two could not both own it whole.
-func (b *batch) overlaps(c Change) error {
-	for _, other := range b.changes {
-		if other.Key == c.Key {
-			return fmt.Errorf("change key %q: %w: given twice", c.Key, ErrInvalid)
+// taken are the keys and folders of the changes of a batch.
+type taken struct {
+	keys, dirs map[string]bool
+	// above has the folder below each folder that holds one.
+	above map[string]string
+}
+
+func newTaken() taken {
+	return taken{map[string]bool{}, map[string]bool{}, map[string]string{}}
+}
+
+// take refuses a key given twice, and a folder that is, holds or is inside another change's:
+// the two could not both own it whole.
+func (t taken) take(c Change) error {
+	if t.keys[c.Key] {
+		return fmt.Errorf("change key %q: %w: given twice", c.Key, ErrInvalid)
+	}
+	if c.Dir != "" {
+		other, holds := t.above[c.Dir]
+		for _, dir := range append(parents(c.Dir), c.Dir) {
+			if t.dirs[dir] {
+				other, holds = dir, true
+			}
 		}
-		if c.Dir != "" && other.Dir != "" &&
-			(strings.HasPrefix(c.Dir+"/", other.Dir+"/") || strings.HasPrefix(other.Dir+"/", c.Dir+"/")) {
-			return fmt.Errorf("folder %q: %w: overlaps with %q in the same commit", c.Dir, ErrInvalid, other.Dir)
+		if holds {
+			return fmt.Errorf("folder %q: %w: overlaps with %q in the same commit", c.Dir, ErrInvalid, other)
+		}
+		t.dirs[c.Dir] = true
+		for _, dir := range parents(c.Dir) {
+			t.above[dir] = c.Dir
 		}
 	}
+	t.keys[c.Key] = true
 	return nil
 }
 
@@ -137,8 +162,11 @@ func (b *batch) message(changes []wanted) string {
 	}
 	if len(changes) > 1 {
 		m.WriteString("\n")
-		for _, c := range changes {
+		for _, c := range changes[:min(len(changes), maxSubjects)] {
 			m.WriteString("- " + oneLine(c.Subject) + "\n")
+		}
+		if more := len(changes) - maxSubjects; more > 0 {
+			fmt.Fprintf(&m, "- and %d more\n", more)
 		}
 	}
 	m.WriteString("\n")

@@ -227,6 +227,12 @@ func (r *Repo) afterFailure(ctx context.Context, l *landing, outcome pushOutcome
 	if ctx.Err() != nil || errors.Is(outcome.err, ErrUnauthorized) {
 		return false, outcome.failure(r.opts.Branch)
 	}
+	if outcome.refused {
+		// Others are at it, too. Once the tip is read, every moment counts.
+		if err := pause(ctx, rand.N(backoff/2)); err != nil {
+			return false, err
+		}
+	}
 	tip := r.tip.sha
 	if err := r.catchUp(ctx, l); err != nil {
 		// That it is refused for good is known only of a tip that was read again.
@@ -237,7 +243,7 @@ func (r *Repo) afterFailure(ctx context.Context, l *landing, outcome pushOutcome
 	}
 	if r.tip.sha != tip {
 		l.unmoved = 0
-		return false, pause(ctx, rand.N(backoff/2))
+		return false, nil
 	}
 	if l.unmoved++; l.unmoved >= maxUnmoved {
 		return false, outcome.failure(r.opts.Branch)
@@ -322,6 +328,10 @@ func (r *Repo) tryPrepare(ctx context.Context, b batch) (*made, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(b.changes) > fewFolders {
+		// Where that fails each is asked for by itself, which says what is wrong.
+		i.known, _ = r.foldersOf(ctx, r.tip.sha, b.changes)
+	}
 	p, err := decide(b, i.at, texts)
 	if err != nil {
 		return nil, i.abort(err)
@@ -332,7 +342,10 @@ func (r *Repo) tryPrepare(ctx context.Context, b batch) (*made, error) {
 			return nil, i.abort(err)
 		}
 	}
-	return m, i.finish()
+	if err := i.finish(); err != nil || m.sha == "" || len(p.write) <= fewFolders {
+		return m, err
+	}
+	return m, r.verifyFolders(ctx, m.sha, p.write)
 }
 
 // inOrder sorts what was applied as c has it.

@@ -22,8 +22,9 @@
 //     files that a Change edits: each is read at the tip that it is written on, and what
 //     becomes of it is the caller's word (see Edit). None is added or removed.
 //   - A change whose result the tip already holds makes no commit.
-//   - Credentials reach git through GIT_ASKPASS and the environment only; they
-//     are in no URL, argument, log line or error.
+//   - Credentials reach git through GIT_ASKPASS and the environment only, and the
+//     remote itself in the header of the one request that is made without git
+//     (see askRef); they are in no URL, argument, log line or error.
 //
 // A Repo is safe for concurrent use: writers take turns, readers do not wait for
 // them. Two processes must not share a state directory, which is locked; two

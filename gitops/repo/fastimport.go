@@ -24,7 +24,8 @@ type importer struct {
 	in      *bufio.Writer
 	out     *bufio.Reader
 	tip     string
-	err     error // the first failed write
+	known   map[string]entry // of paths at the tip
+	err     error            // the first failed write
 }
 
 func (r *Repo) startImport(ctx context.Context, tip string) (*importer, error) {
@@ -73,15 +74,26 @@ func (i *importer) at(path string) (entry, error) {
 	if i.tip == "" {
 		return entry{}, nil
 	}
+	if known, ok := i.known[path]; ok {
+		return known, nil
+	}
 	return i.ls(i.tip, path)
 }
 
-// ls reads "<mode> SP <kind> SP <id> HT <path>" or "missing SP <path>"; see
-// git-fast-import(1), "ls".
+// ls asks for what a path is in a commit.
 func (i *importer) ls(commit, path string) (entry, error) {
 	line, err := i.ask("ls %s %s", commit, quotePath(path))
-	if err != nil || strings.HasPrefix(line, "missing ") {
+	if err != nil {
 		return entry{}, err
+	}
+	return readEntry(line)
+}
+
+// readEntry reads "<mode> SP <kind> SP <id> HT <path>" or "missing SP <path>"; see
+// git-fast-import(1), "ls".
+func readEntry(line string) (entry, error) {
+	if strings.HasPrefix(line, "missing ") {
+		return entry{}, nil
 	}
 	facts, _, _ := strings.Cut(line, "\t")
 	fields := strings.Split(facts, " ")
@@ -135,6 +147,9 @@ func (i *importer) commit(p plan, message string, author Signature, now time.Tim
 // verify compares what git made of each folder and each edited file with what was computed for it:
 // the intent that is recorded must be what is pushed.
 func (i *importer) verify(p plan, sha string) error {
+	if len(p.write) > fewFolders {
+		return i.verifyEdits(p, sha) // the folders are looked at once fast-import has ended
+	}
 	for _, w := range p.write {
 		if w.Dir == "" {
 			continue
@@ -144,10 +159,14 @@ func (i *importer) verify(p plan, sha string) error {
 			return err
 		}
 		if e.id != w.tree {
-			return fmt.Errorf("folder %s became tree %s instead of %s", w.Dir, strconv.Quote(e.id), strconv.Quote(w.tree))
+			return becameOther(w, e.id)
 		}
 	}
 	return i.verifyEdits(p, sha)
+}
+
+func becameOther(w wanted, tree string) error {
+	return fmt.Errorf("folder %s became tree %s instead of %s", w.Dir, strconv.Quote(tree), strconv.Quote(w.tree))
 }
 
 // finish ends the process; objects that were made are on disk when it returns nil.

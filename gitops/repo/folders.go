@@ -39,7 +39,7 @@ func (r *Repo) Folders(ctx context.Context, commit string) ([]Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the environments in %s: %w", commit, err)
 	}
-	folders, blobs := foldersOf(string(out))
+	folders, blobs := readFolders(string(out))
 	for from := 0; from < len(folders); from += recordsAtOnce {
 		to := min(from+recordsAtOnce, len(folders))
 		if err := r.records(ctx, commit, folders[from:to], blobs); err != nil {
@@ -69,9 +69,9 @@ func (r *Repo) FolderTrees(ctx context.Context, commit string) (map[string]strin
 	return trees, nil
 }
 
-// foldersOf reads ls-tree's records "<mode> <kind> <id> TAB <path>", and returns the
+// readFolders reads ls-tree's records "<mode> <kind> <id> TAB <path>", and returns the
 // folders with the blobs of their records by path.
-func foldersOf(list string) ([]Folder, map[string]string) {
+func readFolders(list string) ([]Folder, map[string]string) {
 	byDir, blobs := map[string]*Folder{}, map[string]string{}
 	at := func(dir string) *Folder {
 		if byDir[dir] == nil {

@@ -53,6 +53,9 @@ func (r *Repo) lsRemote(ctx context.Context) (string, error) {
 
 // remoteRef returns the commit of a ref at the remote, "" when there is no such ref.
 func (r *Repo) remoteRef(ctx context.Context, wanted string) (string, error) {
+	if sha, err := r.askRef(ctx, wanted); err == nil {
+		return sha, nil
+	}
 	out, err := r.network(ctx, "read the GitOps repository", gitexec.Command{
 		Args: []string{"ls-remote", "--quiet", "--", "origin", wanted},
 	})

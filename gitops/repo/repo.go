@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,9 +57,12 @@ type Repo struct {
 	remote  remoteURL
 	git     gitexec.Git
 	askpass string
-	lock    *os.File
-	limiter *rate.Limiter
-	metrics *metrics
+	asker   *http.Client
+	// unanswered says that the remote's refs are to be asked for with git.
+	unanswered atomic.Bool
+	lock       *os.File
+	limiter    *rate.Limiter
+	metrics    *metrics
 
 	// writing is held by whoever reads or writes the state below; a channel, so
 	// that waiting for it can be given up.
@@ -99,7 +104,7 @@ func Open(ctx context.Context, opts Options) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{opts: opts, remote: remote, writing: make(chan struct{}, 1), limiter: newLimiter(opts.PushesPerMinute)}
+	r := &Repo{opts: opts, remote: remote, writing: make(chan struct{}, 1), limiter: newLimiter(opts.PushesPerMinute), asker: newAsker()}
 	r.metrics = newMetrics(opts.Registerer)
 	r.git = gitexec.Git{Dir: filepath.Join(opts.Dir, "clone.git"), Home: filepath.Join(opts.Dir, "home"), Timeout: opts.Timeout}
 	if err := r.prepare(ctx); err != nil {
@@ -139,6 +144,7 @@ func withDefaults(o Options) (Options, error) {
 func (r *Repo) Close() error {
 	r.writing <- struct{}{}
 	defer func() { <-r.writing }()
+	r.asker.CloseIdleConnections()
 	return errors.Join(gitexec.Unlock(r.lock), r.lock.Close())
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -21,14 +22,16 @@ type decoder struct {
 	places map[string]place
 	// bad are the fields with an error of their own, whose value means nothing.
 	bad map[string]bool
-	// homes says for each key of the document which block it belongs in.
-	homes map[string]string
+	// homes says for each key of the document which block it belongs in; it is asked only
+	// where one is out of place.
+	homes func() map[string]string
 }
 
 // newDecoder fills what root points at from the document n; places and bad tell
 // afterwards what stands where.
 func newDecoder(s *source, n *yaml.Node, root reflect.Value) *decoder {
-	d := &decoder{source: s, places: map[string]place{"": {value: n}}, bad: map[string]bool{}, homes: findHomes(root.Type())}
+	d := &decoder{source: s, places: map[string]place{"": {value: n}}, bad: map[string]bool{}}
+	d.homes = sync.OnceValue(func() map[string]string { return findHomes(root.Type()) })
 	d.decode("", n, root, keywords{})
 	return d
 }
@@ -170,7 +173,7 @@ func (d *decoder) usableKey(field string, key *yaml.Node, seen map[string]int) b
 func (d *decoder) unknownKey(field string, key, value *yaml.Node, t reflect.Type) (meant string) {
 	msg := fmt.Sprintf("unknown key %s in %s", quote(key.Value), where(field))
 	meant = near(key.Value, slices.Collect(keyNames(t)))
-	switch home := d.homes[key.Value]; {
+	switch home := d.homes()[key.Value]; {
 	case meant != "":
 		msg += ": did you mean " + quote(meant) + "?"
 	case home != "":

@@ -27,6 +27,8 @@ type dialect struct {
 	// forUpdate and forShare end a query of rows that must not change before the
 	// transaction has ended, by anybody and by anybody else.
 	forUpdate, forShare string
+	// grouped says that transactions which wait are committed together.
+	grouped bool
 	// again, where it is set, says that a transaction failed only for another one.
 	again func(error) bool
 }

@@ -68,6 +68,15 @@ func (s *Store) Delivery(ctx context.Context, guid string) (Delivery, error) {
 	return d, nil
 }
 
+// ended says whether a delivery is done.
+func (s *Store) ended(ctx context.Context, guid string) (done bool, err error) {
+	var state DeliveryState
+	if err := s.read.QueryRowContext(ctx, `SELECT state FROM deliveries WHERE guid = ?`, guid).Scan(&state); err != nil {
+		return false, fmt.Errorf("read delivery %s: %w", guid, err)
+	}
+	return state == DeliveryDone, nil
+}
+
 // PendingDeliveries returns what is still to be done about a pull request, oldest
 // first. With pr 0 it returns the deliveries that name no pull request.
 func (s *Store) PendingDeliveries(ctx context.Context, repositoryID int64, pr int) ([]Delivery, error) {
@@ -119,7 +128,7 @@ func (s *Store) Replay(ctx context.Context, guid, by string) error {
 		if err := insertAudit(ctx, tx, guid, s.now(), []previews.Audit{entry}); err != nil {
 			return err
 		}
-		return s.enqueue(ctx, tx, []string{guid})
+		return s.enqueue(ctx, tx, []string{guid}, nil)
 	})
 	if err != nil {
 		return fmt.Errorf("replay delivery %s: %w", guid, err)

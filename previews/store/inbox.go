@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -47,7 +48,8 @@ func (b *inbox) close() {
 	<-b.done
 }
 
-// AddDelivery stores a delivery together with its job. stored is false when the
+// AddDelivery stores a delivery together with its job; one whose State is DeliveryDone has
+// nothing to be done about, and gets none. stored is false when the
 // GUID is known and not dead: GitHub delivers some things twice. After nil the
 // delivery is on disk; after an error it may or may not be, and adding it again
 // is right. ctx bounds the wait, not the commit.
@@ -130,13 +132,14 @@ func (b *inbox) commit(group []*submission) error {
 
 func (b *inbox) insert(ctx context.Context, tx *transaction, group []*submission) error {
 	insert, err := tx.prepare(ctx, `INSERT INTO deliveries
-		(guid, event, action, installation_id, repository_id, pr, payload, received_at, state)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending') ON CONFLICT (guid) DO NOTHING`)
+		(guid, event, action, installation_id, repository_id, pr, payload, received_at, state, result, ended_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (guid) DO NOTHING`)
 	if err != nil {
 		return err
 	}
 	defer insert.Close()
 	var fresh []string
+	late, before := map[string]bool{}, map[int64]int{}
 	for _, sub := range group {
 		d := sub.delivery
 		received := d.ReceivedAt
@@ -146,17 +149,32 @@ func (b *inbox) insert(ctx context.Context, tx *transaction, group []*submission
 		if d.Payload == nil {
 			d.Payload = []byte{}
 		}
+		ended := int64(0)
+		if d.State = cmp.Or(d.State, DeliveryPending); d.State == DeliveryDone {
+			ended = stamp(received)
+		}
 		sub.stored, err = affected(insert.ExecContext(ctx, d.GUID, d.Event, d.Action, d.InstallationID, d.RepositoryID,
-			d.PR, d.Payload, stamp(received)))
+			d.PR, d.Payload, stamp(received), string(d.State), d.Result, ended))
+		due := sub.stored && d.State == DeliveryPending
 		if err == nil && !sub.stored {
 			sub.stored, err = revive(ctx, tx, d.GUID)
+			due = sub.stored
 		}
 		if err != nil {
 			return err
 		}
-		if sub.stored {
+		if due {
+			n, counted := before[d.RepositoryID]
+			if !counted { // this one is among them
+				if n, err = waiting(ctx, tx, d.RepositoryID); err != nil {
+					return err
+				}
+				n--
+			}
+			before[d.RepositoryID] = n + 1
+			late[d.GUID] = n >= crowd-1
 			fresh = append(fresh, d.GUID)
 		}
 	}
-	return b.store.enqueue(ctx, tx, fresh)
+	return b.store.enqueue(ctx, tx, fresh, late)
 }

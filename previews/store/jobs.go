@@ -93,9 +93,24 @@ type periodicJob struct {
 
 func (periodicJob) Kind() string { return "periodic" }
 
-// enqueue inserts one job per delivery. Jobs are not unique: River skips an
-// insert while its twin runs, which would lose the event.
-func (s *Store) enqueue(ctx context.Context, tx *transaction, guids []string) error {
+const (
+	// crowd is how many deliveries of a repository may wait before more of it yield to those
+	// of others, which would wait for all of a burst otherwise.
+	crowd = defaultWorkers
+	// yields is River's priority of those: it takes what has a lower one first.
+	yields = 2
+)
+
+// waiting is how many deliveries of a repository are not done, crowd at most.
+func waiting(ctx context.Context, tx *transaction, repositoryID int64) (n int, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'pending' AND repository_id = ? LIMIT ?) AS early`,
+		repositoryID, crowd).Scan(&n)
+	return n, err
+}
+
+// enqueue inserts one job per delivery; those in late yield to others. Jobs are not unique:
+// River skips an insert while its twin runs, which would lose the event.
+func (s *Store) enqueue(ctx context.Context, tx *transaction, guids []string, late map[string]bool) error {
 	if len(guids) == 0 {
 		return nil
 	}
@@ -104,6 +119,9 @@ func (s *Store) enqueue(ctx context.Context, tx *transaction, guids []string) er
 		params[i] = river.InsertManyParams{
 			Args:       deliveryJob{GUID: guid},
 			InsertOpts: &river.InsertOpts{Queue: deliveryQueue, MaxAttempts: maxAttempts},
+		}
+		if late[guid] {
+			params[i].InsertOpts.Priority = yields
 		}
 	}
 	if err := s.queue.insert(ctx, tx, params); err != nil {
@@ -319,8 +337,8 @@ func notYet(err error, d Delivery, now time.Time) (time.Duration, bool) {
 
 // done marks a delivery whose handler had nothing to apply.
 func (w *deliveryWorker) done(ctx context.Context, guid string) error {
-	d, err := w.store.Delivery(ctx, guid)
-	if err != nil || d.State == DeliveryDone {
+	ended, err := w.store.ended(ctx, guid)
+	if err != nil || ended {
 		return err
 	}
 	return w.store.inTx(ctx, "end_delivery", func(tx *transaction) error {

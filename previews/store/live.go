@@ -103,7 +103,9 @@ func oneLive(ctx context.Context, query queryRows, reader int64, where string, a
 	for _, state := range previews.SettledStates {
 		args = append(args, string(state))
 	}
-	settled := unpinned + ` AND state IN (?` + strings.Repeat(", ?", len(previews.SettledStates)-1) + `)`
+	// Who was asked for since then is not idle for long enough.
+	args = append(args, stamp(now.Add(-previews.MinIdle)))
+	settled := unpinned + ` AND state IN (?` + strings.Repeat(", ?", len(previews.SettledStates)-1) + `) AND wanted_at <= ?`
 	live.Idle, err = longestIdle(ctx, query, settled, args, func(e *previews.Environment) bool { return e.MayBeTaken(now) })
 	return live, err
 }

@@ -36,7 +36,8 @@ func sqlitePath(raw string) (string, error) {
 
 // sqlite is what statements are written for.
 var sqlite = dialect{
-	tables: `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?`,
+	tables:  `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?`,
+	grouped: true,
 }
 
 // openSQLite opens a file, which one server uses at a time.

@@ -88,9 +88,11 @@ type Store struct {
 	retry       []time.Duration
 	metrics     *metrics
 	inbox       *inbox
-	bell        bell
-	queue       queue
-	holder      string
+	// groups runs the write transactions, nil where the database runs many at once.
+	groups *groups
+	bell   bell
+	queue  queue
+	holder string
 	// deaf ends the listening for what others change, and waits for that.
 	deaf func()
 
@@ -139,6 +141,9 @@ func (s *Store) start(ctx context.Context, o Options) error {
 	if s.metrics, err = newMetrics(s, o.Registerer); err != nil {
 		return err
 	}
+	if s.db.grouped {
+		s.groups = newGroups(s)
+	}
 	s.inbox = newInbox(s)
 	s.deaf = s.hear(o.Elsewhere)
 	return nil
@@ -152,6 +157,9 @@ func (s *Store) Close() error {
 	err := s.StopJobs(ctx)
 	s.inbox.close()
 	s.deaf()
+	if s.groups != nil {
+		s.groups.close()
+	}
 	s.metrics.unregister()
 	return errors.Join(err, s.db.close())
 }
@@ -255,6 +263,9 @@ func (s *Store) alone(ctx context.Context, op string, fn func(*transaction) erro
 }
 
 func (s *Store) once(ctx context.Context, fn func(*transaction) error) error {
+	if s.groups != nil {
+		return s.groups.do(ctx, fn)
+	}
 	tx, err := s.write.begin(ctx)
 	if err != nil {
 		return err

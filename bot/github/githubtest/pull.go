@@ -98,7 +98,7 @@ func (r *Repository) mayOpen(head *Repository, ref, base string) *fieldError {
 func (s *Server) headedBy(head *Repository, branch string) []*PullRequest {
 	var out []*PullRequest
 	for _, r := range s.repositories {
-		for _, pr := range r.sortedPulls() {
+		for _, pr := range r.pulls {
 			if pr.state == "open" && pr.headRepo == head && pr.headRef == branch {
 				out = append(out, pr)
 			}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/idp-bot/idp/cmd/internal/stage"
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 )
 
@@ -18,8 +19,8 @@ const (
 
 // startArgoCD starts an Argo CD that follows the branch once somebody steers it.
 func (w *world) startArgoCD() (err error) {
-	w.argoToken = randomHex(32)
-	w.argocd, err = argocdtest.Start(argocdtest.Options{Token: w.argoToken, Root: argoRoot, Repository: w.gitops, Branch: branch, Now: time.Now})
+	w.argoToken = stage.RandomHex(32)
+	w.argocd, err = argocdtest.Start(argocdtest.Options{Token: w.argoToken, Root: argoRoot, Repository: w.GitOps, Branch: branch, Now: time.Now})
 	return err
 }
 
@@ -27,8 +28,8 @@ func (w *world) startArgoCD() (err error) {
 // syncs what the branch has, lets that become healthy, and takes down what is listed no more.
 func (r *round) steer(ctx context.Context) {
 	last, quiet := "", 0
-	for pause(ctx, argoEvery) == nil {
-		tip, err := r.gitops.Tip(ctx, branch)
+	for stage.Pause(ctx, argoEvery) == nil {
+		tip, err := r.GitOps.Tip(ctx, branch)
 		if err != nil || tip == "" {
 			continue // it looks again
 		}
@@ -52,10 +53,10 @@ func (r *round) steer(ctx context.Context) {
 // absentArgoCD has Argo CD away for a while, again and again; what it follows goes on.
 func absentArgoCD(ctx context.Context, r *round, random *rand.Rand) error {
 	defer r.argocd.SetAway(false)
-	for pause(ctx, time.Duration(200+random.IntN(2500))*time.Millisecond) == nil {
+	for stage.Pause(ctx, time.Duration(200+random.IntN(2500))*time.Millisecond) == nil {
 		r.argocd.SetAway(true)
 		r.figures.add("Argo CD away", 1)
-		_ = pause(ctx, time.Duration(200+random.IntN(6000))*time.Millisecond) // an end brings it back
+		_ = stage.Pause(ctx, time.Duration(200+random.IntN(6000))*time.Millisecond) // an end brings it back
 		r.argocd.SetAway(false)
 	}
 	return nil

@@ -17,12 +17,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/idp-bot/idp/cmd/internal/stage"
 )
 
 // Database is one that idp keeps its state in.
@@ -96,8 +97,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		defer os.RemoveAll(dir) // the system's place for such
 		o.Program = filepath.Join(dir, "idp")
 		began := time.Now()
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", o.Program, "github.com/idp-bot/idp/cmd/idp").CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build idp: %w\n%s", err, out)
+		if err := stage.Build(ctx, o.Program, ""); err != nil {
+			return nil, err
 		}
 		o.Progress("built idp in " + time.Since(began).Round(100*time.Millisecond).String())
 	}
@@ -155,7 +156,7 @@ func (c *campaign) round(ctx context.Context, n int) Round {
 		played.Figures, played.Violations = r.figures.all(), r.violations
 		played.Events = r.history.events()
 		if ctx.Err() == nil && (err != nil || len(r.violations) > 0) {
-			played.Left, played.Says = r.dir, r.tails()
+			played.Left, played.Says = r.Dir, r.tails()
 			r.leave()
 		}
 		err = errors.Join(err, r.close())

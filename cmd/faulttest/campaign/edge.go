@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/cmd/internal/stage"
 )
 
 // edge is what GitHub's webhooks reach first, as a load balancer would be: it hands each
@@ -23,7 +24,7 @@ type edge struct {
 	http     *http.Server
 	url      string
 	client   *http.Client
-	replicas []*replica
+	replicas []*stage.Program
 	secret   string
 	// answered is called with the moment "ack", after idp answered 2xx and before GitHub
 	// hears of it.
@@ -51,7 +52,7 @@ type message struct {
 	body   []byte
 }
 
-func newEdge(secret string, replicas []*replica, random *rand.Rand, answered func()) (*edge, error) {
+func newEdge(secret string, replicas []*stage.Program, random *rand.Rand, answered func()) (*edge, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for webhooks: %w", err)
@@ -100,7 +101,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.seen = append(e.seen, m)
 	e.mu.Unlock()
 	delay, twice := e.fate()
-	if err := pause(r.Context(), delay); err != nil {
+	if err := stage.Pause(r.Context(), delay); err != nil {
 		return
 	}
 	status := e.forward(r.Context(), m)
@@ -154,7 +155,7 @@ func (e *edge) choose() string {
 	for range e.replicas {
 		r := e.replicas[e.next%len(e.replicas)]
 		e.next++
-		if address := r.address(); address != "" {
+		if address := r.Address(); address != "" {
 			return address
 		}
 	}
@@ -201,7 +202,7 @@ func (e *edge) poisoned(ctx context.Context, installation, repository int64, pr 
 	e.mu.Lock()
 	e.poison[guid] = true
 	e.mu.Unlock()
-	return until(ctx, 100*time.Millisecond, func() (bool, error) {
+	return stage.Until(ctx, 100*time.Millisecond, func() (bool, error) {
 		return e.forward(ctx, message{header, body}) < 300, nil
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/idp-bot/idp/cmd/internal/stage"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -21,22 +22,22 @@ import (
 // connection.
 func illPostgres(ctx context.Context, r *round, random *mathrand.Rand) error {
 	for range 6 {
-		if err := pause(ctx, time.Duration(300+random.IntN(2500))*time.Millisecond); err != nil {
+		if err := stage.Pause(ctx, time.Duration(300+random.IntN(2500))*time.Millisecond); err != nil {
 			return nil // the round is over
 		}
 		if random.IntN(2) == 0 {
-			if err := r.postgres.Cut("idp"); err != nil {
+			if err := r.Postgres.Cut("idp"); err != nil {
 				return err
 			}
 			r.figures.add("connections cut", 1)
 			continue
 		}
-		if err := r.postgres.Halt(); err != nil {
+		if err := r.Postgres.Halt(); err != nil {
 			return err
 		}
 		r.figures.add("PostgreSQL halted", 1)
-		_ = pause(ctx, time.Duration(random.IntN(4000))*time.Millisecond) // it is started again even at an end
-		if err := r.postgres.Resume(); err != nil {
+		_ = stage.Pause(ctx, time.Duration(random.IntN(4000))*time.Millisecond) // it is started again even at an end
+		if err := r.Postgres.Resume(); err != nil {
 			return err
 		}
 	}
@@ -47,18 +48,18 @@ func illPostgres(ctx context.Context, r *round, random *mathrand.Rand) error {
 // idp waits.
 func locks(ctx context.Context, r *round, random *mathrand.Rand) error {
 	for range 3 {
-		if err := pause(ctx, time.Duration(500+random.IntN(2000))*time.Millisecond); err != nil {
+		if err := stage.Pause(ctx, time.Duration(500+random.IntN(2000))*time.Millisecond); err != nil {
 			return nil // the round is over
 		}
 		long := time.Duration(1000+random.IntN(9000)) * time.Millisecond
-		err := r.withStore(ctx, func(s *store.Store) error {
+		err := r.WithStore(ctx, func(s *store.Store) error {
 			rows, err := s.Environments(ctx, store.Filter{})
 			if err != nil || len(rows) == 0 {
 				return err
 			}
 			return s.UpdateAll(ctx, []int64{rows[0].RowID}, func(*previews.Environment) error {
 				r.figures.add("locks held", 1)
-				_ = pause(ctx, long)
+				_ = stage.Pause(ctx, long)
 				return previews.ErrUnchanged
 			})
 		})
@@ -79,17 +80,17 @@ func mount(at, size string) (unmount func() error, err error) {
 
 // fullDisk fills the filesystem of the database and the clone, and empties it again.
 func fullDisk(ctx context.Context, r *round, random *mathrand.Rand) error {
-	filler := filepath.Join(r.disk, "filler")
+	filler := filepath.Join(r.Disk, "filler")
 	defer os.Remove(filler)
 	for range 6 {
-		if err := pause(ctx, time.Duration(200+random.IntN(2000))*time.Millisecond); err != nil {
+		if err := stage.Pause(ctx, time.Duration(200+random.IntN(2000))*time.Millisecond); err != nil {
 			return nil // the round is over
 		}
 		if err := fill(filler); err != nil {
 			return err
 		}
 		r.figures.add("disk full", 1)
-		_ = pause(ctx, time.Duration(500+random.IntN(3500))*time.Millisecond) // it is emptied even at an end
+		_ = stage.Pause(ctx, time.Duration(500+random.IntN(3500))*time.Millisecond) // it is emptied even at an end
 		if err := os.Remove(filler); err != nil {
 			return err
 		}
@@ -121,7 +122,7 @@ const page = 4096
 // start on that, and says so; then brings back the file as it was.
 func flippedPages(ctx context.Context, r *round, random *mathrand.Rand) error {
 	for range 4 {
-		if err := pause(ctx, time.Duration(500+random.IntN(2000))*time.Millisecond); err != nil {
+		if err := stage.Pause(ctx, time.Duration(500+random.IntN(2000))*time.Millisecond); err != nil {
 			return nil // the round is over
 		}
 		if err := r.alone(func() error { return r.flip(ctx, random) }); err != nil {
@@ -133,8 +134,8 @@ func flippedPages(ctx context.Context, r *round, random *mathrand.Rand) error {
 
 func (r *round) flip(ctx context.Context, random *mathrand.Rand) error {
 	one := r.replicas[0]
-	one.terminate() // in order: what is in its log is in the file then
-	good, err := os.ReadFile(r.databaseFile())
+	one.Terminate() // in order: what is in its log is in the file then
+	good, err := os.ReadFile(r.DatabaseFile())
 	if err != nil {
 		return err
 	}
@@ -143,26 +144,26 @@ func (r *round) flip(ctx context.Context, random *mathrand.Rand) error {
 	if _, err := io.ReadFull(rand.Reader, bad[n*page:(n+1)*page]); err != nil {
 		return err
 	}
-	if err := os.WriteFile(r.databaseFile(), bad, 0o600); err != nil {
+	if err := os.WriteFile(r.DatabaseFile(), bad, 0o600); err != nil {
 		return err
 	}
 	r.figures.add("pages overwritten", 1)
-	err = one.start(ctx)
-	var refused *refusedToStart
+	err = one.Start(ctx)
+	var refused *stage.RefusedToStart
 	switch {
 	case err == nil:
-		one.kill()
+		one.Kill()
 		r.break_("pages", fmt.Sprintf("idp started although page %d of %d was overwritten", n+1, len(bad)/page))
-	case errors.As(err, &refused) && strings.Contains(refused.says, "the database is damaged"):
+	case errors.As(err, &refused) && strings.Contains(refused.Says, "the database is damaged"):
 	default:
 		r.break_("pages", fmt.Sprintf("with page %d of %d overwritten idp does not say that the database is damaged: %v", n+1, len(bad)/page, err))
 	}
 	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Remove(r.databaseFile() + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(r.DatabaseFile() + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	if err := os.WriteFile(r.databaseFile(), good, 0o600); err != nil {
+	if err := os.WriteFile(r.DatabaseFile(), good, 0o600); err != nil {
 		return err
 	}
 	return r.revive(ctx, one)

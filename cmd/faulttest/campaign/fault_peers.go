@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/cmd/internal/stage"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 )
@@ -37,15 +38,15 @@ func illGitHub(ctx context.Context, r *round, random *rand.Rand) error {
 		}
 		var end []func()
 		for range 1 + random.IntN(3) {
-			end = append(end, r.github.Inject(kinds[random.IntN(len(kinds))]))
+			end = append(end, r.GitHub.Inject(kinds[random.IntN(len(kinds))]))
 			r.figures.add("GitHub faults", 1)
 		}
-		_ = pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond) // an end ends them
+		_ = stage.Pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond) // an end ends them
 		for _, each := range end {
 			each()
 		}
 		close(hung)
-		_ = pause(ctx, time.Duration(random.IntN(500))*time.Millisecond)
+		_ = stage.Pause(ctx, time.Duration(random.IntN(500))*time.Millisecond)
 	}
 	return nil
 }
@@ -54,37 +55,37 @@ func illGitHub(ctx context.Context, r *round, random *rand.Rand) error {
 // people have to mend: there are never that many.
 func illGit(ctx context.Context, r *round, random *rand.Rand) error {
 	defer func() {
-		r.gitops.RefusePushes(0, "")
-		r.gitops.DropPushAnswers(0)
-		r.gitops.HoldPushAnswers(0)
-		r.gitops.FailPushes(0)
+		r.GitOps.RefusePushes(0, "")
+		r.GitOps.DropPushAnswers(0)
+		r.GitOps.HoldPushAnswers(0)
+		r.GitOps.FailPushes(0)
 		r.shut(false)
 	}()
 	for ctx.Err() == nil {
-		before := r.gitops.Pushes()
+		before := r.GitOps.Pushes()
 		switch random.IntN(6) {
 		case 5:
 			r.shut(true)
 			r.figures.add("git out of reach", 1)
-			_ = pause(ctx, time.Duration(500+random.IntN(4000))*time.Millisecond) // an end brings it back
+			_ = stage.Pause(ctx, time.Duration(500+random.IntN(4000))*time.Millisecond) // an end brings it back
 			r.shut(false)
 			continue
 		case 0:
-			r.gitops.RefusePushes(1+random.IntN(2), "cannot lock ref")
+			r.GitOps.RefusePushes(1+random.IntN(2), "cannot lock ref")
 			r.figures.add("pushes refused", 1)
 		case 1:
-			r.gitops.FailPushes(1 + random.IntN(2))
+			r.GitOps.FailPushes(1 + random.IntN(2))
 			r.figures.add("pushes failed", 1)
 		case 2:
-			r.gitops.HoldPushAnswers(1)
+			r.GitOps.HoldPushAnswers(1)
 			r.figures.add("pushes landed, answer never sent", 1)
 		default:
-			r.gitops.DropPushAnswers(1 + random.IntN(2))
+			r.GitOps.DropPushAnswers(1 + random.IntN(2))
 			r.figures.add("pushes landed, answer lost", 1)
 		}
 		// The next one after it has come.
-		_ = until(ctx, 50*time.Millisecond, func() (bool, error) { return r.gitops.Pushes() > before+1, nil })
-		_ = pause(ctx, time.Duration(random.IntN(800))*time.Millisecond)
+		_ = stage.Until(ctx, 50*time.Millisecond, func() (bool, error) { return r.GitOps.Pushes() > before+1, nil })
+		_ = stage.Pause(ctx, time.Duration(random.IntN(800))*time.Millisecond)
 	}
 	return nil
 }
@@ -146,7 +147,7 @@ func foreigners(ctx context.Context, r *round, random *rand.Rand) error {
 func oddDeliveries(ctx context.Context, r *round, random *rand.Rand) error {
 	r.edge.disturb(0.4, 0.3, 3*time.Second)
 	defer r.edge.disturb(0, 0, 0)
-	for pause(ctx, time.Duration(100+random.IntN(1200))*time.Millisecond) == nil {
+	for stage.Pause(ctx, time.Duration(100+random.IntN(1200))*time.Millisecond) == nil {
 		if r.edge.replay(random.IntN(2) == 0) {
 			r.figures.add("replays", 1)
 		}
@@ -157,11 +158,11 @@ func oddDeliveries(ctx context.Context, r *round, random *rand.Rand) error {
 // poisons sends what cannot be handled, of pull requests that are and that are not.
 func poisons(ctx context.Context, r *round, random *rand.Rand) error {
 	for range 4 {
-		if err := pause(ctx, time.Duration(random.IntN(1500))*time.Millisecond); err != nil {
+		if err := stage.Pause(ctx, time.Duration(random.IntN(1500))*time.Millisecond); err != nil {
 			return nil // the round is over
 		}
 		repo := r.history.repositories[random.IntN(repositories)].repo
-		if err := r.edge.poisoned(ctx, r.installation, repo.ID(), 1+random.IntN(12)); err != nil {
+		if err := r.edge.poisoned(ctx, r.Installation.ID(), repo.ID(), 1+random.IntN(12)); err != nil {
 			return nil
 		}
 		r.figures.add("poison", 1)
@@ -173,10 +174,10 @@ func poisons(ctx context.Context, r *round, random *rand.Rand) error {
 // holds that idp says so and writes nothing there, not after a restart either, and brings
 // the branch back.
 func replacedRemote(ctx context.Context, r *round, random *rand.Rand) error {
-	if err := pause(ctx, time.Duration(1000+random.IntN(2000))*time.Millisecond); err != nil {
+	if err := stage.Pause(ctx, time.Duration(1000+random.IntN(2000))*time.Millisecond); err != nil {
 		return nil // the round is over
 	}
-	other, err := r.gitops.Commit(ctx, "other", gittest.Edit{Message: "Begin anew", Put: []gitops.File{{Path: "README.md", Content: []byte("Another history.\n")}}})
+	other, err := r.GitOps.Commit(ctx, "other", gittest.Edit{Message: "Begin anew", Put: []gitops.File{{Path: "README.md", Content: []byte("Another history.\n")}}})
 	if err != nil {
 		return err
 	}
@@ -188,21 +189,21 @@ func replacedRemote(ctx context.Context, r *round, random *rand.Rand) error {
 	writer := r.replicas[0]
 	for range 2 {
 		saying, cancel := context.WithTimeout(ctx, patience)
-		err := until(saying, 100*time.Millisecond, func() (bool, error) {
-			return strings.Contains(writer.tail(50), "was replaced by another history"), nil
+		err := stage.Until(saying, 100*time.Millisecond, func() (bool, error) {
+			return strings.Contains(writer.Tail(50), "was replaced by another history"), nil
 		})
 		cancel()
 		if err != nil {
 			r.break_("replaced", "idp does not say that the branch was replaced")
 		}
-		if tip, err := r.gitops.Tip(ctx, branch); err != nil || tip != other {
+		if tip, err := r.GitOps.Tip(ctx, branch); err != nil || tip != other {
 			r.break_("replaced", fmt.Sprintf("the branch stands at %.7s, others put it to %.7s (%v)", tip, other, err))
 		}
 		if err := r.alone(func() error { return r.restart(ctx, writer) }); err != nil {
 			return err
 		}
 	}
-	return r.gitops.Point(ctx, branch, before)
+	return r.GitOps.Point(ctx, branch, before)
 }
 
 // replace points the branch at a commit when the next push comes in and git has not seen
@@ -219,8 +220,8 @@ func (r *round) replace(ctx context.Context, by string) (before string, err erro
 			r.mu.Lock()
 			r.odd = by
 			r.mu.Unlock()
-			if before, err = r.gitops.Tip(ctx, branch); err == nil {
-				err = r.gitops.Point(ctx, branch, by)
+			if before, err = r.GitOps.Tip(ctx, branch); err == nil {
+				err = r.GitOps.Point(ctx, branch, by)
 			}
 		})
 	})
@@ -234,8 +235,8 @@ func (r *round) replace(ctx context.Context, by string) (before string, err erro
 }
 
 // restart ends a replica in order and starts it again, with nothing in its log.
-func (r *round) restart(ctx context.Context, one *replica) error {
-	one.terminate()
-	one.forget()
+func (r *round) restart(ctx context.Context, one *stage.Program) error {
+	one.Terminate()
+	one.Forget()
 	return r.revive(ctx, one)
 }

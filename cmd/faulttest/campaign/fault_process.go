@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/idp-bot/idp/cmd/internal/stage"
 )
 
 // kills kills idp again and again: when it reaches a moment of its own that was drawn, or
@@ -15,15 +17,15 @@ func kills(ctx context.Context, r *round, random *rand.Rand) error {
 		victim := r.replicas[random.IntN(len(r.replicas))]
 		moment := []string{"", "", "ack", "read", "write", "push", "pushed"}[random.IntN(7)]
 		nth, longest := 1+random.IntN(4), time.Duration(100+random.IntN(1900))*time.Millisecond
-		if err := r.awaitMoment(ctx, moment, nth, longest, victim.strike); err != nil {
+		if err := r.awaitMoment(ctx, moment, nth, longest, victim.Strike); err != nil {
 			return nil // the round is over
 		}
 		down := time.Duration(random.IntN(400)) * time.Millisecond
 		err := r.alone(func() error {
-			if victim.kill() {
+			if victim.Kill() {
 				r.figures.add("kills", 1)
 			}
-			if err := pause(ctx, down); err != nil {
+			if err := stage.Pause(ctx, down); err != nil {
 				return nil
 			}
 			return r.revive(ctx, victim)
@@ -97,13 +99,13 @@ func stops(ctx context.Context, r *round, random *rand.Rand) error {
 
 func (r *round) stopShort(ctx context.Context, writer int, random *rand.Rand) error {
 	stopped := r.replicas[writer]
-	err := r.awaitMoment(ctx, "push", 1, time.Duration(500+random.IntN(1500))*time.Millisecond, stopped.pause)
-	defer stopped.resume()
+	err := r.awaitMoment(ctx, "push", 1, time.Duration(500+random.IntN(1500))*time.Millisecond, stopped.Pause)
+	defer stopped.Resume()
 	if err != nil {
 		return nil // the round is over
 	}
 	r.figures.add("stops", 1)
-	_ = pause(ctx, time.Duration(200+random.IntN(3000))*time.Millisecond) // an end resumes it
+	_ = stage.Pause(ctx, time.Duration(200+random.IntN(3000))*time.Millisecond) // an end resumes it
 	return nil
 }
 
@@ -111,11 +113,11 @@ func (r *round) stopShort(ctx context.Context, writer int, random *rand.Rand) er
 // own held on the way where that is asked for; then both go on.
 func (r *round) stopLong(ctx context.Context, writer int, midPush bool) error {
 	stopped, door := r.replicas[writer], r.doors[writer]
-	defer stopped.resume()
+	defer stopped.Resume()
 	if midPush {
 		held := make(chan struct{})
 		door.hold(func() {
-			stopped.pause()
+			stopped.Pause()
 			close(held)
 		})
 		defer door.release()
@@ -126,10 +128,10 @@ func (r *round) stopLong(ctx context.Context, writer int, midPush bool) error {
 			return nil
 		case <-time.After(20 * time.Second):
 			door.release()
-			stopped.pause()
+			stopped.Pause()
 		}
 	} else {
-		stopped.pause()
+		stopped.Pause()
 	}
 	r.figures.add("stops", 1)
 	r.figures.add("stops for a takeover", 1)
@@ -139,7 +141,7 @@ func (r *round) stopLong(ctx context.Context, writer int, midPush bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, takeover)
 	defer cancel()
-	err = until(ctx, 500*time.Millisecond, func() (bool, error) {
+	err = stage.Until(ctx, 500*time.Millisecond, func() (bool, error) {
 		now, err := r.epochs(ctx)
 		return now > before, err
 	})
@@ -161,7 +163,7 @@ func (r *round) epochs(ctx context.Context) (int, error) {
 func (r *round) awaitWriter(ctx context.Context) int {
 	found := -1
 	// That the round ends is no error.
-	_ = until(ctx, 300*time.Millisecond, func() (bool, error) {
+	_ = stage.Until(ctx, 300*time.Millisecond, func() (bool, error) {
 		found = -1
 		for i, each := range r.replicas {
 			if !r.holds(ctx, each) {

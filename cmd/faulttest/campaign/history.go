@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/cmd/internal/stage"
 )
 
 const (
@@ -42,8 +43,8 @@ type pull struct {
 func newHistory(w *world, random *rand.Rand) *history {
 	h := &history{random: random, counts: map[string]int{}}
 	for i := range repositories {
-		repo := w.github.AddRepository(fmt.Sprintf("%s/web-%d", org, i+1), githubtest.RepositoryOptions{Files: map[string]string{".idp/deploy.yaml": deploySpec}})
-		repo.Grant(developer, "write")
+		repo := w.GitHub.AddRepository(fmt.Sprintf("%s/web-%d", stage.Org, i+1), githubtest.RepositoryOptions{Files: map[string]string{".idp/deploy.yaml": stage.DeploySpec}})
+		repo.Grant(stage.Developer, "write")
 		h.repositories = append(h.repositories, &repository{repo: repo})
 	}
 	return h
@@ -69,10 +70,10 @@ func (h *history) step() error {
 		h.comment(p)
 	case n < 16:
 		h.counts["merge"]++
-		return p.pr.Merge(developer)
+		return p.pr.Merge(stage.Developer)
 	case n < 18:
 		h.counts["close"]++
-		p.pr.Close(developer)
+		p.pr.Close(stage.Developer)
 	default:
 		h.reopen(r)
 	}
@@ -90,8 +91,8 @@ func (r *repository) those(which func(*pull) bool) (out []*pull) {
 
 func (h *history) open(r *repository) error {
 	name := fmt.Sprintf("topic-%d", len(r.pulls)+1)
-	sha := r.repo.PushAs(developer, name, "Begin "+name, map[string]string{name + ".txt": "1"})
-	pr, err := r.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: developer, Title: name, Head: name})
+	sha := r.repo.PushAs(stage.Developer, name, "Begin "+name, map[string]string{name + ".txt": "1"})
+	pr, err := r.repo.OpenPullRequest(githubtest.PullRequestOptions{Author: stage.Developer, Title: name, Head: name})
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func (h *history) open(r *repository) error {
 
 func (h *history) push(r *repository, p *pull) {
 	h.counts["push"]++
-	p.heads = append(p.heads, r.repo.PushAs(developer, p.head, "Go on", map[string]string{p.head + ".txt": fmt.Sprint(len(p.heads) + 1)}))
+	p.heads = append(p.heads, r.repo.PushAs(stage.Developer, p.head, "Go on", map[string]string{p.head + ".txt": fmt.Sprint(len(p.heads) + 1)}))
 }
 
 // back moves the branch to a commit that it has had, by force.
@@ -113,7 +114,7 @@ func (h *history) back(r *repository, p *pull) error {
 	h.counts["push back"]++
 	p.heads = append(p.heads, sha)
 	p.reopened = true // the commit is told of anew
-	return r.repo.Reset(developer, p.head, sha)
+	return r.repo.Reset(stage.Developer, p.head, sha)
 }
 
 func (h *history) comment(p *pull) {
@@ -128,7 +129,7 @@ func (h *history) comment(p *pull) {
 	verb := verbs[h.random.IntN(len(verbs))]
 	p.pinned = p.pinned || verb == "pin"
 	p.destroyed = p.destroyed || verb == "destroy"
-	p.pr.Comment(developer, "/idp "+verb)
+	p.pr.Comment(stage.Developer, "/idp "+verb)
 }
 
 // reopen opens again what was closed and neither merged nor asked to be otherwise.
@@ -140,7 +141,7 @@ func (h *history) reopen(r *repository) {
 	p := closed[h.random.IntN(len(closed))]
 	h.counts["reopen"]++
 	p.reopened = true
-	p.pr.Reopen(developer)
+	p.pr.Reopen(stage.Developer)
 }
 
 // events is how many things were done.

@@ -25,7 +25,7 @@ const mostDeliveries = 1_000_000
 // look gathers the facts of a round.
 func (r *round) look(ctx context.Context) (Facts, error) {
 	f := Facts{Sent: r.edge.ledger(), Kept: map[string]Kept{}}
-	err := r.withStore(ctx, func(s *store.Store) error {
+	err := r.WithStore(ctx, func(s *store.Store) error {
 		all, err := s.Deliveries(ctx, "", mostDeliveries)
 		for _, d := range all {
 			f.Kept[d.GUID] = Kept{string(d.State), d.Error}
@@ -35,7 +35,7 @@ func (r *round) look(ctx context.Context) (Facts, error) {
 	if err != nil {
 		return f, err
 	}
-	f.Pulls = r.history.facts(r.app)
+	f.Pulls = r.history.facts(r.App)
 	if f.Followed = r.argocd != nil; f.Followed {
 		f.Applications = slices.DeleteFunc(r.argocd.Applications(), func(name string) bool { return name == argoRoot })
 	}
@@ -46,7 +46,7 @@ func (r *round) look(ctx context.Context) (Facts, error) {
 	if len(Judge(f)) > 0 {
 		return f, nil
 	}
-	if _, err := r.replicas[0].run(ctx, "audit", "verify", "--clone", r.gitops.Path); err != nil {
+	if _, err := r.replicas[0].Run(ctx, "audit", "verify", "--clone", r.GitOps.Path); err != nil {
 		f.Audit = err.Error()
 	}
 	return f, nil
@@ -54,7 +54,7 @@ func (r *round) look(ctx context.Context) (Facts, error) {
 
 func (r *round) lookAtGit(ctx context.Context, f *Facts) error {
 	stood := r.tips() // before the tip, which goes on
-	tip, err := r.gitops.Tip(ctx, branch)
+	tip, err := r.GitOps.Tip(ctx, branch)
 	if err != nil {
 		return err
 	}
@@ -77,8 +77,8 @@ func (r *round) lookAtGit(ctx context.Context, f *Facts) error {
 func (r *round) git(ctx context.Context, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", append([]string{"--git-dir", r.gitops.Path}, args...)...)
-	cmd.Env = []string{"HOME=" + r.dir, "PATH=/usr/local/bin:/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM=1", "GIT_OPTIONAL_LOCKS=0"}
+	cmd := exec.CommandContext(ctx, "git", append([]string{"--git-dir", r.GitOps.Path}, args...)...)
+	cmd.Env = []string{"HOME=" + r.Dir, "PATH=/usr/local/bin:/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM=1", "GIT_OPTIONAL_LOCKS=0"}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -164,7 +164,7 @@ func (r *round) lookAtTip(ctx context.Context, tip string, f *Facts) error {
 		if !foreign && !record && !list {
 			continue
 		}
-		content, err := r.gitops.Content(ctx, tip, p)
+		content, err := r.GitOps.Content(ctx, tip, p)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/idp-bot/idp/cmd/internal/stage"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -53,7 +54,7 @@ func newRound(ctx context.Context, program string, p plan, tell func(string)) (*
 }
 
 // leave has close leave the round's folder behind.
-func (r *round) leave() { r.dir = "" }
+func (r *round) leave() { r.Dir = "" }
 
 // play plays the round. The error is for what kept it from being played.
 func (r *round) play(ctx context.Context) error {
@@ -131,7 +132,7 @@ func (r *round) happen(ctx context.Context, enough <-chan struct{}) error {
 				return err
 			}
 		}
-		if pause(ctx, time.Duration(random.IntN(250))*time.Millisecond) != nil {
+		if stage.Pause(ctx, time.Duration(random.IntN(250))*time.Millisecond) != nil {
 			return nil // it has lasted long enough
 		}
 	}
@@ -145,16 +146,16 @@ func (r *round) alone(do func() error) error {
 }
 
 // revive starts a replica again and again until it serves, as whoever supervises it would.
-func (r *round) revive(ctx context.Context, one *replica) error {
-	if one.address() != "" {
+func (r *round) revive(ctx context.Context, one *stage.Program) error {
+	if one.Address() != "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	var last error
-	err := until(ctx, 300*time.Millisecond, func() (bool, error) {
-		var refused *refusedToStart
-		last = one.start(ctx)
+	err := stage.Until(ctx, 300*time.Millisecond, func() (bool, error) {
+		var refused *stage.RefusedToStart
+		last = one.Start(ctx)
 		if errors.As(last, &refused) {
 			r.figures.add("starts that failed", 1)
 			return false, nil
@@ -175,7 +176,7 @@ func (r *round) settle(ctx context.Context) error {
 	var found []Violation
 	var trouble error
 	quiet, told := 0, time.Now()
-	err := until(limited, 700*time.Millisecond, func() (bool, error) {
+	err := stage.Until(limited, 700*time.Millisecond, func() (bool, error) {
 		if time.Since(told) > tellEvery {
 			told = time.Now()
 			r.tell(fmt.Sprintf("seed %d comes to rest since %s: %s", r.plan.seed, time.Since(began).Round(time.Second), r.waitsFor(ctx, found, trouble)))
@@ -234,8 +235,8 @@ func (r *round) count() {
 	r.figures.add("webhooks acknowledged", len(r.edge.acked))
 	r.figures.add("webhooks refused or lost on the way", r.edge.refused)
 	r.figures.add("webhooks that came again", r.edge.again)
-	r.figures.add("pushes", r.gitops.Pushes())
-	r.figures.add("requests in a ban window", r.github.BannedRequests())
+	r.figures.add("pushes", r.GitOps.Pushes())
+	r.figures.add("requests in a ban window", r.GitHub.BannedRequests())
 }
 
 // break_ writes down what a fault has found by itself.
@@ -249,7 +250,7 @@ func (r *round) break_(invariant, where string) {
 // inferred, since the webhooks about them never came, it is looked at and confirmed.
 func (r *round) operate(ctx context.Context) error {
 	latched := false
-	err := r.withStore(ctx, func(s *store.Store) error {
+	err := r.WithStore(ctx, func(s *store.Store) error {
 		b, err := s.Breaker(ctx)
 		latched = b.Latched
 		return err
@@ -258,13 +259,13 @@ func (r *round) operate(ctx context.Context) error {
 		return err
 	}
 	r.figures.add("breaker confirmed", 1)
-	_, err = r.replicas[0].run(ctx, "reap", "--confirm")
+	_, err = r.replicas[0].Run(ctx, "reap", "--confirm")
 	return err
 }
 
 // busy says what idp has still to do, "" when that is nothing.
 func (r *round) busy(ctx context.Context) (with string) {
-	err := r.withStore(ctx, func(s *store.Store) error {
+	err := r.WithStore(ctx, func(s *store.Store) error {
 		depth, err := s.QueueDepth(ctx)
 		if err != nil || depth > 0 {
 			with = "deliveries"
@@ -294,8 +295,8 @@ func (r *round) busy(ctx context.Context) (with string) {
 }
 
 // holds says whether a replica has the lease of the GitOps repository.
-func (r *round) holds(ctx context.Context, one *replica) bool {
-	at := one.scrape()
+func (r *round) holds(ctx context.Context, one *stage.Program) bool {
+	at := one.Scrape()
 	if at == "" {
 		return false
 	}
@@ -318,7 +319,7 @@ func (r *round) holds(ctx context.Context, one *replica) bool {
 func (r *round) tails() string {
 	var out []string
 	for _, each := range r.replicas {
-		out = append(out, each.name+":\n"+each.tail(15))
+		out = append(out, each.Name+":\n"+each.Tail(15))
 	}
 	return strings.Join(out, "\n")
 }

@@ -3,6 +3,7 @@ package gittest
 import (
 	"net/http"
 	"strings"
+	"time"
 )
 
 // answer is what becomes of the response to a request.
@@ -69,12 +70,27 @@ func (r *Repository) Pushes() int {
 	return r.pushes
 }
 
+// Served returns how long git has worked on pushes, from when a push had come in until its
+// answer was ready: what is the remote's part of them.
+func (r *Repository) Served() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.served
+}
+
+func (r *Repository) serve(took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.served += took
+}
+
 // disturbance is what a request meets: env reaches the hooks, after is called
 // before the answer.
 type disturbance struct {
 	env    []string
 	answer answer
 	after  func()
+	push   bool
 }
 
 // disturb counts a push and says which fault it meets.
@@ -84,6 +100,7 @@ func (r *Repository) disturb(req *http.Request) disturbance {
 	if req.Method != http.MethodPost || !strings.HasSuffix(req.URL.Path, "/git-receive-pack") || req.ContentLength == 4 {
 		return d
 	}
+	d.push = true
 	r.mu.Lock()
 	before := r.beforePush
 	if r.afterPush != nil {

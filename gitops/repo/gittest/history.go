@@ -6,10 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/repo/internal/gitexec"
 )
 
@@ -124,4 +127,17 @@ func (r *Repository) readBlobs(ctx context.Context, ids map[string]bool, blobs m
 		blobs[id] = string(content[:size])
 	}
 	return nil
+}
+
+// Files returns the files of a commit, sorted by path.
+func (r *Repository) Files(ctx context.Context, commit string) ([]gitops.File, error) {
+	byPath, err := r.files(ctx, commit, map[string]string{})
+	if err != nil {
+		return nil, err
+	}
+	files := make([]gitops.File, 0, len(byPath))
+	for _, path := range slices.Sorted(maps.Keys(byPath)) {
+		files = append(files, gitops.File{Path: path, Content: []byte(byPath[path])})
+	}
+	return files, nil
 }

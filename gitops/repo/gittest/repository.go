@@ -3,6 +3,7 @@ package gittest
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,7 @@ type Repository struct {
 	message                  string
 	beforePush, afterPush    func()
 	pushes                   int
+	served                   time.Duration
 }
 
 // config allows pushes and partial clones, and spares the disk.
@@ -98,6 +100,17 @@ func (r *Repository) Commit(ctx context.Context, branch string, e Edit) (string,
 	if e.Onto != "" && e.Onto != tip {
 		return "", fmt.Errorf("commit on the server: %s is at %s, not at %s", branch, tip, e.Onto)
 	}
+	_, err = r.git.Run(ctx, gitexec.Command{
+		Args: []string{"fast-import", "--quiet", "--done", "--date-format=raw"}, Stdin: e.script("refs/heads/"+branch, tip),
+	})
+	if err != nil {
+		return "", fmt.Errorf("commit on the server: %w", err)
+	}
+	return r.Tip(ctx, branch)
+}
+
+// script is e for git fast-import, on a ref that stands at tip, "" for none.
+func (e Edit) script(ref, tip string) io.Reader {
 	if e.At.IsZero() {
 		e.At = time.Unix(1700000000, 0)
 	}
@@ -106,7 +119,7 @@ func (r *Repository) Commit(ctx context.Context, branch string, e Edit) (string,
 	}
 	var s strings.Builder
 	data := func(b string) { fmt.Fprintf(&s, "data %d\n%s\n", len(b), b) }
-	fmt.Fprintf(&s, "commit refs/heads/%s\ncommitter %s <else@example.com> %d +0000\n", branch, e.Author, e.At.Unix())
+	fmt.Fprintf(&s, "commit %s\ncommitter %s <else@example.com> %d +0000\n", ref, e.Author, e.At.Unix())
 	data(e.Message)
 	if tip != "" {
 		fmt.Fprintf(&s, "from %s\n", tip)
@@ -126,13 +139,7 @@ func (r *Repository) Commit(ctx context.Context, branch string, e Edit) (string,
 		data(target)
 	}
 	s.WriteString("done\n")
-	_, err = r.git.Run(ctx, gitexec.Command{
-		Args: []string{"fast-import", "--quiet", "--done", "--date-format=raw"}, Stdin: strings.NewReader(s.String()),
-	})
-	if err != nil {
-		return "", fmt.Errorf("commit on the server: %w", err)
-	}
-	return r.Tip(ctx, branch)
+	return strings.NewReader(s.String())
 }
 
 // List returns "<mode> <id> <path>" of every file of a commit, sorted by path.
@@ -176,6 +183,27 @@ func (r *Repository) Messages(ctx context.Context, commit string) ([]string, err
 		return nil, err
 	}
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"), nil
+}
+
+// Stands returns where a branch stands, "" where there is none, without asking git: nothing
+// packs the refs here.
+func (r *Repository) Stands(branch string) string {
+	sha, err := os.ReadFile(filepath.Join(r.Path, "refs", "heads", filepath.FromSlash(branch)))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(sha))
+}
+
+// Between returns the whole messages of the commits that lead from one to another, "" for
+// the beginning; the newest first.
+func (r *Repository) Between(ctx context.Context, from, to string) ([]string, error) {
+	args := []string{"log", "-z", "--format=%B", to}
+	if from != "" {
+		args = append(args, "^"+from)
+	}
+	out, err := r.git.Run(ctx, gitexec.Command{Args: args})
+	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"), err
 }
 
 func lines(out []byte) []string {

@@ -160,7 +160,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer body.Close()
 	backend := s.handler(fault.env)
 	if fault.answer == answerSent {
+		began := time.Now()
 		backend.ServeHTTP(w, req)
+		if fault.push {
+			repository.serve(time.Since(began))
+		}
 		fault.after()
 		return
 	}

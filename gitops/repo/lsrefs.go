@@ -1,0 +1,108 @@
+package repo
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxRefs bounds the answer about one ref, in bytes: other refs may begin with its name.
+	maxRefs = 1 << 20
+	// askTimeout bounds the question, after which git is asked.
+	askTimeout = 10 * time.Second
+)
+
+// errNoAnswer is for a remote that does not answer as git's protocol has it.
+var errNoAnswer = errors.New("the remote does not tell its refs by version 2 of git's protocol")
+
+// newAsker returns the client for askRef. It follows nowhere: the credentials are for the
+// remote alone.
+func newAsker() *http.Client {
+	return &http.Client{
+		Timeout:       askTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// askRef asks an http remote for a ref over a connection that is kept, with one request of
+// version 2 of git's protocol (ls-refs; see gitprotocol-http(5) and gitprotocol-v2(5)): three
+// processes and as many requests less than git ls-remote takes, and that for each decision.
+// An error says only that git is to be asked, which knows more ways and explains better.
+func (r *Repo) askRef(ctx context.Context, wanted string) (string, error) {
+	if r.remote.Host == "" || r.unanswered.Load() {
+		return "", errNoAnswer
+	}
+	body := packet("command=ls-refs\n") + "0001" + packet("ref-prefix "+wanted+"\n") + "0000"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(r.opts.URL, "/")+"/git-upload-pack", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Content-Type", "application/x-git-upload-pack-request")
+	request.Header.Set("Accept", "application/x-git-upload-pack-result")
+	request.Header.Set("Git-Protocol", "version=2")
+	if r.opts.Credentials != nil {
+		c, err := r.opts.Credentials(ctx)
+		if err != nil {
+			return "", err
+		}
+		request.SetBasicAuth(c.user(), c.Password)
+	}
+	response, err := r.asker.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxRefs))
+	if err != nil {
+		return "", err
+	}
+	if response.StatusCode != http.StatusOK {
+		// What is unavailable or unauthorized now may not be the next time.
+		r.unanswered.Store(response.StatusCode/100 == 3 || response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusMethodNotAllowed)
+		return "", fmt.Errorf("%w: %s", errNoAnswer, response.Status)
+	}
+	sha, err := readRefs(answer, wanted)
+	r.unanswered.Store(err != nil)
+	return sha, err
+}
+
+// packet is a line as git's protocol has it: after its own length, in four digits.
+func packet(line string) string { return fmt.Sprintf("%04x%s", len(line)+4, line) }
+
+// readRefs finds a ref among the lines "<id> SP <name>" of an answer, which ends with a
+// flush; "" where it is not among them.
+func readRefs(answer []byte, wanted string) (sha string, err error) {
+	in := bufio.NewReader(bytes.NewReader(answer))
+	for {
+		digits := make([]byte, 4)
+		if _, err := io.ReadFull(in, digits); err != nil {
+			return "", fmt.Errorf("%w: its answer has no end", errNoAnswer)
+		}
+		size, err := strconv.ParseUint(string(digits), 16, 16)
+		if err == nil && size == 0 {
+			return sha, nil
+		}
+		if err != nil || size < 4 {
+			return "", fmt.Errorf("%w: unexpected %.20q", errNoAnswer, digits)
+		}
+		line := make([]byte, size-4)
+		if _, err := io.ReadFull(in, line); err != nil {
+			return "", fmt.Errorf("%w: its answer breaks off", errNoAnswer)
+		}
+		id, name, ok := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
+		if !ok || !isSHA(id) {
+			return "", fmt.Errorf("%w: unexpected %.80q", errNoAnswer, line)
+		}
+		if name == wanted {
+			sha = id
+		}
+	}
+}

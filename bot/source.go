@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops/source/roots"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -42,7 +43,7 @@ func (d *deciding) source() *previews.Source {
 	}
 	from := spec.SourceFrom(*base, head)
 	out := &previews.Source{Base: d.BaseSHA, Branch: d.PR.BaseRef, From: from.Source, Taken: from.Taken, Left: from.Left}
-	if head != nil && (len(from.Left) > 0 || d.changes(*base, *head)) {
+	if head != nil && (len(from.Left) > 0 || d.changes(*base)) {
 		out.Head = head
 	}
 	return out
@@ -55,12 +56,32 @@ func (s Snapshot) asksFiles() bool {
 	return trusted != nil && (len(trusted.Preview.Paths) > 0 || !s.PR.Fork && sourceOf(s.Spec) != nil)
 }
 
-// changes says whether the pull request changes a file that one of the sources is made of,
-// or more files than GitHub lists. That its base branch went on is no change of its.
-func (d *deciding) changes(sources ...spec.Source) bool {
-	return len(d.ChangedFiles) >= maxChangedFiles || slices.ContainsFunc(d.ChangedFiles, func(file string) bool {
-		return slices.ContainsFunc(sources, func(s spec.Source) bool { return s.Holds(file) })
-	})
+// asksRoots is the base branch's source where it counts what that is made of: the pull
+// request may change a file of it that only the files themselves name. nil for none.
+func (s Snapshot) asksRoots() *spec.Source {
+	base := sourceOf(s.Base)
+	if base == nil || base.Kind == spec.Manifests || base.Chart != "" || s.PR.Fork || sourceOf(s.Spec) == nil || len(s.ChangedFiles) == 0 || len(s.ChangedFiles) >= maxChangedFiles {
+		return nil
+	}
+	return base
+}
+
+// changes says whether the pull request changes a file that the base branch's source is made
+// of, or more files than GitHub lists. That its base branch went on is no change of its. Of an
+// overlay any file counts where it is not known what its kustomizations name. What the pull
+// request's own names beside is of one that it changes.
+func (d *deciding) changes(base spec.Source) bool {
+	if len(d.ChangedFiles) >= maxChangedFiles {
+		return true
+	}
+	made := d.BaseRoots
+	if made == nil {
+		made = roots.Of(base, func(string) ([]byte, bool) { return nil, false })
+		if base.Kind == spec.Kustomize {
+			made = []string{""}
+		}
+	}
+	return slices.ContainsFunc(d.ChangedFiles, func(file string) bool { return roots.Hold(made, file) })
 }
 
 // sourced records where the objects of the wanted revision come from.

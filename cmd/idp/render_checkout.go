@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/source/roots"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -61,8 +63,8 @@ func (p *program) sourceOf(f renderFlags, args []string, row *previews.Environme
 func (p *program) ofCheckout(ctx context.Context, dir, charts string, class platform.Class) func(previews.Environment) ([]gitops.File, error) {
 	s := sourced{
 		classOf: oneClass(class), charts: chartCheckout{charts}.charts,
-		tree: func(_ context.Context, env previews.Environment, _ string, _ []string) (map[string][]byte, error) {
-			return filesOf(dir, env.Source.From)
+		tree: func(_ context.Context, _ previews.Environment, _ string, from spec.Source) (map[string][]byte, error) {
+			return filesOf(dir, from)
 		},
 		children: ownRenderer,
 	}
@@ -86,7 +88,7 @@ func filesOf(dir string, from spec.Source) (map[string][]byte, error) {
 	files, size := map[string][]byte{}, int64(0)
 	read := func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			return nil // whatever renders it says what is missing
 		case err != nil:
 			return fmt.Errorf("read %s: %w", name, err)
@@ -107,10 +109,22 @@ func filesOf(dir string, from spec.Source) (map[string][]byte, error) {
 		files[name], err = root.ReadFile(name)
 		return err
 	}
-	for _, under := range from.Roots() {
+	for _, under := range roots.Of(from, plainFile(root)) {
 		if err := fs.WalkDir(root.FS(), cmp.Or(under, "."), read); err != nil {
 			return nil, err
 		}
 	}
 	return files, nil
+}
+
+// plainFile reads the plain files of a folder that are no larger than all of a source may be.
+func plainFile(root *os.Root) roots.Read {
+	return func(name string) ([]byte, bool) {
+		info, err := root.Lstat(filepath.FromSlash(name))
+		if err != nil || !info.Mode().IsRegular() || info.Size() > maxCheckout {
+			return nil, false
+		}
+		content, err := root.ReadFile(filepath.FromSlash(name))
+		return content, err == nil
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/gitops"
@@ -18,6 +19,8 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/source"
+	"github.com/idp-bot/idp/gitops/source/roots"
+	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -27,8 +30,8 @@ type sourced struct {
 	classOf classes
 	// platform is what the platform team declares now.
 	platform func() (platform.Platform, error)
-	// tree reads files of an environment's repository at a commit.
-	tree func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error)
+	// tree reads the files of an environment's repository that a source is made of at a commit.
+	tree func(ctx context.Context, env previews.Environment, sha string, from spec.Source) (map[string][]byte, error)
 	// charts reads the platform's charts by their names.
 	charts func(ctx context.Context, env previews.Environment, names []string) (platformCharts, error)
 	// children renders sources; it is asked for when the first is.
@@ -39,9 +42,9 @@ type sourced struct {
 func (m *Main) sourced() sourced {
 	return sourced{
 		classOf: m.declared.rendering, platform: m.declared.latest, charts: m.declared.chartsFor,
-		tree: func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error) {
+		tree: func(ctx context.Context, env previews.Environment, sha string, from spec.Source) (map[string][]byte, error) {
 			repo := bot.RepositoryRef{ID: env.Ref.RepositoryID, Owner: env.Owner, Name: env.Repo}
-			return m.sources(env.InstallationID).Tree(ctx, repo, sha, under)
+			return m.sources(env.InstallationID).Tree(ctx, repo, sha, from)
 		},
 		children: m.children,
 	}
@@ -49,7 +52,29 @@ func (m *Main) sourced() sourced {
 
 // forest reads the files of repositories that sources are made of.
 type forest interface {
-	Tree(ctx context.Context, repo bot.RepositoryRef, sha string, under []string) (map[string][]byte, error)
+	Tree(ctx context.Context, repo bot.RepositoryRef, sha string, from ...spec.Source) (map[string][]byte, error)
+}
+
+// lookTimeout is how long it is tried to find out what a source is made of, where an event
+// asks: what takes longer is read when it is rendered.
+const lookTimeout = 30 * time.Second
+
+// rootsOf are the paths that a source is made of at a commit; nil where that cannot be said.
+func (m *Main) rootsOf(ctx context.Context, installationID int64, repo bot.RepositoryRef, sha string, from spec.Source) ([]string, error) {
+	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	files, err := m.sources(installationID).Tree(bounded, repo, sha, from)
+	switch {
+	case err == nil:
+	case ctx.Err() == nil && bounded.Err() != nil, errors.Is(err, bot.ErrNotFound), fault.CodeOf(err) != fault.Failure:
+		return nil, nil // whoever renders it says so
+	default:
+		return nil, err
+	}
+	return roots.Of(from, func(name string) ([]byte, bool) {
+		content, ok := files[name]
+		return content, ok
+	}), nil
 }
 
 // children starts the renderer of sources once, and says what keeps it in that this
@@ -206,8 +231,8 @@ func (s sourced) rendered(ctx context.Context, env previews.Environment, charts 
 	var files map[string][]byte
 	var err error
 	from := env.Source.From
-	if roots := from.Roots(); len(roots) > 0 {
-		files, err = s.tree(ctx, env, env.Source.Base, roots)
+	if from.Chart == "" || len(from.ValuesFiles) > 0 {
+		files, err = s.tree(ctx, env, env.Source.Base, from)
 	}
 	switch {
 	case errors.Is(err, bot.ErrNotFound):

@@ -71,7 +71,7 @@ func (m *Main) wire() {
 	if m.images != nil {
 		watcher.Resolver, watcher.Lacking = m.images, m.lacking
 	}
-	m.handler.Compare = m.comparing(watcher).compare
+	m.handler.Compare, m.handler.Roots = m.comparing(watcher).compare, m.rootsOf
 	m.prove(watcher)
 	latency := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "idp_end_to_end_seconds", Help: "Time from a webhook's arrival until what it asked for was pushed, waiting for images included.",

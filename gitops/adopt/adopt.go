@@ -31,10 +31,12 @@ import (
 )
 
 const (
-	// MaxObjects and MaxBytes bound what is taken of one environment, MaxObject one object
-	// of it, in bytes: etcd takes no object above 1.5 MiB, and a repository should not either.
+	// MaxObjects and MaxBytes bound what is looked at of one environment, MaxTaken what is let
+	// through and MaxObject one object of it, in bytes: etcd takes no object above 1.5 MiB, and
+	// a repository should not either.
 	MaxObjects = 200
-	MaxBytes   = 4 << 20
+	MaxBytes   = 8 << 20
+	MaxTaken   = 4 << 20
 	MaxObject  = 512 << 10
 	// maxNotes bounds what a hostile chart can make others store and show.
 	maxNotes = 200
@@ -242,10 +244,14 @@ func (a *adopting) refused(r raw) string {
 // result writes what was let through.
 func (a *adopting) result() (Result, error) {
 	var out Result
+	size := 0
 	for _, key := range slices.Sorted(maps.Keys(a.objects)) {
 		content, err := render.Marshal(a.objects[key])
 		if err != nil {
 			return Result{}, fmt.Errorf("write %s: %w", key, err)
+		}
+		if size += len(content); size > MaxTaken {
+			return Result{}, fault.Newf(fault.Invalid, "what would be committed of it is larger than %d MiB", MaxTaken>>20)
 		}
 		kind, name, _ := strings.Cut(key, " ")
 		out.Objects = append(out.Objects, Object{Kind: kind, Name: name, Content: content})

@@ -237,10 +237,14 @@ func TestTooMuch(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Appendf(nil, "{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}", i)
 	}
+	large := make([][]byte, MaxTaken/(400<<10)+1)
+	for i := range large {
+		large[i] = fmt.Appendf(nil, "{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}, data: {a: %s}}", i, strings.Repeat("x", 400<<10))
+	}
 	bomb := []byte("a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n" +
 		"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n")
 	for name, documents := range map[string][][]byte{
-		"many": many, "large": {bytes.Repeat([]byte("#"), MaxBytes+1)}, "no YAML": {[]byte("{")}, "a word": {[]byte("word")}, "a bomb": {bomb},
+		"many": many, "large": {bytes.Repeat([]byte("#"), MaxBytes+1)}, "large together": large, "no YAML": {[]byte("{")}, "a word": {[]byte("word")}, "a bomb": {bomb},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,27 +32,6 @@ type Source struct {
 	Overridable []string `json:",omitempty"`
 }
 
-// Roots are the paths of the repository that the source is made of. The bases of an overlay
-// stand beside it, below the same folder of the repository's root. "" is all there is.
-func (s Source) Roots() []string {
-	switch {
-	case s.Kind == Kustomize:
-		top, _, _ := strings.Cut(s.Path, "/")
-		return []string{top}
-	case s.Chart != "":
-		return s.ValuesFiles
-	}
-	return append([]string{s.Path}, s.ValuesFiles...)
-}
-
-// Holds says whether a file of the repository is, or may be, part of what the source is made
-// of.
-func (s Source) Holds(file string) bool {
-	return slices.ContainsFunc(s.Roots(), func(root string) bool {
-		return root == "" || file == root || strings.HasPrefix(file, root+"/")
-	})
-}
-
 // Value is a value of a chart: "true" and "false" are booleans to it and whole numbers
 // are numbers.
 type Value struct{ Key, Text string }

@@ -39,7 +39,7 @@ const (
 	MaxTaken   = 4 << 20
 	MaxObject  = 512 << 10
 	// maxNotes bounds what a hostile chart can make others store and show.
-	maxNotes = 200
+	maxNotes = 400
 )
 
 // Input is the environment that objects are adopted into.
@@ -66,6 +66,9 @@ type Service struct {
 type Note struct {
 	// Object is its kind and name, "" for what concerns several.
 	Object string
+	// Field is the path of what was dropped or changed within the object, as people write it,
+	// from the pod where it is part of one: containers[web].image; "" for the object itself.
+	Field string
 	// Text says what became of what, a sentence without its full stop.
 	Text string
 }
@@ -100,17 +103,19 @@ type Result struct {
 
 // Objects filters rendered objects, each a YAML document of one object or of a List. An
 // error is a fault for whoever wrote the chart: too much, or what is no object at all.
-func Objects(documents [][]byte, in Input) (Result, error) {
+func Objects(documents [][]byte, in Input) (Result, error) { return objects(documents, in, maxNotes) }
+
+func objects(documents [][]byte, in Input, notes int) (Result, error) {
 	all, err := read(documents)
 	if err != nil {
 		return Result{}, err
 	}
-	a := &adopting{in: in, placed: map[string]bool{}, routed: map[string]bool{}, seen: map[string]bool{}, objects: map[string]any{}}
+	a := &adopting{in: in, placed: map[string]bool{}, routed: map[string]bool{}, seen: map[string]bool{}, objects: map[string]any{}, added: map[string]bool{}}
 	for _, o := range all {
 		a.take(o)
 	}
 	a.routes()
-	return a.result()
+	return a.result(notes)
 }
 
 // raw is an object as it was rendered.
@@ -189,8 +194,10 @@ type adopting struct {
 	seen   map[string]bool // "kind name"
 	// objects are what is let through, by "kind name".
 	objects map[string]any
-	notes   []Note
-	spaces  []string
+	// added is what was set where an object said nothing, "field value".
+	added  map[string]bool
+	notes  []Note
+	spaces []string
 }
 
 func (a *adopting) note(object, format string, args ...any) {
@@ -242,7 +249,7 @@ func (a *adopting) refused(r raw) string {
 }
 
 // result writes what was let through.
-func (a *adopting) result() (Result, error) {
+func (a *adopting) result(most int) (Result, error) {
 	var out Result
 	size := 0
 	for _, key := range slices.Sorted(maps.Keys(a.objects)) {
@@ -264,12 +271,13 @@ func (a *adopting) result() (Result, error) {
 			out.Unrouted = append(out.Unrouted, svc.Name)
 		}
 	}
+	a.notes = append(a.notes, a.additions()...)
 	slices.SortStableFunc(a.notes, func(x, y Note) int {
 		return cmp.Or(strings.Compare(x.Object, y.Object), strings.Compare(x.Text, y.Text))
 	})
 	out.Notes = slices.Compact(a.notes)
-	if more := len(out.Notes) - maxNotes; more > 0 {
-		out.Notes = append(out.Notes[:maxNotes:maxNotes], Note{Text: fmt.Sprintf("%d more", more)})
+	if more := len(out.Notes) - most; more > 0 {
+		out.Notes = append(out.Notes[:most:most], Note{Text: fmt.Sprintf("%d more", more)})
 	}
 	return out, nil
 }

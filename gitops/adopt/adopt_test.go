@@ -258,6 +258,84 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
+// TestConfinesMore leaves a container and its pod what confines them more than the class asks,
+// and takes what would free them.
+func TestConfinesMore(t *testing.T) {
+	t.Parallel()
+	in := input()
+	in.Class.PodSecurity = platform.Baseline
+	const before = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      hostUsers: false
+      securityContext: {runAsNonRoot: true, runAsUser: 1000, appArmorProfile: {type: RuntimeDefault}}
+      containers:
+      - name: web
+        image: ghcr.io/acme/web
+        securityContext:
+          allowPrivilegeEscalation: false
+          readOnlyRootFilesystem: true
+          runAsNonRoot: true
+          capabilities: {drop: [ALL], add: [SYS_ADMIN]}
+          seccompProfile: {type: RuntimeDefault}
+          appArmorProfile: {type: RuntimeDefault}
+      - name: free
+        image: ghcr.io/acme/web
+        securityContext:
+          allowPrivilegeEscalation: true
+          privileged: true
+          procMount: Unmasked
+          capabilities: {add: [NET_ADMIN]}
+          seccompProfile: {type: Unconfined}
+          appArmorProfile: {type: Unconfined}
+`
+	const kept = `        securityContext:
+          allowPrivilegeEscalation: false
+          appArmorProfile:
+            type: RuntimeDefault
+          capabilities:
+            drop:
+            - ALL
+          privileged: false
+          readOnlyRootFilesystem: true
+          runAsNonRoot: true
+          seccompProfile:
+            type: RuntimeDefault
+`
+	const taken = `        name: free
+        securityContext:
+          allowPrivilegeEscalation: false
+          privileged: false
+`
+	const pod = `      hostUsers: false
+      securityContext:
+        appArmorProfile:
+          type: RuntimeDefault
+        runAsNonRoot: true
+        runAsUser: 1000
+        seccompProfile:
+          type: RuntimeDefault
+`
+	got, err := Objects([][]byte{[]byte(before)}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := together(got)
+	for _, want := range []string{kept, taken, pod} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it is not so:\n%s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
 // FuzzObjects holds what has to be true of whatever a chart renders to.
 func FuzzObjects(f *testing.F) {
 	hostile, err := os.ReadFile("testdata/hostile.yaml")

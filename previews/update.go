@@ -131,9 +131,15 @@ func editProblem(c repo.Conflict) Problem {
 	return p
 }
 
-// setOut notes what is about to be written: to files of others, and from which charts.
+// setOut notes what is about to be written: to files of others, from which charts, and by which
+// digests images of others run.
 func (e *Environment) setOut(r Rendered) {
 	e.Charts = r.Charts
+	if len(r.Pins) > 0 && e.Sourced() {
+		source := *e.Source
+		source.Pins = r.Pins
+		e.Source = &source
+	}
 	if r.Update != nil {
 		e.Update = r.Update
 	}

@@ -34,6 +34,9 @@ type sourced struct {
 	tree func(ctx context.Context, env previews.Environment, sha string, from spec.Source) (map[string][]byte, error)
 	// charts reads the platform's charts by their names.
 	charts func(ctx context.Context, env previews.Environment, names []string) (platformCharts, error)
+	// pin, when set, asks a registry for the digest of an image that is none of the services',
+	// or says in words why there is none. Where it is not set, such images keep their tags.
+	pin func(ctx context.Context, reference string) (digest, why string)
 	// children renders sources; it is asked for when the first is.
 	children func(context.Context) (*source.Renderer, error)
 }
@@ -46,7 +49,7 @@ func (m *Main) sourced() sourced {
 			repo := bot.RepositoryRef{ID: env.Ref.RepositoryID, Owner: env.Owner, Name: env.Repo}
 			return m.sources(env.InstallationID).Tree(ctx, repo, sha, from)
 		},
-		children: m.children,
+		children: m.children, pin: m.pin,
 	}
 }
 
@@ -133,13 +136,14 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 		}
 	}
 	var notes []string
+	var pins []previews.Pin
 	var charts platformCharts
 	if env.Sourced() && !env.Declared() {
 		if charts, err = s.chartsOf(ctx, env); err != nil {
 			return previews.Rendered{}, err
 		}
 		var adopted []gitops.File
-		if adopted, notes, err = s.adopted(ctx, env, in, charts); err != nil {
+		if adopted, notes, pins, err = s.adopted(ctx, env, in, charts); err != nil {
 			return previews.Rendered{}, err
 		}
 		in.Adopted, in.Charts = &adopted, charts.recorded()
@@ -148,9 +152,9 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 	if err != nil {
 		return previews.Rendered{}, err
 	}
-	would, err := s.proposed(ctx, env, files)
+	would, err := s.proposed(ctx, env, files, pins)
 	return previews.Rendered{
-		Files: files, Notes: notes, Would: would, Charts: charts.of(env.Generation), Unrouted: !env.Declared() && in.Class.Closed(),
+		Files: files, Notes: notes, Pins: pins, Would: would, Charts: charts.of(env.Generation), Unrouted: !env.Declared() && in.Class.Closed(),
 	}, err
 }
 
@@ -166,8 +170,8 @@ func (s sourced) chartsOf(ctx context.Context, env previews.Environment) (platfo
 // proposed is what the pull request's own source would change of the files of its preview,
 // nil where it has none of its own. It is rendered and filtered as they were, in the same
 // confined child, and nothing of it is committed. What is wrong with it is its author's to
-// mend and keeps nothing from being committed.
-func (s sourced) proposed(ctx context.Context, env previews.Environment, files []gitops.File) (*previews.Proposed, error) {
+// mend and keeps nothing from being committed. No registry is asked for what nobody approved.
+func (s sourced) proposed(ctx context.Context, env previews.Environment, files []gitops.File, pins []previews.Pin) (*previews.Proposed, error) {
 	if env.Source == nil || env.Source.Head == nil || env.Declared() {
 		return nil, nil
 	}
@@ -175,7 +179,7 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 		return known, nil // only its expiry or the like is committed
 	}
 	own := env
-	own.Source = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: *env.Source.Head}
+	own.Source, s.pin = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: *env.Source.Head, Pins: pins}, nil
 	rendered, err := s.render(ctx, own)
 	if _, later := errors.AsType[*previews.LaterError](err); later || ctx.Err() != nil {
 		return nil, err
@@ -190,16 +194,16 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 	return previews.Propose(manifests.Compare(below(files, dir), below(rendered.Files, dir))), nil
 }
 
-// adopted are the objects of an environment's source that are let through, and what there
-// is to say of the others.
-func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input, charts platformCharts) ([]gitops.File, []string, error) {
+// adopted are the objects of an environment's source that are let through, what there is to
+// say of the others, and the images of others that run.
+func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input, charts platformCharts) ([]gitops.File, []string, []previews.Pin, error) {
 	got, err := s.rendered(ctx, env, charts)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	into, err := adoptInput(in)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	documents := make([][]byte, len(got.Documents))
 	for i, d := range got.Documents {
@@ -207,12 +211,26 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 	}
 	result, err := adopt.Objects(documents, into)
 	if err != nil {
-		return nil, nil, ofSource(env, err)
+		return nil, nil, nil, ofSource(env, err)
 	}
 	if err := unplaced(result, into); err != nil {
-		return nil, nil, ofSource(env, err)
+		return nil, nil, nil, ofSource(env, err)
+	}
+	pins, err := s.pinned(ctx, env, result.Unpinned)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if into.Pins = digests(pins); len(into.Pins) > 0 {
+		if result, err = adopt.Objects(documents, into); err != nil {
+			return nil, nil, nil, ofSource(env, err)
+		}
 	}
 	notes := slices.Clone(got.Notes)
+	for _, pin := range pins {
+		if pin.Digest == "" {
+			notes = append(notes, fmt.Sprintf("image %s keeps its tag: %s", pin.Image, pin.Why))
+		}
+	}
 	for _, n := range result.Notes {
 		notes = append(notes, n.String())
 	}
@@ -223,7 +241,7 @@ func (s sourced) adopted(ctx context.Context, env previews.Environment, in rende
 	for i, o := range result.Objects {
 		files[i] = gitops.File{Path: render.AdoptedPath(o.Kind, o.Name), Content: o.Content}
 	}
-	return files, notes, nil
+	return files, notes, pins, nil
 }
 
 // rendered is what the source of an environment renders to.

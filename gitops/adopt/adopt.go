@@ -50,6 +50,8 @@ type Input struct {
 	Class       platform.Class
 	// Services are those of the spec, in its order.
 	Services []Service
+	// Pins are the digests, "sha256:…", of images of no service, by their references.
+	Pins map[string]string
 }
 
 // Service is what idp decides of a service, whatever the chart says.
@@ -99,6 +101,8 @@ type Result struct {
 	// Unrouted are the services with a host that nothing answers at; none where the class is
 	// closed, since that says it all.
 	Unrouted []string
+	// Unpinned are the references of images of no service that have no digest, sorted.
+	Unpinned []string
 }
 
 // Objects filters rendered objects, each a YAML document of one object or of a List. An
@@ -110,7 +114,7 @@ func objects(documents [][]byte, in Input, notes int) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	a := &adopting{in: in, placed: map[string]bool{}, routed: map[string]bool{}, seen: map[string]bool{}, objects: map[string]any{}, added: map[string]bool{}}
+	a := &adopting{in: in, placed: map[string]bool{}, routed: map[string]bool{}, seen: map[string]bool{}, objects: map[string]any{}, added: map[string]bool{}, unpinned: map[string]bool{}}
 	for _, o := range all {
 		a.take(o)
 	}
@@ -195,9 +199,11 @@ type adopting struct {
 	// objects are what is let through, by "kind name".
 	objects map[string]any
 	// added is what was set where an object said nothing, "field value".
-	added  map[string]bool
-	notes  []Note
-	spaces []string
+	added map[string]bool
+	notes []Note
+	// unpinned are references without a digest.
+	unpinned map[string]bool
+	spaces   []string
 }
 
 func (a *adopting) note(object, format string, args ...any) {
@@ -275,7 +281,7 @@ func (a *adopting) result(most int) (Result, error) {
 	slices.SortStableFunc(a.notes, func(x, y Note) int {
 		return cmp.Or(strings.Compare(x.Object, y.Object), strings.Compare(x.Text, y.Text))
 	})
-	out.Notes = slices.Compact(a.notes)
+	out.Notes, out.Unpinned = slices.Compact(a.notes), slices.Sorted(maps.Keys(a.unpinned))
 	if more := len(out.Notes) - most; more > 0 {
 		out.Notes = append(out.Notes[:most:most], Note{Text: fmt.Sprintf("%d more", more)})
 	}

@@ -336,6 +336,44 @@ spec:
 	}
 }
 
+// TestPins gives images of others their digests, and says which have none.
+func TestPins(t *testing.T) {
+	t.Parallel()
+	const before = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      initContainers: [{name: wait, image: busybox}]
+      containers: [{name: web, image: "ghcr.io/acme/web:1"}, {name: cache, image: "redis:7.4"}, {name: own, image: "a/b:1@sha256:1111111111111111111111111111111111111111111111111111111111111111"}]
+`
+	in := input()
+	in.Pins = map[string]string{"redis:7.4": strings.TrimPrefix(digest, "@"), "ghcr.io/acme/web:1": "sha256:no"}
+	got, err := Objects([][]byte{[]byte(before)}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := together(got)
+	for _, want := range []string{
+		"image: redis:7.4" + digest + "\n", "image: ghcr.io/acme/web" + digest + "\n", "image: busybox\n", "image: a/b:1@sha256:1111",
+		"# Deployment web: containers[cache].image redis:7.4 is pinned to " + digest[1:] + "\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
+	}
+	if diff := cmp.Diff([]string{"busybox"}, got.Unpinned); diff != "" {
+		t.Error(diff)
+	}
+	again, err := Objects([][]byte{got.Objects[0].Content}, in)
+	if err != nil || cmp.Diff(got.Objects, again.Objects) != "" {
+		t.Errorf("the second time changes it, %v", err)
+	}
+}
+
 // FuzzObjects holds what has to be true of whatever a chart renders to.
 func FuzzObjects(f *testing.F) {
 	hostile, err := os.ReadFile("testdata/hostile.yaml")

@@ -2,6 +2,7 @@ package adopt
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
@@ -124,6 +125,7 @@ func (a *adopting) container(c *corev1.Container) *Service {
 	asked(c)
 	of := a.serviceOf(c.Image)
 	if of == nil {
+		a.pin(c)
 		return nil
 	}
 	a.placed[of.Name] = true
@@ -132,6 +134,17 @@ func (a *adopting) container(c *corev1.Container) *Service {
 	}
 	c.ImagePullPolicy = corev1.PullIfNotPresent
 	return of
+}
+
+// pin gives an image of no service its digest, where that is known.
+func (a *adopting) pin(c *corev1.Container) {
+	switch digest := a.in.Pins[c.Image]; {
+	case strings.Contains(c.Image, "@"):
+	case digest != "":
+		c.Image += "@" + digest
+	case c.Image != "":
+		a.unpinned[c.Image] = true
+	}
 }
 
 // asked has the kubelet ask a container itself and nobody else: it does so from the node,

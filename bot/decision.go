@@ -31,6 +31,9 @@ type Snapshot struct {
 	// ChangedFiles are the pull request's changed paths; read only where the spec
 	// names preview.paths or a source that may come to be the pull request's, else nil.
 	ChangedFiles []string
+	// BaseRoots are the paths, files or folders, that the base branch's sources are made of at
+	// BaseSHA; read only where a pull request may change them. nil says that it is not known.
+	BaseRoots []string
 	// Permission is the actor's live permission; read only for commands. A failed
 	// read is access.None with PermissionErr saying why: an error denies.
 	Permission    access.Permission

@@ -87,6 +87,9 @@ type Handler struct {
 	// Compare, when set, says in what the manifests of a part of a declared environment, as
 	// it would be, differ from those that are in Git.
 	Compare func(ctx context.Context, would previews.Environment) report.Planned
+	// Roots, when set, returns the paths of a repository that a source is made of at a commit,
+	// nil where that cannot be said now.
+	Roots func(ctx context.Context, installationID int64, repo RepositoryRef, sha string, from []spec.Source) ([]string, error)
 	// Images returns the images that an environment would be made of, as they are now, and
 	// Prove holds them to what a class asks of their provenance. Where one is not set, nothing
 	// is proven.
@@ -340,6 +343,11 @@ func (h *Handler) snapshot(ctx context.Context, event Event, number int) (Snapsh
 	s.Spec, s.Base = s.charted(s.owned(s.Spec)), s.owned(s.Base)
 	if s.asksFiles() {
 		if s.ChangedFiles, err = gh.ChangedFiles(ctx, s.PR.Repository, number); err != nil {
+			return s, err
+		}
+	}
+	if from := s.asksRoots(); from != nil && h.Roots != nil {
+		if s.BaseRoots, err = h.Roots(ctx, s.PR.InstallationID, s.PR.Repository, s.BaseSHA, from); err != nil {
 			return s, err
 		}
 	}

@@ -175,6 +175,9 @@ func (r *Restorer) basics(h holdings.Holding) previews.Environment {
 	}
 	if from := record.Source; from != nil {
 		e.Source = &previews.Source{Base: from.Commit, Branch: from.Branch, From: from.From, Taken: from.Taken, Left: from.Left}
+		for _, image := range slices.Sorted(maps.Keys(from.Pins)) {
+			e.Source.Pins = append(e.Source.Pins, previews.Pin{Image: image, Digest: from.Pins[image]})
+		}
 		e.AppliedBase = from.Commit
 	}
 	if record.Update != nil {

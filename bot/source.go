@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/idp-bot/idp/bot/report"
+	"github.com/idp-bot/idp/gitops/source/roots"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -46,7 +47,7 @@ func (d *deciding) source() *previews.Source {
 	}
 	from := spec.SourcesFrom(base, head)
 	out := &previews.Source{Base: d.BaseSHA, Branch: d.PR.BaseRef, From: from.Sources, Taken: from.Taken, Left: from.Left}
-	if head != nil && (len(from.Left) > 0 || d.changes(base, head)) {
+	if head != nil && (len(from.Left) > 0 || d.changes(base)) {
 		out.Head = head
 	}
 	return out
@@ -83,12 +84,40 @@ func (s Snapshot) asksFiles() bool {
 	return trusted != nil && (len(trusted.Preview.Paths) > 0 || !s.PR.Fork && sourcesOf(s.Spec) != nil)
 }
 
-// changes says whether the pull request changes a file that one of the sources is made of,
-// or more files than GitHub lists. That its base branch went on is no change of its.
-func (d *deciding) changes(sources ...spec.Sources) bool {
-	return len(d.ChangedFiles) >= maxChangedFiles || slices.ContainsFunc(d.ChangedFiles, func(file string) bool {
-		return slices.ContainsFunc(sources, func(s spec.Sources) bool { return s.Holds(file) })
-	})
+// asksRoots are the base branch's sources where it counts what they are made of: the pull
+// request may change a file of one that only the files themselves name. nil for none.
+func (s Snapshot) asksRoots() []spec.Source {
+	head := sourcesOf(s.Spec)
+	if s.PR.Fork || head == nil || len(s.ChangedFiles) == 0 || len(s.ChangedFiles) >= maxChangedFiles {
+		return nil
+	}
+	base := kept(sourcesOf(s.Base), head, s.Spec.Spec)
+	named := func(one spec.SourceOf) bool { return one.Kind != spec.Manifests && one.Chart == "" }
+	if !slices.ContainsFunc(base, named) {
+		return nil
+	}
+	return base.Plain()
+}
+
+// changes says whether the pull request changes a file that one of the base branch's sources
+// is made of, or more files than GitHub lists. That its base branch went on is no change of
+// its. Of an overlay any file counts where it is not known what its kustomizations name. What
+// the pull request's own names beside is of one that it changes.
+func (d *deciding) changes(base spec.Sources) bool {
+	if len(d.ChangedFiles) >= maxChangedFiles {
+		return true
+	}
+	made := d.BaseRoots
+	if made == nil {
+		for _, one := range base {
+			made = append(made, roots.Of(one.Source, roots.In(nil))...)
+			if one.Kind == spec.Kustomize {
+				made = []string{""}
+				break
+			}
+		}
+	}
+	return slices.ContainsFunc(d.ChangedFiles, func(file string) bool { return roots.Hold(made, file) })
 }
 
 // sourced records where the objects of the wanted revision come from.

@@ -120,7 +120,11 @@ func (d *deciding) promoted(env platform.Environment, service string, rev Revisi
 			base = same
 		}
 	}
-	return d.sourceIn(env, service, rev, base)
+	source := d.sourceIn(env, service, rev, base)
+	if source != nil && current != nil {
+		source.Pins = current.Pins // what ran, not what a tag has come to mean
+	}
+	return source
 }
 
 // unsourced says why it is not known what renders a revision; "" where it is.

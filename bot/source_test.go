@@ -104,26 +104,32 @@ func TestSourceOfTheHead(t *testing.T) {
 		base, head string
 		fork       bool
 		files      []string
+		roots      []string
 		want       bool
 	}{
-		"nothing of it":               {chart, chart, false, []string{"main.go", "deploy/chartered/x.yaml", "deploy/preview.yaml.md"}, false},
-		"a template":                  {chart, chart, false, []string{"main.go", "deploy/chart/templates/all.yaml"}, true},
-		"a values file":               {chart, chart, false, []string{"deploy/preview.yaml"}, true},
-		"an overlay's base":           {overlay, overlay, false, []string{"deploy/base/web.yaml"}, true},
-		"beside an overlay":           {overlay, overlay, false, []string{"main.go"}, false},
-		"anything below the root":     {root, root, false, []string{"main.go"}, true},
-		"more files than are listed":  {chart, chart, false, make([]string, maxChangedFiles), true},
-		"another chart":               {chart, moved, false, []string{".idp/deploy.yaml"}, true},
-		"a value that is overridable": {chart, strings.Replace(chart, "a: 1", "a: 2", 1), false, []string{".idp/deploy.yaml"}, false},
-		"a new source":                {service, chart, false, []string{".idp/deploy.yaml"}, true},
-		"a fork's":                    {chart, chart, true, []string{"deploy/chart/templates/all.yaml"}, false},
+		"nothing of it":               {chart, chart, false, []string{"main.go", "deploy/chartered/x.yaml", "deploy/preview.yaml.md"}, nil, false},
+		"a template":                  {chart, chart, false, []string{"main.go", "deploy/chart/templates/all.yaml"}, nil, true},
+		"a values file":               {chart, chart, false, []string{"deploy/preview.yaml"}, nil, true},
+		"an overlay's base":           {overlay, overlay, false, []string{"base/web.yaml"}, []string{"base/web.yaml", "deploy/overlays/preview/kustomization.yaml"}, true},
+		"beside an overlay":           {overlay, overlay, false, []string{"main.go", "deploy/overlays/preview/README.md"}, []string{"base/web.yaml", "deploy/overlays/preview/kustomization.yaml"}, false},
+		"an overlay of who knows":     {overlay, overlay, false, []string{"main.go"}, nil, true},
+		"a chart that it depends on":  {chart, chart, false, []string{"libs/common/templates/new.yaml"}, []string{"deploy/chart", "deploy/preview.yaml", "libs/common"}, true},
+		"anything below the root":     {root, root, false, []string{"main.go"}, nil, true},
+		"more files than are listed":  {chart, chart, false, make([]string, maxChangedFiles), nil, true},
+		"another chart":               {chart, moved, false, []string{".idp/deploy.yaml"}, nil, true},
+		"a value that is overridable": {chart, strings.Replace(chart, "a: 1", "a: 2", 1), false, []string{".idp/deploy.yaml"}, nil, false},
+		"a new source":                {service, chart, false, []string{".idp/deploy.yaml"}, nil, true},
+		"a fork's":                    {chart, chart, true, []string{"deploy/chart/templates/all.yaml"}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t)
-			s.Base, s.Spec, s.PR.Fork, s.ChangedFiles = specAt(c.base), specAt(c.head), c.fork, c.files
+			s.Base, s.Spec, s.PR.Fork, s.ChangedFiles, s.BaseRoots = specAt(c.base), specAt(c.head), c.fork, c.files, c.roots
 			if got := newDeciding(s, pullRequestEvent("opened")).source(); (got.Head != nil) != c.want {
 				t.Errorf("offered %+v: expected %v", got.Head, c.want)
+			}
+			if asked := s.asksRoots(); c.fork && asked != nil || !c.fork && c.roots != nil && asked == nil {
+				t.Errorf("what it is made of is asked for: %+v", asked)
 			}
 			if s.asksFiles() == c.fork {
 				t.Error("a fork's files were asked for, or others' were not")

@@ -220,6 +220,8 @@ func (c *Committer) plan(ctx context.Context, rows []Environment) (*batch, error
 			return nil, ctx.Err()
 		}
 		if isLater(err) {
+			// Where others of the batch are committed, nobody else says so.
+			c.Log.Warn("cannot be rendered now", "env", row.Ref.String(), "error", err)
 			b.later = append(b.later, fmt.Errorf("render %s: %w", row.Ref, err))
 			continue
 		}

@@ -96,6 +96,7 @@ func (e *Environment) succeed(now time.Time) {
 	d := e.revised()
 	if d.Current.HealthyAt.IsZero() {
 		d.Current.HealthyAt, d.Current.Images, d.Current.Charts = now, e.Images, e.Charts
+		d.Current.Source = d.Current.Source.pinned(e.Source)
 		if !e.Shared() {
 			e.finish(d.Current, OutcomeHealthy, "", now)
 		}

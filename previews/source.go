@@ -35,10 +35,21 @@ type Source struct {
 	// found when the revision was committed.
 	Head  spec.Sources `json:"head,omitempty"`
 	Would *Proposed    `json:"would,omitempty"`
+	// Pins are the images of others that it runs, as they were found when the revision was
+	// rendered first: rendered again, it runs the same.
+	Pins []Pin `json:"pins,omitempty"`
 	// Notes are what was dropped or changed of what it rendered to when it was committed
 	// last, a sentence each without its full stop. They are a chart's words, and not to be
 	// trusted.
 	Notes []string `json:"notes,omitempty"`
+}
+
+// Pin is an image of a source that is no service's.
+type Pin struct {
+	Image string `json:"image"`
+	// Digest is "sha256:…"; where it is "", Why says why the image keeps its tag.
+	Digest string `json:"digest,omitempty"`
+	Why    string `json:"why,omitempty"`
 }
 
 // Sourced says that objects of services come from a source.
@@ -102,6 +113,16 @@ func (s *Source) base() string {
 	return s.Base
 }
 
+// pinned is a source with the images of others that ran with it.
+func (s *Source) pinned(ran *Source) *Source {
+	if s == nil || ran == nil || len(ran.Pins) == 0 {
+		return s
+	}
+	out := *s
+	out.Pins = ran.Pins
+	return &out
+}
+
 // Remake asks for the wanted revision again, made of another source.
 func (e *Environment) Remake(s Source, now time.Time) {
 	e.Source = &s
@@ -118,6 +139,8 @@ type Rendered struct {
 	Files []gitops.File
 	// Notes are what was dropped or changed of a source, as in Source.Notes.
 	Notes []string
+	// Pins are the images of others, as in Source.Pins.
+	Pins []Pin
 	// Would is what the pull request's own source would change, as in Source.Would.
 	Would *Proposed
 	// Charts are the platform's charts that they are rendered from, nil for none.
@@ -157,6 +180,6 @@ func (e *Environment) noted(r Rendered) {
 		return
 	}
 	source := *e.Source
-	source.Notes, source.Would = r.Notes, r.Would
+	source.Notes, source.Would, source.Pins = r.Notes, r.Would, r.Pins
 	e.Source = &source
 }

@@ -131,9 +131,11 @@ func editProblem(c repo.Conflict) Problem {
 	return p
 }
 
-// setOut notes what is about to be written: to files of others, and from which charts.
+// setOut notes what is about to be written: to files of others, from which charts, and by which
+// digests images of others run.
 func (e *Environment) setOut(r Rendered) {
 	e.Charts = r.Charts
+	e.Source = e.Source.pinned(&Source{Pins: r.Pins})
 	if r.Update != nil {
 		e.Update = r.Update
 	}

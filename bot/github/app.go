@@ -55,10 +55,12 @@ type App struct {
 	log    *slog.Logger
 	signed http.RoundTripper // wire with the App's JWT
 	wire   http.RoundTripper // meter, deadline, transport: what every request ends in
-	cache  *cache
-	tokens *tokens
-	budget *budget // of the App's own requests, made with its JWT
-	people *budget // of those that ask whose a token is
+	// downloads is for archives, with bounds of their own.
+	downloads http.RoundTripper
+	cache     *cache
+	tokens    *tokens
+	budget    *budget // of the App's own requests, made with its JWT
+	people    *budget // of those that ask whose a token is
 
 	readOnly bool
 
@@ -68,7 +70,8 @@ type App struct {
 	clients map[int64]*Client
 	git     map[string]scope // of git URLs, once looked up
 
-	trees *lru.Cache[treeKey, map[string][]byte]
+	trees   *lru.Cache[treeKey, map[string][]byte]
+	reading chan struct{} // one place each for those who read a tree
 }
 
 // clock is time as the package knows it, for tests to hold.
@@ -120,7 +123,8 @@ func newApp(opts Options) (*App, error) {
 		return nil, err
 	}
 	a.newBudget = func(int64) *budget { return newBudget(opts.WritesPerMinute) }
-	a.wire = meter.around(deadline{next: opts.Transport})
+	a.wire, a.downloads = meter.around(ofRequests(opts.Transport)), meter.around(ofDownloads(opts.Transport))
+	a.reading = make(chan struct{}, treesRead)
 	a.budget, a.people = newBudget(-1), newBudget(-1)
 	a.cache = newCache(cacheBytes)
 	if a.trees, err = lru.New[treeKey, map[string][]byte](keptTrees); err != nil {

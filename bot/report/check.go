@@ -84,9 +84,7 @@ func CheckOf(in Input) Check {
 	if v.status == completed {
 		c.CompletedAt = ended(e)
 	}
-	if e.Wanted == previews.Present && e.AppliedSHA == e.HeadSHA {
-		c.Text = checkText(in)
-	}
+	c.Text = checkText(in)
 	return c.withButtons(e, buttonsOf(e))
 }
 

@@ -79,18 +79,23 @@ func foldedDiff(in Input) string {
 	return "<details><summary>What its own would change</summary>\n\n" + text + "\n\n</details>"
 }
 
-// checkText is the text of a check run: what the pull request's own source would change, and
-// what the last commit did change in the manifests.
+// checkText is the text of a check run: the notes of a source that its summary has no room
+// for, what the pull request's own source would change and, of a commit that is deployed, what
+// that did change in the manifests.
 func checkText(in Input) string {
-	own := proposedDiff(in, maxOutput/2)
-	if own == "" {
-		return manifestDiff(in, maxOutput)
+	e := &in.Environment
+	notes := alsoDropped(e, maxOutput/3)
+	if e.Wanted != previews.Present || e.AppliedSHA != e.HeadSHA {
+		return notes
 	}
-	own = "**What its own would change**\n\n" + own
+	own := proposedDiff(in, maxOutput/3)
+	if own != "" {
+		own = "**What its own would change**\n\n" + own
+	}
 	const title = "**What was committed**\n\n"
-	committed := manifestDiff(in, maxOutput-len(own)-len(title)-4)
-	if committed != "" {
+	committed := manifestDiff(in, maxOutput-len(notes)-len(own)-len(title)-8)
+	if committed != "" && notes+own != "" {
 		committed = title + committed
 	}
-	return join(maxOutput, own, committed)
+	return join(maxOutput, notes, own, committed)
 }

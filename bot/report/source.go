@@ -132,15 +132,24 @@ func codes(all []string) []string {
 	return out
 }
 
+// maxDropped is how many notes of a source are listed in a check's summary; its text has the
+// others.
+const maxDropped = 40
+
+// notesOf are what was dropped or changed of what the source of a preview rendered to.
+func notesOf(e *previews.Environment) []string {
+	if !e.Sourced() || e.Wanted != previews.Present {
+		return nil
+	}
+	return e.Source.Notes
+}
+
 // dropped lists what was dropped or changed of what a source rendered to.
 func dropped(e *previews.Environment) string {
-	if !e.Sourced() || e.Wanted != previews.Present || len(e.Source.Notes) == 0 {
-		return ""
-	}
 	var lines []string
-	for i, note := range e.Source.Notes {
+	for i, note := range notesOf(e) {
 		if i == maxDropped {
-			lines = append(lines, fmt.Sprintf("and %d more", len(e.Source.Notes)-maxDropped))
+			lines = append(lines, fmt.Sprintf("and %d more, which stand below", len(e.Source.Notes)-maxDropped))
 			break
 		}
 		lines = append(lines, sentence(note))
@@ -148,5 +157,24 @@ func dropped(e *previews.Environment) string {
 	return list("Dropped or changed of what it renders to:", lines)
 }
 
-// maxDropped is how many notes of a source are listed.
-const maxDropped = 40
+// alsoDropped lists the notes that dropped has no room for, in at most room bytes; what does
+// not fit is counted.
+func alsoDropped(e *previews.Environment, room int) string {
+	const head, noteRoom = "**Also dropped or changed of what it renders to**", 100
+	notes := notesOf(e)
+	if len(notes) <= maxDropped {
+		return ""
+	}
+	notes = notes[maxDropped:]
+	var lines []string
+	size := len(head) + noteRoom
+	for i, note := range notes {
+		line := sentence(note)
+		if size += len(line) + len("\n- "); size > room {
+			lines = append(lines, fmt.Sprintf("and %d more, for which there is no room; %s lists all of them", len(notes)-i, Code("idp render --pr")))
+			break
+		}
+		lines = append(lines, line)
+	}
+	return list(head, lines)
+}

@@ -441,6 +441,11 @@ func states() []state {
 			in.Environment.Source.Left = []spec.Untaken{{Key: "preview.source.helm.path", Why: "the base branch's counts"}}
 			in.Environment.Source.Notes = []string{"Deployment web: hostNetwork left out", "Secret <b>db</b>: dropped: idp commits no secrets"}
 		}),
+		newState("source-noted", 10*time.Minute, ready, ofSource, func(in *Input) {
+			for i := range maxDropped + 3 {
+				in.Environment.Source.Notes = append(in.Environment.Source.Notes, fmt.Sprintf("Deployment web-%d: hostNetwork left out", i))
+			}
+		}),
 		newState("source-new", 10*time.Minute, ready, ofSource, func(in *Input) {
 			in.Environment.Source.Base, in.Environment.Source.Head = "", spec.Sources{{Source: spec.Source{Kind: spec.Kustomize}}}
 			in.Environment.Source.Left = []spec.Untaken{{Key: "preview.source"}}

@@ -161,7 +161,7 @@ func routesOf(t *testing.T, class platform.Class, from spec.SourceKind, tree map
 	}
 	s := sourced{
 		classOf: oneClass(class),
-		tree: func(context.Context, previews.Environment, string, []string) (map[string][]byte, error) {
+		tree: func(context.Context, previews.Environment, string, []spec.Source) (map[string][]byte, error) {
 			return tree, nil
 		},
 		children: func(context.Context) (*source.Renderer, error) { return children, nil },

@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
+	"github.com/idp-bot/idp/gitops/source/roots"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -72,8 +74,8 @@ func (p *program) inCheckout(f renderFlags, args []string, from spec.Sources, br
 func sourcedIn(dir, charts string, class platform.Class) sourced {
 	return sourced{
 		classOf: oneClass(class), charts: chartCheckout{charts}.charts,
-		tree: func(_ context.Context, _ previews.Environment, _ string, under []string) (map[string][]byte, error) {
-			return filesOf(dir, under)
+		tree: func(_ context.Context, _ previews.Environment, _ string, from []spec.Source) (map[string][]byte, error) {
+			return filesOf(dir, from)
 		},
 		children: ownRenderer,
 	}
@@ -112,18 +114,18 @@ func (p *program) partOfCheckout(ctx context.Context, f renderFlags, args []stri
 		if err != nil {
 			return err
 		}
-		adopted, notes, err := s.adopted(ctx, row, *in, charts)
-		for _, note := range notes {
+		adopted, err := s.adopted(ctx, row, *in, charts)
+		for _, note := range adopted.notes {
 			p.note("%s", printable(note))
 		}
-		in.Adopted, in.Source, in.Charts = adopted, recordOf(from), charts.recorded()
+		in.Adopted, in.Source, in.Charts = adopted.from, recordOf(from), charts.recorded()
 		return err
 	}
 }
 
-// filesOf reads the files below some paths of a checkout, by paths from its root. Nothing
+// filesOf reads the files of a checkout that sources are made of, by paths from its root. Nothing
 // outside is reached, and links are not followed.
-func filesOf(dir string, paths []string) (map[string][]byte, error) {
+func filesOf(dir string, from []spec.Source) (map[string][]byte, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, fmt.Sprintf("cannot read %s: %s", dir, reason(err)), "name the repository's folder")
@@ -132,7 +134,7 @@ func filesOf(dir string, paths []string) (map[string][]byte, error) {
 	files, size := map[string][]byte{}, int64(0)
 	read := func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			return nil // whatever renders it says what is missing
 		case err != nil:
 			return fmt.Errorf("read %s: %w", name, err)
@@ -153,10 +155,24 @@ func filesOf(dir string, paths []string) (map[string][]byte, error) {
 		files[name], err = root.ReadFile(name)
 		return err
 	}
-	for _, under := range paths {
-		if err := fs.WalkDir(root.FS(), cmp.Or(under, "."), read); err != nil {
-			return nil, err
+	for _, one := range from {
+		for _, under := range roots.Of(one, plainFile(root)) {
+			if err := fs.WalkDir(root.FS(), cmp.Or(under, "."), read); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return files, nil
+}
+
+// plainFile reads the plain files of a folder that are no larger than all of a source may be.
+func plainFile(root *os.Root) roots.Read {
+	return func(name string) ([]byte, bool) {
+		info, err := root.Lstat(filepath.FromSlash(name))
+		if err != nil || !info.Mode().IsRegular() || info.Size() > maxCheckout {
+			return nil, false
+		}
+		content, err := root.ReadFile(filepath.FromSlash(name))
+		return content, err == nil
+	}
 }

@@ -59,6 +59,9 @@ func (p *play) image(ts *testscript.TestScript, args []string) {
 	if len(args) > 1 {
 		name = args[1]
 	}
+	if repository, tag, tagged := strings.Cut(name, ":"); tagged {
+		name, sha = repository, tag
+	}
 	ts.Check(p.world.pushImage(p.ctx, name, sha))
 }
 

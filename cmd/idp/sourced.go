@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/gitops"
@@ -18,6 +19,7 @@ import (
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/render"
 	"github.com/idp-bot/idp/gitops/source"
+	"github.com/idp-bot/idp/gitops/source/roots"
 	"github.com/idp-bot/idp/gitops/spec"
 	"github.com/idp-bot/idp/previews"
 )
@@ -28,10 +30,13 @@ type sourced struct {
 	classOf classes
 	// platform is what the platform team declares now.
 	platform func() (platform.Platform, error)
-	// tree reads files of an environment's repository at a commit.
-	tree func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error)
+	// tree reads the files of an environment's repository that sources are made of at a commit.
+	tree func(ctx context.Context, env previews.Environment, sha string, from []spec.Source) (map[string][]byte, error)
 	// charts reads the platform's charts by their names.
 	charts func(ctx context.Context, env previews.Environment, names []string) (platformCharts, error)
+	// pin, when set, asks a registry for the digest of an image that is none of the services',
+	// or says in words why there is none. Where it is not set, such images keep their tags.
+	pin func(ctx context.Context, reference string) (digest, why string)
 	// children renders sources; it is asked for when the first is.
 	children func(context.Context) (*source.Renderer, error)
 	// elsewhere, when set, is asked of a service whose image no container has whether that
@@ -43,17 +48,40 @@ type sourced struct {
 func (m *Main) sourced() sourced {
 	return sourced{
 		classOf: m.declared.rendering, platform: m.declared.latest, charts: m.declared.chartsFor,
-		tree: func(ctx context.Context, env previews.Environment, sha string, under []string) (map[string][]byte, error) {
+		tree: func(ctx context.Context, env previews.Environment, sha string, from []spec.Source) (map[string][]byte, error) {
 			repo := bot.RepositoryRef{ID: env.Ref.RepositoryID, Owner: env.Owner, Name: env.Repo}
-			return m.sources(env.InstallationID).Tree(ctx, repo, sha, under)
+			return m.sources(env.InstallationID).Tree(ctx, repo, sha, from...)
 		},
-		children: m.children,
+		children: m.children, pin: m.pin,
 	}
 }
 
 // forest reads the files of repositories that sources are made of.
 type forest interface {
-	Tree(ctx context.Context, repo bot.RepositoryRef, sha string, under []string) (map[string][]byte, error)
+	Tree(ctx context.Context, repo bot.RepositoryRef, sha string, from ...spec.Source) (map[string][]byte, error)
+}
+
+// lookTimeout is how long it is tried to find out what a source is made of, where an event
+// asks: what takes longer is read when it is rendered.
+const lookTimeout = 30 * time.Second
+
+// rootsOf are the paths that sources are made of at a commit; nil where that cannot be said.
+func (m *Main) rootsOf(ctx context.Context, installationID int64, repo bot.RepositoryRef, sha string, from []spec.Source) ([]string, error) {
+	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	files, err := m.sources(installationID).Tree(bounded, repo, sha, from...)
+	switch {
+	case err == nil:
+	case ctx.Err() == nil && bounded.Err() != nil, errors.Is(err, bot.ErrNotFound), fault.CodeOf(err) != fault.Failure:
+		return nil, nil // whoever renders it says so
+	default:
+		return nil, err
+	}
+	made := []string{} // nil would be that it is not known
+	for _, one := range from {
+		made = append(made, roots.Of(one, roots.In(files))...)
+	}
+	return made, nil
 }
 
 // children starts the renderer of sources once, and says what keeps it in that this
@@ -111,24 +139,27 @@ func (s sourced) render(ctx context.Context, env previews.Environment) (previews
 			return updated(env, in, *u)
 		}
 	}
-	var notes []string
+	var got adopted
 	var charts platformCharts
 	if env.Sourced() {
 		if charts, err = s.chartsOf(ctx, env); err != nil {
 			return previews.Rendered{}, err
 		}
-		if in.Adopted, notes, err = s.adopted(ctx, env, in, charts); err != nil {
+		if got, err = s.adopted(ctx, env, in, charts); err != nil {
 			return previews.Rendered{}, err
 		}
-		in.Charts = charts.recorded()
+		in.Adopted, in.Charts = got.from, charts.recorded()
+		if in.Source != nil {
+			in.Source.Pins = digests(got.pins)
+		}
 	}
 	files, err := render.Environment(in)
 	if err != nil {
 		return previews.Rendered{}, err
 	}
-	would, err := s.proposed(ctx, env, files)
+	would, err := s.proposed(ctx, env, files, got.pins)
 	return previews.Rendered{
-		Files: files, Notes: notes, Would: would, Charts: charts.of(env.Generation), Unrouted: !env.Declared() && in.Class.Closed(),
+		Files: files, Notes: got.notes, Pins: got.pins, Would: would, Charts: charts.of(env.Generation), Unrouted: !env.Declared() && in.Class.Closed(),
 	}, err
 }
 
@@ -144,8 +175,8 @@ func (s sourced) chartsOf(ctx context.Context, env previews.Environment) (platfo
 // proposed is what the pull request's own source would change of the files of its preview,
 // nil where it has none of its own. It is rendered and filtered as they were, in the same
 // confined child, and nothing of it is committed. What is wrong with it is its author's to
-// mend and keeps nothing from being committed.
-func (s sourced) proposed(ctx context.Context, env previews.Environment, files []gitops.File) (*previews.Proposed, error) {
+// mend and keeps nothing from being committed. No registry is asked for what nobody approved.
+func (s sourced) proposed(ctx context.Context, env previews.Environment, files []gitops.File, pins []previews.Pin) (*previews.Proposed, error) {
 	if env.Source == nil || env.Source.Head == nil || env.Declared() {
 		return nil, nil
 	}
@@ -153,7 +184,7 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 		return known, nil // only its expiry or the like is committed
 	}
 	own := env
-	own.Source = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: env.Source.Head}
+	own.Source, s.pin = &previews.Source{Base: env.SHA, Branch: env.HeadRef, From: env.Source.Head, Pins: pins}, nil
 	rendered, err := s.render(ctx, own)
 	if _, later := errors.AsType[*previews.LaterError](err); later || ctx.Err() != nil {
 		return nil, err
@@ -168,57 +199,74 @@ func (s sourced) proposed(ctx context.Context, env previews.Environment, files [
 	return previews.Propose(manifests.Compare(below(files, dir), below(rendered.Files, dir))), nil
 }
 
-// adopted are the objects of an environment's sources that are let through, and what there
-// is to say of the others.
-func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input, charts platformCharts) ([]render.Adopted, []string, error) {
+// adopted is what comes of the sources of an environment.
+type adopted struct {
+	// from are the objects that are let through, by source.
+	from []render.Adopted
+	// notes are what there is to say of the others, and of what was changed.
+	notes []string
+	// pins are the images that are no service's.
+	pins []previews.Pin
+}
+
+// add counts what comes of one more source. Each is bounded as the first was, so that they
+// have to be together.
+func (a *adopted) add(one adopted) error {
+	a.from, a.notes, a.pins = append(a.from, one.from...), append(a.notes, one.notes...), one.pins
+	objects, size := 0, 0
+	for _, from := range a.from {
+		for _, f := range from.Files {
+			objects, size = objects+1, size+len(f.Content)
+		}
+	}
+	if objects > adopt.MaxObjects || size > adopt.MaxBytes {
+		return fault.Newf(fault.Invalid, "the sources of all services render to more than %d objects or %d MiB together", adopt.MaxObjects, adopt.MaxBytes>>20)
+	}
+	return nil
+}
+
+// adopted is what comes of an environment's sources, each rendered by itself.
+func (s sourced) adopted(ctx context.Context, env previews.Environment, in render.Input, charts platformCharts) (adopted, error) {
 	files, err := s.files(ctx, env)
 	if err != nil {
-		return nil, nil, err
+		return adopted{}, err
 	}
 	children, err := s.children(ctx)
 	if err != nil {
-		return nil, nil, &previews.LaterError{Err: err}
+		return adopted{}, &previews.LaterError{Err: err}
 	}
-	var out []render.Adopted
-	var notes []string
-	objects, size := 0, 0
+	out := adopted{pins: env.Source.Pins}
 	for _, from := range env.Source.From {
 		got, err := children.Render(ctx, source.Request{
 			Source: from.Source, Release: cmp.Or(from.Service, gitops.Slug(env.Ref.Repo, 40)), Namespace: env.NamespaceName(), Files: heldBy(from, files),
 			Chart: charts.files[from.Chart],
 		})
 		if fault.CodeOf(err) == fault.Failure {
-			return nil, nil, &previews.LaterError{Err: err}
+			return adopted{}, &previews.LaterError{Err: err}
 		}
 		if from.Chart != "" && errors.Is(err, source.ErrUnloadable) {
-			return nil, nil, ofPlatform(fault.Wrap(err, fault.Invalid, fmt.Sprintf("the platform's chart %s cannot be loaded: %s", from.Chart, messageOf(err)), ""))
+			return adopted{}, ofPlatform(fault.Wrap(err, fault.Invalid, fmt.Sprintf("the platform's chart %s cannot be loaded: %s", from.Chart, messageOf(err)), ""))
 		}
-		var adopted render.Adopted
-		var told []string
+		var one adopted
 		if err == nil {
-			adopted, told, err = s.adoptedFrom(got, from, in)
+			one, err = s.adoptedFrom(ctx, got, from, in, out.pins)
 		}
 		if err != nil {
-			return nil, nil, ofSource(env, err, from)
+			return adopted{}, ofSource(env, err, from)
 		}
-		out, notes = append(out, adopted), append(notes, told...)
-		for _, f := range adopted.Files {
-			objects, size = objects+1, size+len(f.Content)
-		}
-		if objects > adopt.MaxObjects || size > adopt.MaxBytes {
-			return nil, nil, fault.Newf(fault.Invalid, "the sources of all services render to more than %d objects or %d MiB together", adopt.MaxObjects, adopt.MaxBytes>>20)
+		if err := out.add(one); err != nil {
+			return adopted{}, err
 		}
 	}
-	return out, notes, nil
+	return out, nil
 }
 
 // files are those of the repository that the sources of an environment are made of.
 func (s sourced) files(ctx context.Context, env previews.Environment) (map[string][]byte, error) {
-	roots := env.Source.From.Roots()
-	if len(roots) == 0 {
+	if !slices.ContainsFunc(env.Source.From, func(one spec.SourceOf) bool { return one.Read() }) {
 		return nil, nil // the platform's charts, with values alone
 	}
-	files, err := s.tree(ctx, env, env.Source.Base, roots)
+	files, err := s.tree(ctx, env, env.Source.Base, env.Source.From.Plain())
 	switch {
 	case errors.Is(err, bot.ErrNotFound):
 		what, hint := "the preview is", "push again, or comment /idp preview"
@@ -234,24 +282,24 @@ func (s sourced) files(ctx context.Context, env previews.Environment) (map[strin
 	return files, nil
 }
 
-// heldBy are the files that a source may be made of.
+// heldBy are the files that a source is made of.
 func heldBy(from spec.SourceOf, files map[string][]byte) map[string][]byte {
+	made := roots.Of(from.Source, roots.In(files))
 	out := map[string][]byte{}
 	for name, content := range files {
-		if from.Holds(name) {
+		if roots.Hold(made, name) {
 			out[name] = content
 		}
 	}
 	return out
 }
 
-// adoptedFrom is what is let through of what one source rendered to, and what there is to say
-// of it.
-func (s sourced) adoptedFrom(got source.Result, from spec.SourceOf, in render.Input) (render.Adopted, []string, error) {
-	out := render.Adopted{Service: from.Service, Source: titleOf(from)}
+// adoptedFrom is what comes of what one source rendered to; known are the images of others
+// that were looked up already.
+func (s sourced) adoptedFrom(ctx context.Context, got source.Result, from spec.SourceOf, in render.Input, known []previews.Pin) (adopted, error) {
 	into, err := adoptInput(in, from.Service)
 	if err != nil {
-		return out, nil, err
+		return adopted{}, err
 	}
 	documents := make([][]byte, len(got.Documents))
 	for i, d := range got.Documents {
@@ -259,12 +307,26 @@ func (s sourced) adoptedFrom(got source.Result, from spec.SourceOf, in render.In
 	}
 	result, err := adopt.Objects(documents, into)
 	if err != nil {
-		return out, nil, err
+		return adopted{}, err
 	}
 	if err := s.unplaced(result, into); err != nil {
-		return out, nil, err
+		return adopted{}, err
+	}
+	pins, err := s.pinned(ctx, known, result.Unpinned)
+	if err != nil {
+		return adopted{}, err
+	}
+	if into.Pins = digests(pins); len(result.Unpinned) > 0 && len(into.Pins) > 0 {
+		if result, err = adopt.Objects(documents, into); err != nil {
+			return adopted{}, err
+		}
 	}
 	notes := slices.Clone(got.Notes)
+	for _, pin := range pins {
+		if pin.Digest == "" && slices.Contains(result.Unpinned, pin.Image) {
+			notes = append(notes, fmt.Sprintf("image %s keeps its tag: %s", pin.Image, pin.Why))
+		}
+	}
 	for _, n := range result.Notes {
 		notes = append(notes, n.String())
 	}
@@ -276,10 +338,11 @@ func (s sourced) adoptedFrom(got source.Result, from spec.SourceOf, in render.In
 			notes[i] = from.Service + ": " + notes[i]
 		}
 	}
+	out := render.Adopted{Service: from.Service, Source: titleOf(from)}
 	for _, o := range result.Objects {
 		out.Files = append(out.Files, gitops.File{Path: render.AdoptedPath(o.Kind, o.Name), Content: o.Content})
 	}
-	return out, notes, nil
+	return adopted{from: []render.Adopted{out}, notes: notes, pins: pins}, nil
 }
 
 // adoptInput is what idp decides of the services that a source is of, whatever it says: of

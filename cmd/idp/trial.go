@@ -82,12 +82,12 @@ func (t trial) source(ctx context.Context, row previews.Environment, in render.I
 		out.Unsure = append(out.Unsure, "the source is not rendered, for the platform's charts are not known: --platform names the checkout that has them")
 		return out, nil
 	}
-	files, notes, err := s.withCharts(ctx, row, in)
+	got, err := s.withCharts(ctx, row, in)
 	_, later := errors.AsType[*previews.LaterError](err)
 	switch f, known := errors.AsType[*fault.Error](err); {
 	case err == nil:
-		out.Notes = notes
-		return out, slices.Concat([]render.Adopted{}, files)
+		out.Notes = got.notes
+		return out, slices.Concat([]render.Adopted{}, got.from)
 	case known && !later:
 		out.Failed = f
 	default:
@@ -97,10 +97,10 @@ func (t trial) source(ctx context.Context, row previews.Environment, in render.I
 }
 
 // withCharts are the objects of a source, the platform's charts that it names among them.
-func (s sourced) withCharts(ctx context.Context, row previews.Environment, in render.Input) ([]render.Adopted, []string, error) {
+func (s sourced) withCharts(ctx context.Context, row previews.Environment, in render.Input) (adopted, error) {
 	charts, err := s.chartsOf(ctx, row)
 	if err != nil {
-		return nil, nil, err
+		return adopted{}, err
 	}
 	return s.adopted(ctx, row, in, charts)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -17,6 +18,7 @@ import (
 	"github.com/idp-bot/idp/bot/access"
 	"github.com/idp-bot/idp/bot/github"
 	"github.com/idp-bot/idp/gitops/fault"
+	"github.com/idp-bot/idp/gitops/spec"
 )
 
 // clone reads a repository that was cloned as GitHub would tell of it. It runs git's own
@@ -160,13 +162,13 @@ func (c *clone) Commit(ctx context.Context, _ bot.RepositoryRef, ref string) (bo
 	return bot.Commit{SHA: sha, CommittedAt: time.Unix(0, 0).UTC()}, nil
 }
 
-// Tree are the files of a commit below the paths.
-func (c *clone) Tree(ctx context.Context, _ bot.RepositoryRef, sha string, under []string) (map[string][]byte, error) {
+// Tree are the files of a commit that the sources are made of.
+func (c *clone) Tree(ctx context.Context, _ bot.RepositoryRef, sha string, from ...spec.Source) (map[string][]byte, error) {
 	out, err := c.git(ctx, "archive", "--format=tar", "--prefix=clone/", "--end-of-options", sha)
 	if err != nil {
 		return nil, err
 	}
-	return github.Untar(bytes.NewReader(out), under)
+	return github.Untar(func() (io.Reader, error) { return bytes.NewReader(out), nil }, from...)
 }
 
 // errOffline is of what only GitHub knows; nothing that a rehearsal decides asks for it.

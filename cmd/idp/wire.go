@@ -75,7 +75,7 @@ func (m *Main) wire() {
 	if m.images != nil {
 		watcher.Resolver, watcher.Lacking = m.images, m.lacking
 	}
-	m.handler.Compare = m.comparing(watcher).compare
+	m.handler.Compare, m.handler.Roots = m.comparing(watcher).compare, m.rootsOf
 	m.prove(watcher)
 	latency := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "idp_end_to_end_seconds", Help: "Time from a webhook's arrival until what it asked for was pushed, waiting for images included.",
@@ -243,7 +243,7 @@ func recordOf(from *previews.Source) *render.RecordedSource {
 	if from == nil {
 		return nil
 	}
-	return &render.RecordedSource{Commit: from.Base, Branch: from.Branch, From: from.From, Taken: from.Taken, Left: from.Left}
+	return &render.RecordedSource{Commit: from.Base, Branch: from.Branch, From: from.From, Taken: from.Taken, Left: from.Left, Pins: digests(from.Pins)}
 }
 
 func renderer(classOf classes) func(previews.Environment) ([]gitops.File, error) {

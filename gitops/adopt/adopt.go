@@ -31,13 +31,15 @@ import (
 )
 
 const (
-	// MaxObjects and MaxBytes bound what is taken of one environment, MaxObject one object
-	// of it, in bytes: etcd takes no object above 1.5 MiB, and a repository should not either.
+	// MaxObjects and MaxBytes bound what is looked at of one environment, MaxTaken what is let
+	// through and MaxObject one object of it, in bytes: etcd takes no object above 1.5 MiB, and
+	// a repository should not either.
 	MaxObjects = 200
-	MaxBytes   = 4 << 20
+	MaxBytes   = 8 << 20
+	MaxTaken   = 4 << 20
 	MaxObject  = 512 << 10
 	// maxNotes bounds what a hostile chart can make others store and show.
-	maxNotes = 200
+	maxNotes = 400
 )
 
 // Input is the environment that objects are adopted into.
@@ -57,6 +59,8 @@ type Input struct {
 	Attempt int
 	// Services are those of the spec that the source is of, in its order.
 	Services []Service
+	// Pins are the digests, "sha256:…", of images of no service, by their references.
+	Pins map[string]string
 }
 
 // Service is what idp decides of a service, whatever the chart says.
@@ -73,6 +77,9 @@ type Service struct {
 type Note struct {
 	// Object is its kind and name, "" for what concerns several.
 	Object string
+	// Field is the path of what was dropped or changed within the object, as people write it,
+	// from the pod where it is part of one: containers[web].image; "" for the object itself.
+	Field string
 	// Text says what became of what, a sentence without its full stop.
 	Text string
 }
@@ -103,21 +110,25 @@ type Result struct {
 	// Unrouted are the services with a host that nothing answers at; none where the class is
 	// closed, since that says it all.
 	Unrouted []string
+	// Unpinned are the references of images of no service that have no digest, sorted.
+	Unpinned []string
 }
 
 // Objects filters rendered objects, each a YAML document of one object or of a List. An
 // error is a fault for whoever wrote the chart: too much, or what is no object at all.
-func Objects(documents [][]byte, in Input) (Result, error) {
+func Objects(documents [][]byte, in Input) (Result, error) { return objects(documents, in, maxNotes) }
+
+func objects(documents [][]byte, in Input, notes int) (Result, error) {
 	all, err := read(documents)
 	if err != nil {
 		return Result{}, err
 	}
-	a := &adopting{in: in, placed: map[string]bool{}, routed: map[string]bool{}, seen: map[string]bool{}, objects: map[string]any{}}
+	a := &adopting{in: in, placed: map[string]bool{}, routed: map[string]bool{}, seen: map[string]bool{}, objects: map[string]any{}, added: map[string]bool{}, unpinned: map[string]bool{}}
 	for _, o := range all {
 		a.take(o)
 	}
 	a.routes()
-	return a.result()
+	return a.result(notes)
 }
 
 // raw is an object as it was rendered.
@@ -196,8 +207,12 @@ type adopting struct {
 	seen   map[string]bool // "kind name"
 	// objects are what is let through, by "kind name".
 	objects map[string]any
-	notes   []Note
-	spaces  []string
+	// added is what was set where an object said nothing, "field value".
+	added map[string]bool
+	notes []Note
+	// unpinned are references without a digest.
+	unpinned map[string]bool
+	spaces   []string
 }
 
 func (a *adopting) note(object, format string, args ...any) {
@@ -249,12 +264,16 @@ func (a *adopting) refused(r raw) string {
 }
 
 // result writes what was let through.
-func (a *adopting) result() (Result, error) {
+func (a *adopting) result(most int) (Result, error) {
 	var out Result
+	size := 0
 	for _, key := range slices.Sorted(maps.Keys(a.objects)) {
 		content, err := render.Marshal(a.objects[key])
 		if err != nil {
 			return Result{}, fmt.Errorf("write %s: %w", key, err)
+		}
+		if size += len(content); size > MaxTaken {
+			return Result{}, fault.Newf(fault.Invalid, "what would be committed of it is larger than %d MiB", MaxTaken>>20)
 		}
 		kind, name, _ := strings.Cut(key, " ")
 		out.Objects = append(out.Objects, Object{Kind: kind, Name: name, Content: content})
@@ -270,10 +289,11 @@ func (a *adopting) result() (Result, error) {
 	slices.SortStableFunc(a.notes, func(x, y Note) int {
 		return cmp.Or(strings.Compare(x.Object, y.Object), strings.Compare(x.Text, y.Text))
 	})
-	out.Notes = slices.Compact(a.notes)
-	if more := len(out.Notes) - maxNotes; more > 0 {
-		out.Notes = append(out.Notes[:maxNotes:maxNotes], Note{Text: fmt.Sprintf("%d more", more)})
+	out.Notes, out.Unpinned = slices.Compact(a.notes), slices.Sorted(maps.Keys(a.unpinned))
+	if more := len(out.Notes) - most; more > 0 {
+		out.Notes = append(out.Notes[:most:most], Note{Text: fmt.Sprintf("%d more", more)})
 	}
+	out.Notes = append(out.Notes, a.additions()...) // last: they are much the same of all
 	return out, nil
 }
 

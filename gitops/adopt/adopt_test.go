@@ -237,10 +237,14 @@ func TestTooMuch(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Appendf(nil, "{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}", i)
 	}
+	large := make([][]byte, MaxTaken/(400<<10)+1)
+	for i := range large {
+		large[i] = fmt.Appendf(nil, "{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}, data: {a: %s}}", i, strings.Repeat("x", 400<<10))
+	}
 	bomb := []byte("a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n" +
 		"e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n")
 	for name, documents := range map[string][][]byte{
-		"many": many, "large": {bytes.Repeat([]byte("#"), MaxBytes+1)}, "no YAML": {[]byte("{")}, "a word": {[]byte("word")}, "a bomb": {bomb},
+		"many": many, "large": {bytes.Repeat([]byte("#"), MaxBytes+1)}, "large together": large, "no YAML": {[]byte("{")}, "a word": {[]byte("word")}, "a bomb": {bomb},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -251,6 +255,122 @@ func TestTooMuch(t *testing.T) {
 	}
 	if got, err := Objects(many[:MaxObjects], input()); err != nil || len(got.Objects) != MaxObjects {
 		t.Errorf("%d objects came through, %v", len(got.Objects), err)
+	}
+}
+
+// TestConfinesMore leaves a container and its pod what confines them more than the class asks,
+// and takes what would free them.
+func TestConfinesMore(t *testing.T) {
+	t.Parallel()
+	in := input()
+	in.Class.PodSecurity = platform.Baseline
+	const before = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      hostUsers: false
+      securityContext: {runAsNonRoot: true, runAsUser: 1000, appArmorProfile: {type: RuntimeDefault}}
+      containers:
+      - name: web
+        image: ghcr.io/acme/web
+        securityContext:
+          allowPrivilegeEscalation: false
+          readOnlyRootFilesystem: true
+          runAsNonRoot: true
+          capabilities: {drop: [ALL], add: [SYS_ADMIN]}
+          seccompProfile: {type: RuntimeDefault}
+          appArmorProfile: {type: RuntimeDefault}
+      - name: free
+        image: ghcr.io/acme/web
+        securityContext:
+          allowPrivilegeEscalation: true
+          privileged: true
+          procMount: Unmasked
+          capabilities: {add: [NET_ADMIN]}
+          seccompProfile: {type: Unconfined}
+          appArmorProfile: {type: Unconfined}
+`
+	const kept = `        securityContext:
+          allowPrivilegeEscalation: false
+          appArmorProfile:
+            type: RuntimeDefault
+          capabilities:
+            drop:
+            - ALL
+          privileged: false
+          readOnlyRootFilesystem: true
+          runAsNonRoot: true
+          seccompProfile:
+            type: RuntimeDefault
+`
+	const taken = `        name: free
+        securityContext:
+          allowPrivilegeEscalation: false
+          privileged: false
+`
+	const pod = `      hostUsers: false
+      securityContext:
+        appArmorProfile:
+          type: RuntimeDefault
+        runAsNonRoot: true
+        runAsUser: 1000
+        seccompProfile:
+          type: RuntimeDefault
+`
+	got, err := Objects([][]byte{[]byte(before)}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := together(got)
+	for _, want := range []string{kept, taken, pod} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it is not so:\n%s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+// TestPins gives images of others their digests, and says which have none.
+func TestPins(t *testing.T) {
+	t.Parallel()
+	const before = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      initContainers: [{name: wait, image: busybox}]
+      containers: [{name: web, image: "ghcr.io/acme/web:1"}, {name: cache, image: "redis:7.4"}, {name: own, image: "a/b:1@sha256:1111111111111111111111111111111111111111111111111111111111111111"}]
+`
+	in := input()
+	in.Pins = map[string]string{"redis:7.4": strings.TrimPrefix(digest, "@"), "ghcr.io/acme/web:1": "sha256:no"}
+	got, err := Objects([][]byte{[]byte(before)}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := together(got)
+	for _, want := range []string{
+		"image: redis:7.4" + digest + "\n", "image: ghcr.io/acme/web" + digest + "\n", "image: busybox\n", "image: a/b:1@sha256:1111",
+		"# Deployment web: containers[cache].image redis:7.4 is pinned to " + digest[1:] + "\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
+	}
+	if diff := cmp.Diff([]string{"busybox"}, got.Unpinned); diff != "" {
+		t.Error(diff)
+	}
+	again, err := Objects([][]byte{got.Objects[0].Content}, in)
+	if err != nil || cmp.Diff(got.Objects, again.Objects) != "" {
+		t.Errorf("the second time changes it, %v", err)
 	}
 }
 
@@ -354,7 +474,7 @@ func TestOwner(t *testing.T) {
 	}
 	in.Owner = ""
 	got, err := Objects(documents, in)
-	if err != nil || strings.Contains(together(Result{Objects: got.Objects}), "idp.dev/service") || !strings.Contains(together(got), "# Deployment web: label idp.dev/service left out") {
+	if err != nil || strings.Contains(together(Result{Objects: got.Objects}), "idp.dev/service") || !strings.Contains(together(got), "# Deployment web: metadata.labels[idp.dev/service] left out") {
 		t.Errorf("of nobody: %v\n%s", err, together(got))
 	}
 }

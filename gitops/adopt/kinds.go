@@ -72,43 +72,42 @@ func typed[T any](adopt func(a *adopting, title string, object *T) (dropped stri
 		if err != nil {
 			return nil, "it is not as Kubernetes has it: " + cut(err.Error())
 		}
-		for i, one := range unknown {
-			const most = 5
-			if i == most {
-				break
-			}
-			a.note(title, "left out: %s", cut(one.Error()))
+		was, err := values(object)
+		if err != nil {
+			return nil, "it cannot be written as Kubernetes has it: " + cut(err.Error())
 		}
 		if why := adopt(a, title, object); why != "" {
 			return nil, why
 		}
+		is, err := values(object)
+		if err != nil {
+			return nil, "it cannot be written as Kubernetes has it: " + cut(err.Error())
+		}
+		for _, one := range unknown {
+			a.note(title, "left out: %s", cut(one.Error()))
+		}
+		a.tell(title, was, is)
 		return object, ""
 	}
 }
 
-func (a *adopting) configMap(title string, c *corev1.ConfigMap) string {
+func (a *adopting) configMap(_ string, c *corev1.ConfigMap) string {
 	if c.Name == "kube-root-ca.crt" {
 		return "Kubernetes itself keeps that one"
 	}
-	a.meta(title, &c.ObjectMeta)
+	a.meta(&c.ObjectMeta)
 	return ""
 }
 
-func (a *adopting) service(title string, s *corev1.Service) string {
-	a.meta(title, &s.ObjectMeta)
-	a.noAnnotations(title, &s.ObjectMeta)
+func (a *adopting) service(_ string, s *corev1.Service) string {
+	a.meta(&s.ObjectMeta)
+	s.Annotations = nil // controllers read them
 	s.Status = corev1.ServiceStatus{}
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
 		return "a name of another host would stand for a service of the environment"
 	}
 	if len(s.Spec.Selector) == 0 {
 		return "it selects no pods of the environment"
-	}
-	if t := s.Spec.Type; t != "" && t != corev1.ServiceTypeClusterIP {
-		a.note(title, "type %s became ClusterIP: what is reachable is reachable at the environment's hosts", cut(string(t)))
-	}
-	if len(s.Spec.ExternalIPs) > 0 {
-		a.note(title, "externalIPs left out")
 	}
 	spec := corev1.ServiceSpec{
 		Type: corev1.ServiceTypeClusterIP, Selector: s.Spec.Selector, Ports: s.Spec.Ports,
@@ -141,21 +140,21 @@ func selects(by *metav1.LabelSelector, pods map[string]string) string {
 	return ""
 }
 
-func (a *adopting) deployment(title string, d *appsv1.Deployment) string {
-	a.meta(title, &d.ObjectMeta)
+func (a *adopting) deployment(_ string, d *appsv1.Deployment) string {
+	a.meta(&d.ObjectMeta)
 	d.Status = appsv1.DeploymentStatus{}
 	if why := selects(d.Spec.Selector, d.Spec.Template.Labels); why != "" {
 		return why
 	}
-	svc := a.pod(title, &d.Spec.Template)
+	svc := a.pod(&d.Spec.Template)
 	a.again(&d.Spec.Template)
 	d.Spec.Paused = false
-	d.Spec.Replicas = a.replicas(title, d.Spec.Replicas, svc)
+	d.Spec.Replicas = a.replicas(d.Spec.Replicas, svc)
 	return ""
 }
 
-func (a *adopting) statefulSet(title string, s *appsv1.StatefulSet) string {
-	a.meta(title, &s.ObjectMeta)
+func (a *adopting) statefulSet(_ string, s *appsv1.StatefulSet) string {
+	a.meta(&s.ObjectMeta)
 	s.Status = appsv1.StatefulSetStatus{}
 	if why := selects(s.Spec.Selector, s.Spec.Template.Labels); why != "" {
 		return why
@@ -163,12 +162,11 @@ func (a *adopting) statefulSet(title string, s *appsv1.StatefulSet) string {
 	for _, claim := range s.Spec.VolumeClaimTemplates {
 		volume := corev1.Volume{Name: claim.Name, VolumeSource: scratch()}
 		s.Spec.Template.Spec.Volumes = append(s.Spec.Template.Spec.Volumes, volume)
-		a.note(title, "volume %s is scratch space: nothing is kept longer than its pod", cut(claim.Name))
 	}
 	s.Spec.VolumeClaimTemplates, s.Spec.PersistentVolumeClaimRetentionPolicy = nil, nil
-	svc := a.pod(title, &s.Spec.Template)
+	svc := a.pod(&s.Spec.Template)
 	a.again(&s.Spec.Template)
-	s.Spec.Replicas = a.replicas(title, s.Spec.Replicas, svc)
+	s.Spec.Replicas = a.replicas(s.Spec.Replicas, svc)
 	return ""
 }
 
@@ -179,43 +177,38 @@ const (
 	replaceValue      = "Force=true,Replace=true"
 )
 
-func (a *adopting) job(title string, j *batchv1.Job) string {
-	a.meta(title, &j.ObjectMeta)
+func (a *adopting) job(_ string, j *batchv1.Job) string {
+	a.meta(&j.ObjectMeta)
 	if j.Annotations == nil {
 		j.Annotations = map[string]string{}
 	}
 	j.Annotations[replaceAnnotation] = replaceValue
 	j.Status = batchv1.JobStatus{}
-	return a.run(title, &j.Spec)
+	return a.run(&j.Spec)
 }
 
-func (a *adopting) cronJob(title string, c *batchv1.CronJob) string {
-	a.meta(title, &c.ObjectMeta)
+func (a *adopting) cronJob(_ string, c *batchv1.CronJob) string {
+	a.meta(&c.ObjectMeta)
 	c.Status = batchv1.CronJobStatus{}
 	c.Spec.JobTemplate.ObjectMeta = bare(c.Spec.JobTemplate.ObjectMeta)
-	return a.run(title, &c.Spec.JobTemplate.Spec)
+	return a.run(&c.Spec.JobTemplate.Spec)
 }
 
 // run is what Jobs and those of a CronJob have alike.
-func (a *adopting) run(title string, j *batchv1.JobSpec) string {
+func (a *adopting) run(j *batchv1.JobSpec) string {
 	most := a.in.Class.Quota.MaxReplicas
 	if j.Parallelism != nil && *j.Parallelism > most {
 		return fmt.Sprintf("%d of its pods would run at a time, at most %d may", *j.Parallelism, most)
 	}
-	if j.ManagedBy != nil {
-		j.ManagedBy = nil
-		a.note(title, "managedBy left out")
-	}
-	if j.TTLSecondsAfterFinished != nil {
-		j.TTLSecondsAfterFinished = nil // Argo CD would run it again
-	}
-	a.pod(title, &j.Template)
+	j.ManagedBy = nil
+	j.TTLSecondsAfterFinished = nil // Argo CD would run it again
+	a.pod(&j.Template)
 	return ""
 }
 
 // replicas are the service's where a workload is of one, and never more than the class
 // lets a service have.
-func (a *adopting) replicas(title string, asked *int32, svc *Service) *int32 {
+func (a *adopting) replicas(asked *int32, svc *Service) *int32 {
 	count := int32(1)
 	if asked != nil {
 		count = *asked
@@ -223,9 +216,6 @@ func (a *adopting) replicas(title string, asked *int32, svc *Service) *int32 {
 	want := min(max(count, 0), a.in.Class.Quota.MaxReplicas)
 	if svc != nil {
 		want = svc.Replicas
-	}
-	if want != count {
-		a.note(title, "%d replicas became %d", count, want)
 	}
 	return &want
 }

@@ -33,8 +33,8 @@ var refusedLabels = []string{
 var keptAnnotations = []string{"checksum/", "prometheus.io/", "kubectl.kubernetes.io/default-container", "app.kubernetes.io/"}
 
 // meta leaves an object its name and what may be said of it, and says whose it is.
-func (a *adopting) meta(title string, m *metav1.ObjectMeta) {
-	*m = a.said(title, *m)
+func (a *adopting) meta(m *metav1.ObjectMeta) {
+	*m = said(*m)
 	m.Namespace = a.in.Namespace
 	if m.Labels == nil {
 		m.Labels = map[string]string{}
@@ -52,38 +52,16 @@ func (a *adopting) own(labels map[string]string) {
 }
 
 // said is metadata without what has an effect beyond its object.
-func (a *adopting) said(title string, m metav1.ObjectMeta) metav1.ObjectMeta {
+func said(m metav1.ObjectMeta) metav1.ObjectMeta {
 	out := bare(m)
-	for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
-		if begins(key, refusedLabels) {
-			delete(out.Labels, key)
-			if key != gitops.LabelEnvironment && (key != gitops.LabelService || m.Labels[key] != a.in.Owner) {
-				a.note(title, "label %s left out", cut(key))
-			}
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
-		if !begins(key, keptAnnotations) {
-			delete(out.Annotations, key)
-			if key != replaceAnnotation || m.Annotations[key] != replaceValue {
-				a.note(title, "annotation %s left out", cut(key))
-			}
-		}
-	}
+	maps.DeleteFunc(out.Labels, func(key, _ string) bool { return begins(key, refusedLabels) })
+	maps.DeleteFunc(out.Annotations, func(key, _ string) bool { return !begins(key, keptAnnotations) })
 	return out
 }
 
 // bare is metadata of nothing but the name, labels and annotations.
 func bare(m metav1.ObjectMeta) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: m.Name, Labels: maps.Clone(m.Labels), Annotations: maps.Clone(m.Annotations)}
-}
-
-// noAnnotations takes them all from what controllers read.
-func (a *adopting) noAnnotations(title string, m *metav1.ObjectMeta) {
-	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
-		a.note(title, "annotation %s left out", cut(key))
-	}
-	m.Annotations = nil
 }
 
 func begins(key string, prefixes []string) bool {

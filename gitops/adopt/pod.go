@@ -1,7 +1,9 @@
 package adopt
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
@@ -23,34 +25,28 @@ func scratch() corev1.VolumeSource {
 
 // pod makes a pod one that may run in an environment, and returns the service that it is
 // of: the first that one of its containers has the image of, nil for none.
-func (a *adopting) pod(title string, t *corev1.PodTemplateSpec) *Service {
-	t.ObjectMeta = a.said(title, t.ObjectMeta)
+func (a *adopting) pod(t *corev1.PodTemplateSpec) *Service {
+	t.ObjectMeta = said(t.ObjectMeta)
 	t.Name = ""
 	if t.Labels == nil {
 		t.Labels = map[string]string{}
 	}
 	a.own(t.Labels)
 	p := &t.Spec
-	a.host(title, p)
-	a.scheduling(title, p)
-	if n := p.ServiceAccountName; n != "" && n != render.AccountName {
-		a.note(title, "service account %s became the environment's own, which has no rights", cut(n))
-	}
+	host(p)
+	scheduling(p)
 	p.ServiceAccountName, p.DeprecatedServiceAccount = render.AccountName, ""
 	p.AutomountServiceAccountToken = ptr(false)
-	if len(p.ImagePullSecrets) > 0 {
-		a.note(title, "imagePullSecrets left out: the environment's account has the class's")
-		p.ImagePullSecrets = nil
-	}
-	a.podSecurity(title, p)
-	a.volumes(title, p)
+	p.ImagePullSecrets = nil // the environment's account has the class's
+	a.podSecurity(p)
+	volumes(p)
 	p.EphemeralContainers = nil
 	var of *Service
 	for i := range p.InitContainers {
-		a.container(title, &p.InitContainers[i])
+		a.container(&p.InitContainers[i])
 	}
 	for i := range p.Containers {
-		if svc := a.container(title, &p.Containers[i]); of == nil {
+		if svc := a.container(&p.Containers[i]); of == nil {
 			of = svc
 		}
 	}
@@ -69,86 +65,79 @@ func (a *adopting) again(t *corev1.PodTemplateSpec) {
 }
 
 // host keeps a pod out of its node.
-func (a *adopting) host(title string, p *corev1.PodSpec) {
-	for _, share := range []struct {
-		name string
-		on   *bool
-	}{{"hostNetwork", &p.HostNetwork}, {"hostPID", &p.HostPID}, {"hostIPC", &p.HostIPC}} {
-		if *share.on {
-			a.note(title, "%s left out", share.name)
-			*share.on = false
-		}
+func host(p *corev1.PodSpec) {
+	p.HostNetwork, p.HostPID, p.HostIPC = false, false, false
+	if p.HostUsers != nil && *p.HostUsers {
+		p.HostUsers = nil // users of its own keep it apart
 	}
-	p.HostUsers = nil
-	if len(p.HostAliases) > 0 {
-		a.note(title, "hostAliases left out")
-		p.HostAliases = nil
-	}
+	p.HostAliases = nil
 	if p.DNSPolicy == corev1.DNSClusterFirstWithHostNet {
 		p.DNSPolicy = corev1.DNSClusterFirst
 	}
 }
 
 // scheduling leaves to the cluster where pods run and before which others.
-func (a *adopting) scheduling(title string, p *corev1.PodSpec) {
-	for _, left := range []struct {
-		name  string
-		given bool
-	}{
-		{"nodeName", p.NodeName != ""}, {"nodeSelector", len(p.NodeSelector) > 0}, {"affinity", p.Affinity != nil},
-		{"tolerations", len(p.Tolerations) > 0}, {"priorityClassName", p.PriorityClassName != "" || p.Priority != nil},
-		{"runtimeClassName", p.RuntimeClassName != nil}, {"schedulerName", p.SchedulerName != ""},
-		{"topologySpreadConstraints", len(p.TopologySpreadConstraints) > 0}, {"resourceClaims", len(p.ResourceClaims) > 0},
-		{"overhead", len(p.Overhead) > 0},
-	} {
-		if left.given {
-			a.note(title, "%s left out", left.name)
-		}
-	}
+func scheduling(p *corev1.PodSpec) {
 	p.NodeName, p.NodeSelector, p.Affinity, p.Tolerations, p.PriorityClassName, p.Priority = "", nil, nil, nil, "", nil
 	p.RuntimeClassName, p.SchedulerName, p.TopologySpreadConstraints, p.ResourceClaims = nil, "", nil, nil
 	p.Overhead, p.PreemptionPolicy, p.SchedulingGates, p.ReadinessGates = nil, nil, nil, nil
 }
 
 // podSecurity holds a pod to the class's Pod Security Standard.
-func (a *adopting) podSecurity(title string, p *corev1.PodSpec) {
+func (a *adopting) podSecurity(p *corev1.PodSpec) {
 	s := p.SecurityContext
 	if s == nil {
 		s = &corev1.PodSecurityContext{}
 	}
-	if len(s.Sysctls) > 0 {
-		a.note(title, "sysctls left out")
-	}
-	s.Sysctls, s.SELinuxOptions, s.WindowsOptions, s.AppArmorProfile = nil, nil, nil, nil
+	s.Sysctls, s.SELinuxOptions, s.WindowsOptions, s.AppArmorProfile = nil, nil, nil, ownAppArmor(s.AppArmorProfile)
 	s.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
 	if a.restricted() {
 		s.RunAsNonRoot = ptr(true)
-		if s.RunAsUser != nil && *s.RunAsUser == 0 {
-			a.note(title, "runAsUser 0 left out: nothing runs as root")
-			s.RunAsUser = nil
-		}
+		s.RunAsUser = notRoot(s.RunAsUser)
 	}
 	p.SecurityContext = s
+}
+
+// ownAppArmor and ownSeccomp leave the container runtime's own profile, which confines; any
+// other may allow more.
+func ownAppArmor(p *corev1.AppArmorProfile) *corev1.AppArmorProfile {
+	if p == nil || p.Type != corev1.AppArmorProfileTypeRuntimeDefault {
+		return nil
+	}
+	return &corev1.AppArmorProfile{Type: p.Type}
+}
+
+func ownSeccomp(p *corev1.SeccompProfile) *corev1.SeccompProfile {
+	if p == nil || p.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		return nil
+	}
+	return &corev1.SeccompProfile{Type: p.Type}
+}
+
+// notRoot is a user who is not root.
+func notRoot(user *int64) *int64 {
+	if user != nil && *user == 0 {
+		return nil
+	}
+	return user
 }
 
 func (a *adopting) restricted() bool { return a.in.Class.PodSecurity == platform.Restricted }
 
 // container makes a container one that may run, and returns the service whose image it
 // has, nil for none.
-func (a *adopting) container(title string, c *corev1.Container) *Service {
-	a.containerSecurity(title, c)
+func (a *adopting) container(c *corev1.Container) *Service {
+	a.containerSecurity(c)
 	for i := range c.Ports {
-		if c.Ports[i].HostPort != 0 {
-			a.note(title, "hostPort %d of container %s left out", c.Ports[i].HostPort, cut(c.Name))
-		}
 		c.Ports[i].HostPort, c.Ports[i].HostIP = 0, ""
 	}
 	c.VolumeDevices, c.Resources.Claims = nil, nil
-	a.resources(title, c)
-	a.env(title, c)
-	a.asked(title, c)
+	a.resources(c)
+	env(c)
+	asked(c)
 	of := a.serviceOf(c.Image)
 	if of == nil {
+		a.pin(c)
 		return nil
 	}
 	a.placed[of.Name] = true
@@ -159,13 +148,21 @@ func (a *adopting) container(title string, c *corev1.Container) *Service {
 	return of
 }
 
+// pin gives an image of no service its digest, where that is known.
+func (a *adopting) pin(c *corev1.Container) {
+	switch digest := a.in.Pins[c.Image]; {
+	case strings.Contains(c.Image, "@"):
+	case digest != "":
+		c.Image += "@" + digest
+	case c.Image != "":
+		a.unpinned[c.Image] = true
+	}
+}
+
 // asked has the kubelet ask a container itself and nobody else: it does so from the node,
 // which reaches what a pod does not.
-func (a *adopting) asked(title string, c *corev1.Container) {
+func asked(c *corev1.Container) {
 	own := func(get *corev1.HTTPGetAction, socket *corev1.TCPSocketAction) {
-		if get != nil && get.Host != "" || socket != nil && socket.Host != "" {
-			a.note(title, "the host that container %s is asked at left out: it is asked itself", cut(c.Name))
-		}
 		if get != nil {
 			get.Host = ""
 		}
@@ -188,57 +185,42 @@ func (a *adopting) asked(title string, c *corev1.Container) {
 	}
 }
 
-// containerSecurity lets no container gain privileges.
-func (a *adopting) containerSecurity(title string, c *corev1.Container) {
+// containerSecurity lets no container gain privileges, and leaves it what confines it more.
+func (a *adopting) containerSecurity(c *corev1.Container) {
 	s := c.SecurityContext
 	if s == nil {
 		s = &corev1.SecurityContext{}
 	}
-	if s.Privileged != nil && *s.Privileged {
-		a.note(title, "container %s is not privileged", cut(c.Name))
-	}
-	if s.Capabilities != nil && len(s.Capabilities.Add) > 0 {
-		a.note(title, "container %s gets no capabilities", cut(c.Name))
-	}
 	s.Privileged, s.AllowPrivilegeEscalation, s.ProcMount = ptr(false), ptr(false), nil
-	s.SELinuxOptions, s.WindowsOptions, s.AppArmorProfile, s.SeccompProfile, s.Capabilities = nil, nil, nil, nil, nil
+	s.SELinuxOptions, s.WindowsOptions = nil, nil
+	s.AppArmorProfile, s.SeccompProfile = ownAppArmor(s.AppArmorProfile), ownSeccomp(s.SeccompProfile)
+	s.Capabilities = dropping(s.Capabilities)
 	if a.restricted() {
 		s.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
 		s.RunAsNonRoot = nil // the pod says so
-		if s.RunAsUser != nil && *s.RunAsUser == 0 {
-			a.note(title, "runAsUser 0 of container %s left out: nothing runs as root", cut(c.Name))
-			s.RunAsUser = nil
-		}
+		s.RunAsUser = notRoot(s.RunAsUser)
 	}
 	c.SecurityContext = s
 }
 
-// env takes what comes from secrets: a namespace may hold some that are not the chart's,
+// dropping are the capabilities that are dropped; none is added.
+func dropping(c *corev1.Capabilities) *corev1.Capabilities {
+	if c == nil || len(c.Drop) == 0 {
+		return nil
+	}
+	return &corev1.Capabilities{Drop: c.Drop}
+}
+
+// env leaves out what comes from secrets: a namespace may hold some that are not the chart's,
 // such as the one that images are pulled with.
-func (a *adopting) env(title string, c *corev1.Container) {
-	var vars []corev1.EnvVar
-	for _, v := range c.Env {
-		if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
-			a.note(title, "variable %s left out: nothing of a secret is read", cut(v.Name))
-			continue
-		}
-		vars = append(vars, v)
-	}
-	c.Env = vars
-	var from []corev1.EnvFromSource
-	for _, f := range c.EnvFrom {
-		if f.SecretRef != nil {
-			a.note(title, "variables of secret %s left out: nothing of a secret is read", cut(f.SecretRef.Name))
-			continue
-		}
-		from = append(from, f)
-	}
-	c.EnvFrom = from
+func env(c *corev1.Container) {
+	c.Env = slices.DeleteFunc(c.Env, func(v corev1.EnvVar) bool { return v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil })
+	c.EnvFrom = slices.DeleteFunc(c.EnvFrom, func(f corev1.EnvFromSource) bool { return f.SecretRef != nil })
 }
 
 // volumes leaves what the environment itself holds; all else is scratch space, so that
 // what is mounted can be.
-func (a *adopting) volumes(title string, p *corev1.PodSpec) {
+func volumes(p *corev1.PodSpec) {
 	for i := range p.Volumes {
 		v := &p.Volumes[i]
 		switch {
@@ -250,7 +232,6 @@ func (a *adopting) volumes(title string, p *corev1.PodSpec) {
 				v.EmptyDir.SizeLimit = scratch().EmptyDir.SizeLimit
 			}
 		default:
-			a.note(title, "volume %s is scratch space: pods get files of the environment's ConfigMaps, and of nothing else", cut(v.Name))
 			v.VolumeSource = scratch()
 		}
 	}

@@ -27,20 +27,16 @@ func bounds(q platform.Quota) []bound {
 // environment has is left out, so that the class's default counts, and a request above that
 // default is the limit too where the container names none. The API server would refuse its
 // pods otherwise.
-func (a *adopting) resources(title string, c *corev1.Container) {
+func (a *adopting) resources(c *corev1.Container) {
 	for _, b := range bounds(a.in.Class.Quota) {
 		quota, err := resource.ParseQuantity(b.quota)
 		without, err2 := resource.ParseQuantity(b.without)
 		if err != nil || err2 != nil {
 			continue // a class that bounds nothing of it
 		}
-		for _, list := range []struct {
-			of   string
-			some corev1.ResourceList
-		}{{"request", c.Resources.Requests}, {"limit", c.Resources.Limits}} {
-			if asked, ok := list.some[b.name]; ok && asked.Cmp(quota) > 0 {
-				a.note(title, "%s %s %s of container %s left out: the environment has %s", b.name, list.of, cut(asked.String()), cut(c.Name), b.quota)
-				delete(list.some, b.name)
+		for _, list := range []corev1.ResourceList{c.Resources.Requests, c.Resources.Limits} {
+			if asked, ok := list[b.name]; ok && asked.Cmp(quota) > 0 {
+				delete(list, b.name)
 			}
 		}
 		asked, asks := c.Resources.Requests[b.name]
@@ -52,6 +48,5 @@ func (a *adopting) resources(title string, c *corev1.Container) {
 			c.Resources.Limits = corev1.ResourceList{}
 		}
 		c.Resources.Limits[b.name] = asked
-		a.note(title, "%s limit of container %s is the %s that it requests: it names none, and the class's is %s", b.name, cut(c.Name), cut(asked.String()), b.without)
 	}
 }

@@ -19,8 +19,8 @@ func (a *adopting) ingress(title string, i *networkingv1.Ingress) string {
 	if routing.Kind != platform.Ingress {
 		return "the class routes by HTTPRoute; idp makes the route to its Service"
 	}
-	a.meta(title, &i.ObjectMeta)
-	a.noAnnotations(title, &i.ObjectMeta)
+	a.meta(&i.ObjectMeta)
+	i.Annotations = nil // controllers read them
 	if !a.in.LongLived {
 		render.GateIngress(&i.ObjectMeta, a.in.Class)
 	}
@@ -35,7 +35,7 @@ func (a *adopting) ingress(title string, i *networkingv1.Ingress) string {
 			a.note(title, "the rule for host %q left out: it leads to no service of the spec", cut(rule.Host))
 			continue
 		}
-		a.moved(title, rule.Host, svc)
+		a.routed[svc.Name] = true
 		spec.Rules = append(spec.Rules, networkingv1.IngressRule{
 			Host: svc.Host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: paths}},
 		})
@@ -78,14 +78,6 @@ func appendTLS(all []networkingv1.IngressTLS, host, secret string) []networkingv
 	return append(all, networkingv1.IngressTLS{Hosts: []string{host}, SecretName: secret})
 }
 
-// moved takes down that a service is routed to, and tells of a host that is another one.
-func (a *adopting) moved(title, host string, svc *Service) {
-	a.routed[svc.Name] = true
-	if host != svc.Host {
-		a.note(title, "host %q became %s", cut(host), svc.Host)
-	}
-}
-
 // behind is the service of the spec that a Service by its name serves: the only one that
 // has a host, or the one that the name is, or ends in after a dash; nil where none is.
 func (a *adopting) behind(name string) *Service {
@@ -115,7 +107,7 @@ func (a *adopting) hosted() []*Service {
 }
 
 // httpRoute gives a route the class's Gateway and the host of the service that it leads to.
-func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
+func (a *adopting) httpRoute(_ string, h *gatewayv1.HTTPRoute) string {
 	routing := a.in.Class.Routing
 	if a.closed() {
 		return platform.WhyClosed
@@ -123,13 +115,13 @@ func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
 	if routing.Kind != platform.HTTPRoute {
 		return "the class routes by Ingress; idp makes the one of its Service"
 	}
-	a.meta(title, &h.ObjectMeta)
-	a.noAnnotations(title, &h.ObjectMeta)
+	a.meta(&h.ObjectMeta)
+	h.Annotations = nil // controllers read them
 	h.Status = gatewayv1.HTTPRouteStatus{}
 	var of *Service
 	var rules []gatewayv1.HTTPRouteRule
 	for _, rule := range h.Spec.Rules {
-		svc := a.rule(title, &rule)
+		svc := a.rule(&rule)
 		if !a.in.LongLived {
 			render.NoIndex(&rule)
 			render.GateRule(&rule, a.in.Class)
@@ -142,12 +134,7 @@ func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
 	if of == nil {
 		return "it leads to no service of the spec"
 	}
-	if len(h.Spec.Hostnames) == 0 {
-		a.moved(title, of.Host, of)
-	}
-	for _, host := range h.Spec.Hostnames {
-		a.moved(title, string(host), of)
-	}
+	a.routed[of.Name] = true
 	h.Spec = gatewayv1.HTTPRouteSpec{
 		CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{render.Parent(routing)}},
 		Hostnames:       []gatewayv1.Hostname{gatewayv1.Hostname(of.Host)},
@@ -158,15 +145,13 @@ func (a *adopting) httpRoute(title string, h *gatewayv1.HTTPRoute) string {
 
 // rule leaves of a rule what stays within the environment, writes out what the API server
 // would fill in, and returns the service that it leads to.
-func (a *adopting) rule(title string, rule *gatewayv1.HTTPRouteRule) *Service {
+func (a *adopting) rule(rule *gatewayv1.HTTPRouteRule) *Service {
 	var filters []gatewayv1.HTTPRouteFilter
 	for _, f := range rule.Filters {
 		switch f.Type {
 		case gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterResponseHeaderModifier, gatewayv1.HTTPRouteFilterURLRewrite:
 			f.RequestMirror, f.ExtensionRef, f.RequestRedirect = nil, nil, nil
 			filters = append(filters, f)
-		default:
-			a.note(title, "filter %s left out", cut(string(f.Type)))
 		}
 	}
 	rule.Filters = filters
@@ -177,7 +162,6 @@ func (a *adopting) rule(title string, rule *gatewayv1.HTTPRouteRule) *Service {
 	var backends []gatewayv1.HTTPBackendRef
 	for _, b := range rule.BackendRefs {
 		if !a.within(b.BackendRef) {
-			a.note(title, "backend %s left out: it is no Service of the environment", cut(string(b.Name)))
 			continue
 		}
 		backends = append(backends, backend(string(b.Name), b.Port, b.Weight))

@@ -104,10 +104,11 @@ type service struct {
 }
 
 var (
-	shaPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	pathPart   = regexp.MustCompile(`^[a-z0-9_.-]+$`)
-	nameLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-	fullName   = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
+	shaPattern    = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	pathPart      = regexp.MustCompile(`^[a-z0-9_.-]+$`)
+	nameLabel     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+	fullName      = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
 )
 
 // check refuses what no caller should pass, before any of it becomes a path.

@@ -96,6 +96,8 @@ type RecordedSource struct {
 	// Taken are the keys of those values, Left what differed there and was not taken.
 	Taken []string       `json:"taken,omitempty"`
 	Left  []spec.Untaken `json:"left,omitempty"`
+	// Pins are the digests of the images that are no service's, by their references.
+	Pins map[string]string `json:"pins,omitempty"`
 }
 
 // Written are the values that were written to files of others.
@@ -208,6 +210,11 @@ func (r *Record) checkSource() error {
 	for _, from := range r.Source.From {
 		if err := from.Check(); err != nil {
 			return fmt.Errorf("source: %w", err)
+		}
+	}
+	for _, image := range slices.Sorted(maps.Keys(r.Source.Pins)) {
+		if digest := r.Source.Pins[image]; !digestPattern.MatchString(digest) {
+			return fmt.Errorf("source: the digest %q of %s is none", digest, image)
 		}
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/ignore"
+
+	"github.com/idp-bot/idp/gitops/source/roots"
 )
 
 // load reads the chart from memory, and holds it to dependencies that are vendored.
@@ -39,6 +41,9 @@ func loadChart(req Request) (*chart.Chart, error) {
 		return nil, fmt.Errorf("chart %s is a library: it renders nothing", loaded.Name())
 	}
 	for _, wanted := range loaded.Metadata.Dependencies {
+		if err := beside(req, loaded, wanted); err != nil {
+			return nil, err
+		}
 		if !slices.ContainsFunc(loaded.Dependencies(), func(c *chart.Chart) bool { return c.Name() == wanted.Name }) {
 			return nil, fmt.Errorf("dependency %s of the chart is not in its charts folder: nothing is fetched, vendor it with helm dependency build", wanted.Name)
 		}
@@ -62,6 +67,35 @@ func filesOf(req Request) ([]*loader.BufferedFile, error) {
 		return nil, fmt.Errorf("there is no Chart.yaml in %s", in)
 	}
 	return unignored(files)
+}
+
+// beside gives a chart a dependency that it names by file://, as "helm dependency build" packs
+// it into its charts folder, where it is not vendored there.
+func beside(req Request, loaded *chart.Chart, wanted *chart.Dependency) error {
+	dir, ok := roots.Dependency(req.Source.Path, wanted.Repository)
+	if !ok || req.Source.Chart != "" || slices.ContainsFunc(loaded.Dependencies(), func(c *chart.Chart) bool { return c.Name() == wanted.Name }) {
+		return nil
+	}
+	files := below(req.Files, dir)
+	if _, ok := files[chartutil.ChartfileName]; !ok {
+		return fmt.Errorf("dependency %s of the chart: there is no Chart.yaml in %s", oneLine(wanted.Name), shown(dir))
+	}
+	buffered, err := unignored(files)
+	if err != nil {
+		return err
+	}
+	if err := unpackable(buffered); err != nil {
+		return err
+	}
+	dependency, err := loader.LoadFiles(buffered)
+	if err != nil {
+		return fmt.Errorf("dependency %s of the chart cannot be read: %w", oneLine(wanted.Name), err)
+	}
+	if dependency.Name() != wanted.Name || !chartutil.IsCompatibleRange(wanted.Version, dependency.Metadata.Version) {
+		return fmt.Errorf("dependency %s of the chart: %s has %s %s, and not a %s", oneLine(wanted.Name), shown(dir), oneLine(dependency.Name()), oneLine(dependency.Metadata.Version), oneLine(wanted.Version))
+	}
+	loaded.AddDependency(dependency)
+	return nil
 }
 
 // unignored are the files of a chart's folder that Helm would read: those that its .helmignore

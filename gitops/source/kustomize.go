@@ -9,6 +9,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/idp-bot/idp/gitops/source/roots"
 )
 
 // overlay renders a Kustomize overlay as "kustomize build" does without any option. It
@@ -42,9 +44,6 @@ func overlay(req Request) (Result, error) {
 	}
 	return Result{Documents: documents(string(text))}, nil
 }
-
-// kustomizations are the names that the file of a folder may have.
-var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
 // refusedFields are those of a kustomization that run something. Of transformers, Kustomize's
 // own are let through.
@@ -154,7 +153,7 @@ func own(text string) error {
 }
 
 func (v *visit) kustomization(dir string) (file string, content []byte) {
-	for _, name := range kustomizations {
+	for _, name := range roots.Kustomizations {
 		if content, ok := v.files[path.Join(dir, name)]; ok {
 			return path.Join(dir, name), content
 		}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/idp-bot/idp/gitops/adopt"
+	"github.com/idp-bot/idp/gitops/adopt/adopttest"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/secret/secrettest"
@@ -136,6 +137,13 @@ func letThrough(t *testing.T, documents []string) {
 	adopted, err := adopt.Objects(raw, adopt.Input{Environment: environment, Namespace: environment, Class: class})
 	if err != nil {
 		t.Fatal(err)
+	}
+	untold, err := adopttest.Untold(raw, adopted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range untold {
+		t.Errorf("not told: %s", one)
 	}
 	t.Logf("%d documents, %d objects let through, %d notes", len(documents), len(adopted.Objects), len(adopted.Notes))
 }

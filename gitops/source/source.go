@@ -38,9 +38,10 @@ const (
 	maxMemory = 512 << 20
 	// maxInput bounds the files of a source, maxOutput what a child writes, in bytes.
 	maxInput  = 16 << 20
-	maxOutput = 8 << 20
-	// maxRendered is how much a source may render to, in bytes.
-	maxRendered = 4 << 20
+	maxOutput = 16 << 20
+	// maxRendered is how much a source may render to, in bytes: operators bring resource
+	// definitions of some megabytes, of which nothing is let through.
+	maxRendered = 8 << 20
 	// children is how many may be under way at a time.
 	children = 2
 )

@@ -35,26 +35,8 @@ type Source struct {
 	Overridable []string `json:"overridable,omitempty"`
 }
 
-// Roots are the paths of the repository that the source is made of. The bases of an overlay
-// stand beside it, below the same folder of the repository's root. "" is all there is.
-func (s Source) Roots() []string {
-	switch {
-	case s.Kind == Kustomize:
-		top, _, _ := strings.Cut(s.Path, "/")
-		return []string{top}
-	case s.Chart != "":
-		return s.ValuesFiles
-	}
-	return append([]string{s.Path}, s.ValuesFiles...)
-}
-
-// Holds says whether a file of the repository is, or may be, part of what the source is made
-// of.
-func (s Source) Holds(file string) bool {
-	return slices.ContainsFunc(s.Roots(), func(root string) bool {
-		return root == "" || file == root || strings.HasPrefix(file, root+"/")
-	})
-}
+// Read says whether files of the repository are read for it.
+func (s Source) Read() bool { return s.Chart == "" || len(s.ValuesFiles) > 0 }
 
 // SourceOf is a source and whose objects come from it.
 type SourceOf struct {
@@ -156,23 +138,13 @@ func (s Sources) Of(service string) (Source, bool) {
 	return s[i].Source, true
 }
 
-// Roots are the paths of the repository that the sources are made of, each once.
-func (s Sources) Roots() []string {
-	var out []string
-	for _, one := range s {
-		for _, root := range one.Roots() {
-			if !slices.Contains(out, root) {
-				out = append(out, root)
-			}
-		}
+// Plain are the sources without whose they are.
+func (s Sources) Plain() []Source {
+	out := make([]Source, len(s))
+	for i, one := range s {
+		out[i] = one.Source
 	}
 	return out
-}
-
-// Holds says whether a file of the repository is, or may be, part of what one of them is
-// made of.
-func (s Sources) Holds(file string) bool {
-	return slices.ContainsFunc(s, func(one SourceOf) bool { return one.Holds(file) })
 }
 
 // Value is a value of a chart: "true" and "false" are booleans to it and whole numbers

@@ -22,8 +22,8 @@ func TestSourcesOfServices(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("read %+v", got)
 	}
-	if roots := got.Roots(); !reflect.DeepEqual(roots, []string{"api/chart", "cron"}) || !got.Holds("cron/x.yaml") || got.Holds("web/x.yaml") {
-		t.Errorf("made of %v", roots)
+	if plain := got.Plain(); len(plain) != 2 || !reflect.DeepEqual(plain[1], Source{Kind: Manifests, Path: "cron"}) {
+		t.Errorf("without whose they are: %+v", plain)
 	}
 	from := SourcesFrom(got, parsed(t, strings.NewReplacer("a: 1, b: 1", "a: 2, b: 2", "name: web", "name: web, source: {manifests: {path: web}}").Replace(text)).Sources())
 	if got := fmt.Sprintf("%v taken %v left %v", from.Sources[0].Values, from.Taken, from.Left); len(from.Sources) != 2 ||

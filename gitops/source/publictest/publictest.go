@@ -5,13 +5,14 @@ package publictest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
+	"github.com/idp-bot/idp/gitops/source/roots"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -53,25 +54,32 @@ func (s Source) Fetch(ctx context.Context) (string, error) {
 	return got.Dir, nil
 }
 
-// Files reads below dir, a module's folder, what idp would read of a repository: of a
-// chart its folder, of an overlay all that is below the same folder of the root.
+// Files reads below dir, a module's folder, what idp would read of a repository.
 func (s Source) Files(dir string) (map[string][]byte, error) {
-	under := s.Path
-	if s.Kind == spec.Kustomize {
-		under, _, _ = strings.Cut(under, "/")
-	}
 	files := map[string][]byte{}
-	err := filepath.WalkDir(filepath.Join(dir, under), func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
+	read := func(name string) ([]byte, bool) {
+		content, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		return content, err == nil
+	}
+	for _, root := range roots.Of(s.Source, read) {
+		err := filepath.WalkDir(filepath.Join(dir, root), func(file string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			name, err := filepath.Rel(dir, file)
+			files[filepath.ToSlash(name)] = content
 			return err
-		}
-		content, err := os.ReadFile(file)
+		})
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("read %s: %w", root, err)
 		}
-		name, err := filepath.Rel(dir, file)
-		files[filepath.ToSlash(name)] = content
-		return err
-	})
-	return files, err
+	}
+	return files, nil
 }

@@ -147,6 +147,6 @@ func Sources() []Source {
 		overlay("metrics-server-release", metrics, "manifests/overlays/release"),
 		overlay("podinfo-dev", podinfo, "deploy/overlays/dev"),
 		overlay("podinfo-production", podinfo, "deploy/overlays/production"),
-		overlay("prometheus-operator", prometheus, "").alone("the files of the source are larger than 16 MiB"),
+		overlay("prometheus-operator", prometheus, ""),
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // grouped has transactions wait for one another, and runs them together.
@@ -147,7 +149,7 @@ func TestGroupedTransactionPanics(t *testing.T) {
 // After Close nothing is begun, and whoever waits is told.
 func TestGroupedTransactionClosed(t *testing.T) {
 	t.Parallel()
-	s, err := Open(t.Context(), Options{URL: "sqlite://" + t.TempDir() + "/idp.db"})
+	s, err := Open(t.Context(), Options{URL: "sqlite://" + secrettest.Dir(t) + "/idp.db"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,6 +56,10 @@ type Options struct {
 	Progress func(line string)
 }
 
+// maxKills is how often idp may end over one delivery before it gives that up (maxLost of
+// previews/store); all of a round's kills may meet the same.
+const maxKills = 20
+
 // Check says what cannot be played.
 func (o Options) Check() error {
 	var errs []error
@@ -65,8 +69,8 @@ func (o Options) Check() error {
 	if o.AtOnce < 1 || o.AtOnce > 16 {
 		errs = append(errs, fmt.Errorf("-at-once %d: expected 1 to 16", o.AtOnce))
 	}
-	if o.Kills < 1 || o.Kills > 1000 {
-		errs = append(errs, fmt.Errorf("-kills %d: expected 1 to 1000", o.Kills))
+	if o.Kills < 1 || o.Kills > maxKills {
+		errs = append(errs, fmt.Errorf("-kills %d: expected 1 to %d: a delivery that idp is killed over more often is given up as the one that ends it", o.Kills, maxKills))
 	}
 	for _, name := range o.Faults {
 		if fault, ok := faultNamed(name); !ok {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/idp-bot/idp/cmd/internal/stage"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // notYet are the counts whose targets idp does not reach, by a part of what they say.
@@ -16,7 +17,7 @@ var notYet = []string{"requests that read from GitHub per final commit", "attemp
 // TestWorks measures each work with short sizes. How fast anything is depends on the machine;
 // what is counted does not, and has to be so.
 func TestWorks(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "idp")
+	program := filepath.Join(secrettest.Given(secrettest.Dir(t)), "idp")
 	if err := stage.Build(t.Context(), program, ""); err != nil {
 		t.Fatal(err)
 	}

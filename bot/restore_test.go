@@ -53,9 +53,9 @@ func TestRestoreSource(t *testing.T) {
 	h.Dir, r.ID, r.Service, r.Environment, r.PullRequest, r.ExpiresAt = ref.Dir(), "staging", "web", "staging", 0, nil
 	r.Namespace, r.Application = ref.Namespace(), ref.Name()
 	chart := spec.SourceOf{Service: "web", Source: spec.Source{Kind: spec.Helm, Path: "chart", Values: []spec.Value{{Key: "a", Text: "1"}}}}
-	r.Source = &render.RecordedSource{Commit: "ba5e", Branch: "main", From: []spec.SourceOf{chart}, Taken: []string{"web.source.helm.values.a"}}
+	r.Source = &render.RecordedSource{Commit: "ba5e", Branch: "main", From: []spec.SourceOf{chart}, Taken: []string{"web.source.helm.values.a"}, Pins: map[string]string{"redis:7": "sha256:b", "busybox": "sha256:a"}}
 	row, _, err := restorer().Restore(h, gitops.Lane{})
-	want := &previews.Source{Base: "ba5e", Branch: "main", From: spec.Sources{chart}, Taken: []string{"web.source.helm.values.a"}}
+	want := &previews.Source{Base: "ba5e", Branch: "main", From: spec.Sources{chart}, Taken: []string{"web.source.helm.values.a"}, Pins: []previews.Pin{{Image: "busybox", Digest: "sha256:a"}, {Image: "redis:7", Digest: "sha256:b"}}}
 	if e := row.Environment; err != nil || !reflect.DeepEqual(e.Source, want) || !reflect.DeepEqual(e.Deployed.Current.Source, want) || e.AppliedBase != "ba5e" || e.NeedsCommit() {
 		t.Errorf("restored with %+v of %+v: %v", e.Source, e.Deployed, err)
 	}

@@ -138,6 +138,7 @@ func TestPromotedSource(t *testing.T) {
 	for i := range s.Declared {
 		if e := &s.Declared[i]; !e.Shared() {
 			e.Deployed.Current.HealthyAt = now
+			e.Deployed.Current.Source.Pins = []previews.Pin{{Image: "redis:7", Digest: "sha256:a"}}
 		}
 	}
 	s.Revisions[tipSHA] = s.Tip
@@ -145,6 +146,11 @@ func TestPromotedSource(t *testing.T) {
 	promote := commentEvent("/idp promote staging canary")
 	if got := deployedSource(t, Decide(s, promote)); got != "web: helm chart [{for canary}] at 0000000 of main" {
 		t.Errorf("promoted from %s", got)
+	}
+	for _, part := range Decide(s, promote).Declared {
+		if source := part.Deployed.Current.Source; !part.Shared() && part.Ref.ID == "canary" && (source == nil || len(source.Pins) != 1 || source.Pins[0].Digest != "sha256:a") {
+			t.Errorf("images of others do not run there as they ran: %+v", source)
+		}
 	}
 	gone := s.Revisions[tipSHA]
 	gone.OnDefault = false

@@ -63,7 +63,7 @@ func TestParseRecordRefuses(t *testing.T) {
 	}
 	in := staging(t)
 	in.Ref.Service = "web"
-	in.Source = &RecordedSource{Commit: testSHA, Branch: "main", From: []spec.SourceOf{{Service: "web", Source: spec.Source{Kind: spec.Helm, Path: "chart", ValuesFiles: []string{"values.yaml"}}}}}
+	in.Source = &RecordedSource{Commit: testSHA, Branch: "main", From: []spec.SourceOf{{Service: "web", Source: spec.Source{Kind: spec.Helm, Path: "chart", ValuesFiles: []string{"values.yaml"}}}}, Pins: map[string]string{"redis:7": "sha256:" + strings.Repeat("0", 64)}}
 	record = mustRender(t, in)["environment.yaml"]
 	if r, err := ParseRecord([]byte(record)); err != nil || !reflect.DeepEqual(r.Source, in.Source) {
 		t.Fatalf("%+v (%v)", r, err)
@@ -74,6 +74,7 @@ func TestParseRecordRefuses(t *testing.T) {
 		"a source of no kind":         {"kind: helm", "kind: jsonnet"},
 		"a source outside":            {"path: chart", "path: ../chart"},
 		"values from outside":         {"- values.yaml", "- ../values.yaml"},
+		"a digest of another length":  {"redis:7: sha256:0", "redis:7: sha256:"},
 		"an unknown key of a source":  {"    path: chart", "    path: chart\n    repo: x"},
 		"a source of what is shared":  {"service: web\nsha", "sha"},
 		"a commit and nothing of it":  {"  from:\n  - kind: helm\n    path: chart\n    service: web\n    valuesFiles:\n    - values.yaml\n", ""},

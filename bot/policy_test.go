@@ -188,7 +188,7 @@ func TestApproveIsJudged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := waiting
-			s.Guard = policies(t, "own.rego", c.source)
+			s.Guard = policies(t, "own.rego", c.source, "settings.yaml", "registries: [ghcr.io/acme]\n")
 			d := Decide(s, approval)
 			web := of(t, afterAll(s, d), "production.web")
 			if started := web.SHA == mainSHA; started != c.approved || !c.approved && len(web.Waiting(mainSHA)) != 1 {

@@ -92,7 +92,7 @@ func judgePolicies(set *policy.Set) diagnosis {
 	}
 	registries := set.Registries()
 	if len(registries) == 0 {
-		return diagnosis{Check: checkPolicies, State: verdictWarning, Seen: "images may come from any registry", Fix: "list those that may be used as registries in " + policy.SettingsPath}
+		return diagnosis{Check: checkPolicies, State: verdictWarning, Seen: "previews run images of any registry, and production is refused until somebody says which it may run", Fix: "list those that may be used as registries in " + policy.SettingsPath}
 	}
 	return diagnosis{Check: checkPolicies, State: verdictOK, Seen: "images come from " + strings.Join(registries, ", ")}
 }

@@ -393,7 +393,7 @@ func TestAccessOnPurpose(t *testing.T) {
 func TestPoliciesJudged(t *testing.T) {
 	t.Parallel()
 	for settings, want := range map[string]diagnosis{
-		"": {checkPolicies, verdictWarning, "images may come from any registry", "list those that may be used as registries in platform/policies/settings.yaml", ""},
+		"": {checkPolicies, verdictWarning, "previews run images of any registry, and production is refused until somebody says which it may run", "list those that may be used as registries in platform/policies/settings.yaml", ""},
 		"registries: [ghcr.io/acme, quay.io/acme]\n": {checkPolicies, verdictOK, "images come from ghcr.io/acme, quay.io/acme", "", ""},
 	} {
 		set := policy.Compile(t.Context(), []gitops.File{{Path: policy.SettingsPath, Content: []byte(settings)}})

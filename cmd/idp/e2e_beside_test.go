@@ -18,6 +18,7 @@ import (
 	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/clustertest"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
@@ -90,6 +91,7 @@ func (s *scene) startFar() *clustertest.Cluster {
 	files := []gitops.File{
 		{Path: platform.EnvironmentsPath, Content: []byte("environments:\n  staging: {}\n  production: {class: far}\n")},
 		{Path: platform.ClassesDir + "/far.yaml", Content: fmt.Appendf(nil, "gitops_url: %s\nargocd_url: %s\n", served.URL, far.ArgoCD)},
+		{Path: policy.SettingsPath, Content: fmt.Appendf(nil, "registries: [%q]\n", s.registryAddr)},
 	}
 	_, err = s.gitops.Commit(s.ctx, branch, gittest.Edit{Message: "Have production elsewhere", Put: files})
 	s.must(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/idp-bot/idp/bot/report"
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/platform"
+	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
 	"github.com/idp-bot/idp/previews"
 )
@@ -82,6 +83,7 @@ func (s *scene) declare() {
 	_, err := s.gitops.Commit(s.ctx, branch, gittest.Edit{Message: "Declare environments", Put: []gitops.File{
 		{Path: platform.EnvironmentsPath, Content: []byte(declaredEnvironments)},
 		{Path: platform.ClassesDir + "/judged.yaml", Content: fmt.Appendf(nil, judgedClass, s.cluster.Prometheus)},
+		{Path: policy.SettingsPath, Content: fmt.Appendf(nil, "registries: [%q]\n", s.registryAddr)},
 	}})
 	s.must(err)
 }

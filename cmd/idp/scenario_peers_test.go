@@ -155,7 +155,7 @@ func (p *play) gitops(ts *testscript.TestScript, args []string) {
 	switch args[0] {
 	case "put":
 		to = p.gitopsNamed(ts, args[3:])
-		edit = gittest.Edit{Message: "Change by hand", Put: []gitops.File{{Path: args[1], Content: []byte(p.filled(p.trustedRoot(ts, ts.ReadFile(args[2]))))}}}
+		edit = gittest.Edit{Message: "Change by hand", Put: []gitops.File{{Path: args[1], Content: p.withRegistry([]byte(p.filled(p.trustedRoot(ts, ts.ReadFile(args[2])))))}}}
 	case "remove":
 		edit = gittest.Edit{Message: "Remove by hand", Remove: []string{args[1]}}
 	case "link":

@@ -27,11 +27,16 @@ func (p *play) folder(ts *testscript.TestScript, name string) map[string]string 
 			return err
 		}
 		content, err := os.ReadFile(path)
-		content = bytes.ReplaceAll(content, []byte("$REGISTRY"), []byte(p.world.registryAddr))
+		content = p.withRegistry(content)
 		files[filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator)))] = string(content)
 		return err
 	}))
 	return files
+}
+
+// withRegistry is what a file says with the registry's address in the place of $REGISTRY.
+func (p *play) withRegistry(content []byte) []byte {
+	return bytes.ReplaceAll(content, []byte("$REGISTRY"), []byte(p.world.registryAddr))
 }
 
 // options splits "key=value" and bare words off the arguments.

@@ -23,7 +23,7 @@ const (
 type settingsFile struct {
 	// What becomes of a policy of the starter set, by its name: "deny" refuses, "warn" only tells, "off" does not ask.
 	Rules map[string]string `json:"rules"`
-	// The registries, or folders of them such as ghcr.io/acme, that images may come from; any when left out.
+	// The registries, or folders of them such as ghcr.io/acme, that images may come from; when left out any for previews, and production is refused.
 	Registries []string `json:"registries" jsonschema:"minLength=1,maxLength=255,maxItems=100"`
 	// The environments and classes that count as production by their name, beside every one that is protected.
 	Production []string `json:"production" jsonschema:"minLength=1,maxLength=40,maxItems=50"`
@@ -62,7 +62,7 @@ type Setting struct{ Name, Default, Help string }
 func Settings() []Setting {
 	return []Setting{
 		{"rules", "`{}`", "what becomes of a policy of the starter set, by its name: `deny`, `warn` or `off`"},
-		{"registries", "any", "the registries, or folders of them such as `ghcr.io/acme`, that images may come from"},
+		{"registries", "any, and no production", "the registries, or folders of them such as `ghcr.io/acme`, that images may come from"},
 		{"production", "`[production, prod]`", "the environments and classes that count as production by their name, beside every one that is `protected`"},
 		{"max_ttl", "the class's", "the longest that a preview may live from its last push, extensions included, such as `7d`"},
 		{"pin", "`true`", "whether previews may be pinned, and so live until their pull request is closed whatever `max_ttl` says"},

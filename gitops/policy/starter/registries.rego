@@ -1,6 +1,6 @@
 # METADATA
 # title: allowed registries
-# description: Images come only from the registries, or folders of them, that "registries" of the settings lists. Without that list from any, and nothing is refused.
+# description: Images come only from the registries, or folders of them, that "registries" of the settings lists. Without that list previews take them from any, and production is refused.
 package starter.registries
 
 import data.starter.lib
@@ -14,6 +14,13 @@ deny contains violation if {
 		"service": lib.service,
 		"path": "image",
 	}
+}
+
+deny contains {"msg": msg} if {
+	count(data.settings.registries) == 0
+	input.kind == "Request"
+	data.idp.environment.production
+	msg := sprintf("nothing says which registries %s may run images of: list them as registries in platform/policies/settings.yaml", [data.idp.environment.name])
 }
 
 allowed(image) if {

@@ -236,3 +236,21 @@ test_registry_allowed if {
 test_any_registry if {
 	count(registries.deny) == 0 with input as deployment({"image": "docker.io/library/nginx:1"}) with data.settings.registries as []
 }
+
+test_no_registries_of_a_preview if {
+	count(registries.deny) == 0 with input as request with data.settings.registries as []
+		with data.idp.environment as named
+}
+
+test_no_registries_of_production if {
+	some violation in registries.deny with input as request
+		with data.settings.registries as []
+		with data.idp.environment as production
+	contains(violation.msg, "platform/policies/settings.yaml")
+}
+
+test_registries_of_production if {
+	count(registries.deny) == 0 with input as request
+		with data.settings.registries as ["ghcr.io/acme"]
+		with data.idp.environment as production
+}

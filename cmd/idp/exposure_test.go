@@ -38,13 +38,13 @@ func startServing(t *testing.T) (public, metrics string) {
 		pairs = append(pairs, key+"="+value)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	log := newWatchedLog()
+	log := newWatchedLog(t)
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"serve"}, strings.NewReader(""), io.Discard, log, pairs) }()
+	go func() { ended <- searchedRun(ctx, t, []string{"serve"}, strings.NewReader(""), io.Discard, log, pairs) }()
 	t.Cleanup(func() {
 		cancel()
 		if status := <-ended; status != exitOK {
-			t.Errorf("ended with %d:\n%s", status, log.text.String())
+			t.Errorf("ended with %d:\n%s", status, log.String())
 		}
 	})
 	at := log.await(t, servingAt)

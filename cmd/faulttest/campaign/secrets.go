@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/idp-bot/idp/cmd/internal/stage"
 	"github.com/idp-bot/idp/gitops/secret/secrettest"
-	"github.com/idp-bot/idp/previews/storetest/postgrestest"
 )
 
 // watch looks for secrets in what idp says to others, as it is said: the webhook secret and
@@ -22,19 +20,6 @@ type watch struct {
 
 	mu    sync.Mutex
 	found []string
-}
-
-// newWatch watches for the App's key beside what every secret is known by.
-func newWatch(keyFile string) (*watch, error) {
-	pem, err := os.ReadFile(keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the App's key, which is looked for: %w", err)
-	}
-	key := secrettest.Key(pem)
-	if key == "" {
-		return nil, fmt.Errorf("%s holds no key to look for", keyFile)
-	}
-	return &watch{search: secrettest.For(key)}, nil
 }
 
 func (w *watch) tells(finding string) {
@@ -66,7 +51,8 @@ func (w *watch) all() []string {
 func (r *round) conceal(ctx context.Context) error {
 	err := r.lastWords(ctx)
 	r.kill()
-	told, searching := r.told(ctx)
+	told, searching := r.Told(ctx, r.watch.search)
+	told = append(told, r.watch.all()...)
 	r.breaking.Lock()
 	defer r.breaking.Unlock()
 	r.violations = append(r.violations, Judge(Facts{Told: told})...)
@@ -87,26 +73,6 @@ func (r *round) lastWords(ctx context.Context) error {
 		r.watch.text("a metric of "+each.Name, metrics)
 	}
 	return errors.Join(errs...)
-}
-
-// told is where secrets stand: in what was said to others, and in all that is below the
-// round's folder, the database with its log, idp's own logs, its clones and the GitOps
-// repository, or in PostgreSQL. The App's key has its file there.
-func (w *world) told(ctx context.Context) (found []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	found, err = w.watch.search.Folder(ctx, w.Dir, func(path string) bool { return path == w.KeyFile() })
-	if err != nil {
-		return nil, fmt.Errorf("search the round's folder for secrets: %w", err)
-	}
-	if w.Postgres != nil {
-		dump, err := postgrestest.Dump(ctx, w.Database)
-		if err != nil {
-			return nil, fmt.Errorf("search PostgreSQL for secrets: %w", err)
-		}
-		found = append(found, w.watch.search.Dump("the database", dump)...)
-	}
-	return append(found, w.watch.all()...), nil
 }
 
 // scrape reads a replica's metrics.

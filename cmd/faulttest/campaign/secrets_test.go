@@ -47,9 +47,11 @@ func emptyRound(t *testing.T, word string) *round {
 	}
 	s.Database = "sqlite://" + s.DatabaseFile()
 	w := &world{Stage: s, replicas: []*stage.Program{{Name: "replica-1", Path: program, Log: filepath.Join(dir, "replica-1.log")}}}
-	if w.watch, err = newWatch(s.KeyFile()); err != nil {
+	search, err := s.Search()
+	if err != nil {
 		t.Fatal(err)
 	}
+	w.watch = &watch{search: search}
 	t.Cleanup(w.kill)
 	return &round{world: w}
 }
@@ -185,7 +187,8 @@ func TestKeyIsFound(t *testing.T) {
 	if err := r.conceal(t.Context()); err != nil || len(r.violations) != 1 || !strings.Contains(r.violations[0].Where, "state tells a secret") {
 		t.Errorf("%v, %d are found", err, len(r.violations))
 	}
-	if _, err := newWatch(filepath.Join(r.Dir, "state")); err == nil {
-		t.Error("it watches for a key that is none")
+	r.file(t, filepath.Base(r.KeyFile()), "none")
+	if _, err := r.Search(); err == nil {
+		t.Error("it looks for a key that is none")
 	}
 }

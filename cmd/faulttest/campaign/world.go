@@ -73,9 +73,11 @@ func newWorld(ctx context.Context, program string, p plan, random *mathrand.Rand
 	if err := w.StartGitHub(random.Uint64(), w.seen); err != nil {
 		return w, err
 	}
-	if w.watch, err = newWatch(w.KeyFile()); err != nil {
+	search, err := w.Search()
+	if err != nil {
 		return w, err
 	}
+	w.watch = &watch{search: search}
 	if err := w.startGit(ctx); err != nil {
 		return w, err
 	}

@@ -158,7 +158,7 @@ func (c *campaign) round(ctx context.Context, n int) Round {
 	if err == nil {
 		err = r.play(ctx)
 		if ctx.Err() == nil {
-			err = errors.Join(err, r.conceal(ctx))
+			err = errors.Join(err, r.finish(ctx))
 		}
 		played.Figures, played.Violations = r.figures.all(), r.violations
 		played.Events = r.history.events()

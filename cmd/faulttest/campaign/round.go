@@ -304,6 +304,8 @@ func (r *round) holds(ctx context.Context, one *stage.Program) bool {
 	if one.Scrape() == "" {
 		return false
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	metrics, err := scrape(ctx, one) // an error says that it is stopped, or gone
 	return err == nil && strings.Contains(string(metrics), `idp_lease_held{lease="gitops"} 1`)
 }

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/idp-bot/idp/cmd/internal/stage"
 	"github.com/idp-bot/idp/gitops/secret/secrettest"
@@ -18,37 +19,46 @@ import (
 type watch struct {
 	search *secrettest.Search
 
-	mu    sync.Mutex
-	found []string
+	mu sync.Mutex
+	// found is the first finding of each place: what is told once is told again and again.
+	found map[string]string
 }
 
-func (w *watch) tells(finding string) {
+func newWatch(search *secrettest.Search) *watch {
+	return &watch{search: search, found: map[string]string{}}
+}
+
+func (w *watch) tells(where, finding string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.found = append(w.found, finding)
+	if _, known := w.found[where]; !known {
+		w.found[where] = finding
+	}
 }
 
 // text looks into what somebody was told.
 func (w *watch) text(where string, text []byte) {
 	for _, finding := range w.search.Text(where, text) {
-		w.tells(finding)
+		w.tells(where, finding)
 	}
 }
 
 // requests looks into what idp sends to GitHub: comments, checks and deployments.
 func (w *watch) requests(next http.Handler) http.Handler {
-	return w.search.Requests("a request to GitHub", w.tells, next)
+	const where = "a request to GitHub"
+	return w.search.Requests(where, func(finding string) { w.tells(where, finding) }, next)
 }
 
+// all are the findings until now.
 func (w *watch) all() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]string(nil), w.found...)
+	return slices.Sorted(maps.Values(w.found))
 }
 
-// conceal holds that no secret was told, whatever else became of the round, which ends
-// here: idp is killed, so that nothing is written any more.
-func (r *round) conceal(ctx context.Context) error {
+// finish ends the round, whatever became of it, and holds that no secret was told: idp is
+// killed, so that nothing is written any more, and searched is all that it said and left.
+func (r *round) finish(ctx context.Context) error {
 	err := r.lastWords(ctx)
 	r.kill()
 	told, searching := r.Told(ctx, r.watch.search)
@@ -61,6 +71,8 @@ func (r *round) conceal(ctx context.Context) error {
 
 // lastWords looks into the metrics of whoever serves.
 func (r *round) lastWords(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var errs []error
 	for _, each := range r.replicas {
 		if each.Scrape() == "" {
@@ -77,8 +89,6 @@ func (r *round) lastWords(ctx context.Context) error {
 
 // scrape reads a replica's metrics.
 func scrape(ctx context.Context, one *stage.Program) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, one.Scrape(), nil)
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func emptyRound(t *testing.T, word string) *round {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.watch = &watch{search: search}
+	w.watch = newWatch(search)
 	t.Cleanup(w.kill)
 	return &round{world: w}
 }
@@ -142,7 +142,7 @@ var said = map[string]func(t *testing.T, r *round, word string){
 	},
 }
 
-// TestSecretsAreFound tells a canary and the App's key in one place of a round each: the
+// TestSecretsAreFound tells a canary in one place of a round each: the
 // invariant is broken there, and nowhere by what is harmless.
 func TestSecretsAreFound(t *testing.T) {
 	t.Parallel()
@@ -151,13 +151,13 @@ func TestSecretsAreFound(t *testing.T) {
 			t.Parallel()
 			harmless := emptyRound(t, "harmless")
 			tell(t, harmless, "harmless")
-			if err := harmless.conceal(t.Context()); err != nil || len(harmless.violations) > 0 {
+			if err := harmless.finish(t.Context()); err != nil || len(harmless.violations) > 0 {
 				t.Errorf("harmless: %v, %s", err, summary(harmless.violations))
 			}
 			canary := secrettest.New("planted")
 			r := emptyRound(t, canary)
 			tell(t, r, canary)
-			if err := r.conceal(t.Context()); err != nil {
+			if err := r.finish(t.Context()); err != nil {
 				t.Error(err)
 			}
 			if len(r.violations) == 0 {
@@ -170,7 +170,7 @@ func TestSecretsAreFound(t *testing.T) {
 			}
 		})
 	}
-	figure.Tell(t, "a secret told in %d places of a round, Git objects and both databases among them: found in each", len(said))
+	figure.Tell(t, "a secret told in %d places of a round, Git objects and databases among them: found in each", len(said))
 }
 
 // TestKeyIsFound: the App's key is found without the lines about it, and its own file is
@@ -184,7 +184,7 @@ func TestKeyIsFound(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(string(pem)), "\n")
 	r.file(t, "state", strings.Join(lines[1:len(lines)-1], ""))
-	if err := r.conceal(t.Context()); err != nil || len(r.violations) != 1 || !strings.Contains(r.violations[0].Where, "state tells a secret") {
+	if err := r.finish(t.Context()); err != nil || len(r.violations) != 1 || !strings.Contains(r.violations[0].Where, "state tells a secret") {
 		t.Errorf("%v, %d are found", err, len(r.violations))
 	}
 	r.file(t, filepath.Base(r.KeyFile()), "none")

@@ -77,7 +77,7 @@ func newWorld(ctx context.Context, program string, p plan, random *mathrand.Rand
 	if err != nil {
 		return w, err
 	}
-	w.watch = &watch{search: search}
+	w.watch = newWatch(search)
 	if err := w.startGit(ctx); err != nil {
 		return w, err
 	}

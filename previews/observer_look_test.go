@@ -3,6 +3,7 @@ package previews_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews"
 )
 
@@ -297,6 +299,7 @@ func samples(t *testing.T, c prometheus.Collector) (counts map[string]uint64, su
 	if err != nil || len(families) != 1 {
 		t.Fatal(families, err)
 	}
+	secrettest.Text(t, "the metrics", fmt.Append(nil, families))
 	counts, sums = map[string]uint64{}, map[string]float64{}
 	for _, m := range families[0].GetMetric() {
 		label := m.GetLabel()[0].GetValue()

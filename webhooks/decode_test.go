@@ -48,7 +48,7 @@ func TestEveryExample(t *testing.T) {
 	for i, one := range all {
 		group.Go(func() (err error) {
 			guid := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Append(nil, i)).String()
-			if w := send(h, delivery(one.event, guid, one.payload)); w.Code != http.StatusAccepted {
+			if w := send(t, h, delivery(one.event, guid, one.payload)); w.Code != http.StatusAccepted {
 				return fmt.Errorf("%s %s: answered %d %q", one.source, one.event, w.Code, w.Body)
 			}
 			kept, err := rows.Delivery(t.Context(), guid)

@@ -64,7 +64,7 @@ func TestForgedAreRefused(t *testing.T) {
 		body, signature := mutations[i%len(mutations)](random, opened, good)
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		r.Header.Set("X-Hub-Signature-256", signature)
-		if w := send(h, r); w.Code != http.StatusUnauthorized {
+		if w := send(t, h, r); w.Code != http.StatusUnauthorized {
 			t.Fatalf("answered %d to %q with %q", w.Code, body, signature)
 		}
 	}
@@ -89,7 +89,7 @@ func FuzzSignature(f *testing.F) {
 		}
 		r := delivery(event, guid, body)
 		r.Header["X-Hub-Signature-256"] = []string{signature}
-		code := send(h, r).Code
+		code := send(t, h, r).Code
 		lower := strings.ToLower(signature)
 		signed := lower == sign(newSecret, body) || lower == sign(oldSecret, body)
 		if !signed && code != http.StatusUnauthorized || (code == http.StatusAccepted) != (len(rows.rows) == 1) {
@@ -142,7 +142,7 @@ func FuzzEnvelope(f *testing.F) {
 func deliver(t *testing.T, body []byte) (*store.Delivery, int) {
 	t.Helper()
 	h, rows := setup(t, Options{})
-	code := send(h, delivery("issue_comment", someGUID, body)).Code
+	code := send(t, h, delivery("issue_comment", someGUID, body)).Code
 	if row, ok := rows.rows[someGUID]; ok {
 		return &row, code
 	}

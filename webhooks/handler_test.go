@@ -29,10 +29,10 @@ func TestStoredBeforeAnswered(t *testing.T) {
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	h, rows := setup(t, Options{Now: func() time.Time { return at }})
 
-	if w := send(h, delivery("pull_request", someGUID, opened)); w.Code != 202 || w.Body.String() != "stored\n" {
+	if w := send(t, h, delivery("pull_request", someGUID, opened)); w.Code != 202 || w.Body.String() != "stored\n" {
 		t.Fatalf("first: %d %q", w.Code, w.Body)
 	}
-	if w := send(h, delivery("pull_request", someGUID, opened)); w.Code != 202 || w.Body.String() != "duplicate\n" {
+	if w := send(t, h, delivery("pull_request", someGUID, opened)); w.Code != 202 || w.Body.String() != "duplicate\n" {
 		t.Fatalf("again: %d %q", w.Code, w.Body)
 	}
 	d := rows.rows[someGUID]
@@ -87,7 +87,7 @@ func TestRefused(t *testing.T) {
 			if test.change != nil {
 				test.change(r)
 			}
-			w := send(h, r)
+			w := send(t, h, r)
 			if w.Code != test.status {
 				t.Errorf("answered %d %q, want %d", w.Code, w.Body, test.status)
 			}
@@ -105,7 +105,7 @@ func TestRotation(t *testing.T) {
 	for i, signature := range []string{sign(oldSecret, opened), sign(newSecret, opened), "sha256=" + strings.ToUpper(sign(oldSecret, opened)[7:])} {
 		r := delivery("pull_request", fmt.Sprintf("72d3162e-cc78-11e3-81ab-%012d", i), opened)
 		r.Header.Set("X-Hub-Signature-256", signature)
-		if w := send(h, r); w.Code != 202 {
+		if w := send(t, h, r); w.Code != 202 {
 			t.Errorf("%d: answered %d", i, w.Code)
 		}
 	}
@@ -118,7 +118,7 @@ func TestNotStored(t *testing.T) {
 	t.Parallel()
 	h, rows := setup(t, Options{})
 	rows.fail = errors.New("disk full")
-	w := send(h, delivery("pull_request", someGUID, opened))
+	w := send(t, h, delivery("pull_request", someGUID, opened))
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "disk") {
 		t.Errorf("answered %d %v %q", w.Code, w.Header(), w.Body)
 	}
@@ -146,14 +146,13 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	h, _ := setup(t, Options{Registerer: registry})
-	send(h, delivery("pull_request", someGUID, opened))
-	send(h, delivery("pull_request", someGUID, opened))
-	send(h, delivery("some_new_event", "72d3162e-cc78-11e3-81ab-000000000001", opened))
+	send(t, h, delivery("pull_request", someGUID, opened))
+	send(t, h, delivery("pull_request", someGUID, opened))
+	send(t, h, delivery("some_new_event", "72d3162e-cc78-11e3-81ab-000000000001", opened))
 	forged := delivery("pull_request", someGUID, opened)
 	forged.Header.Set("X-Hub-Signature-256", sign("x", opened))
-	send(h, forged)
-	w := httptest.NewRecorder()
-	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	send(t, h, forged)
+	w := send(t, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, line := range []string{
 		`idp_deliveries_total{event="other",result="stored"} 1`,
 		`idp_deliveries_total{event="pull_request",result="duplicate"} 1`,
@@ -271,7 +270,7 @@ func TestMeaninglessIsDoneOnceStored(t *testing.T) {
 		{"issue_comment", "created", false}, {"issue_comment", "edited", true}, {"ping", "", true}, {"star", "created", true},
 	} {
 		guid := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
-		if w := send(h, delivery(c.event, guid, fmt.Appendf(nil, `{"action":%q,"repository":{"id":9}}`, c.action))); w.Code != 202 || w.Body.String() != "stored\n" {
+		if w := send(t, h, delivery(c.event, guid, fmt.Appendf(nil, `{"action":%q,"repository":{"id":9}}`, c.action))); w.Code != 202 || w.Body.String() != "stored\n" {
 			t.Fatalf("%s.%s: %d %q", c.event, c.action, w.Code, w.Body)
 		}
 		d := rows.rows[guid]

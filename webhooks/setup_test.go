@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -78,9 +79,12 @@ func delivery(event, guid string, body []byte) *http.Request {
 	return r
 }
 
-func send(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+// send has the handler answer a request, and searches the answer for secrets.
+func send(t testing.TB, h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
+	secrettest.Text(t, "an answer", fmt.Append(nil, w.Header(), w.Body))
 	return w
 }
 

@@ -61,14 +61,15 @@ func (u unreadable) Read([]byte) (int, error) {
 }
 
 // flood sends count requests from an address, signed with a key, and counts the answers.
-func flood(h http.Handler, address, key string, installation int64, count int) map[int]int {
+func flood(t *testing.T, h http.Handler, address, key string, installation int64, count int) map[int]int {
+	t.Helper()
 	codes := map[int]int{}
 	for range count {
 		body := fmt.Appendf(nil, `{"action":"opened","number":42,"installation":{"id":%d},"repository":{"id":9}}`, installation)
 		r := delivery("pull_request", uuid.NewString(), body)
 		r.RemoteAddr = address + ":4444"
 		r.Header.Set("X-Hub-Signature-256", sign(key, body))
-		codes[send(h, r).Code]++
+		codes[send(t, h, r).Code]++
 	}
 	return codes
 }
@@ -80,15 +81,15 @@ func TestForgedFlood(t *testing.T) {
 	const attacker, hooks, burst = "198.51.100.4", "192.30.252.40", 30_000
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	h, rows := setup(t, Options{Now: func() time.Time { return at }})
-	if codes := flood(h, attacker, "no secret of ours, of 32 bytes ..", 1, 10_000); codes[401] != forgedBurst || codes[429] != 10_000-forgedBurst {
+	if codes := flood(t, h, attacker, "no secret of ours, of 32 bytes ..", 1, 10_000); codes[401] != forgedBurst || codes[429] != 10_000-forgedBurst {
 		t.Fatalf("forged: %v", codes)
 	}
 	r := delivery("pull_request", someGUID, opened)
 	r.RemoteAddr, r.Body = attacker+":1", io.NopCloser(unreadable{t})
-	if w := send(h, r); w.Code != 429 || w.Header().Get("Retry-After") == "" {
+	if w := send(t, h, r); w.Code != 429 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
-	if codes := flood(h, hooks, newSecret, 1, burst); codes[202] != burst || len(rows.rows) != burst {
+	if codes := flood(t, h, hooks, newSecret, 1, burst); codes[202] != burst || len(rows.rows) != burst {
 		t.Errorf("signed: %v, %d stored", codes, len(rows.rows))
 	}
 	figure.Tell(t, "10000 forged requests of one address: %d read, the others refused unread; 30000 signed ones of one installation meanwhile: all stored", forgedBurst)
@@ -101,22 +102,22 @@ func TestForgedThenSigned(t *testing.T) {
 	const hooks, wrong = "192.30.252.40", "a secret that was mistyped somewhere"
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	h, _ := setup(t, Options{Now: func() time.Time { return at }})
-	flood(h, hooks, wrong, 1, 500)
-	if codes := flood(h, hooks, newSecret, 1, 1); codes[429] != 1 {
+	flood(t, h, hooks, wrong, 1, 500)
+	if codes := flood(t, h, hooks, newSecret, 1, 1); codes[429] != 1 {
 		t.Errorf("at once: %v", codes)
 	}
 	at = at.Add(time.Second)
-	if codes := flood(h, hooks, newSecret, 1, 1000); codes[202] != 1000 {
+	if codes := flood(t, h, hooks, newSecret, 1, 1000); codes[202] != 1000 {
 		t.Errorf("a second later: %v", codes)
 	}
-	if codes := flood(h, hooks, wrong, 1, 1000); codes[401] != 1000 {
+	if codes := flood(t, h, hooks, wrong, 1, 1000); codes[401] != 1000 {
 		t.Errorf("of an address that is known: %v", codes)
 	}
 	at = at.Add(signedFor)
-	if codes := flood(h, hooks, wrong, 1, 1000); codes[401] != forgedBurst || codes[429] == 0 {
+	if codes := flood(t, h, hooks, wrong, 1, 1000); codes[401] != forgedBurst || codes[429] == 0 {
 		t.Errorf("a day later: %v", codes)
 	}
-	if codes := flood(h, "10.0.0.1", wrong, 1, 1000); codes[401] != 1000 {
+	if codes := flood(t, h, "10.0.0.1", wrong, 1, 1000); codes[401] != 1000 {
 		t.Errorf("through a proxy: %v", codes)
 	}
 }
@@ -128,14 +129,14 @@ func TestInstallationFlood(t *testing.T) {
 	const hooks, over = "192.30.252.40", 1000
 	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	h, rows := setup(t, Options{Now: func() time.Time { return at }})
-	if codes := flood(h, hooks, newSecret, 1, installationBurst+over); codes[202] != installationBurst || codes[429] != over {
+	if codes := flood(t, h, hooks, newSecret, 1, installationBurst+over); codes[202] != installationBurst || codes[429] != over {
 		t.Errorf("%v", codes)
 	}
-	if codes := flood(h, hooks, newSecret, 2, over); codes[202] != over {
+	if codes := flood(t, h, hooks, newSecret, 2, over); codes[202] != over {
 		t.Errorf("of another: %v", codes)
 	}
 	at = at.Add(time.Second)
-	if codes := flood(h, hooks, newSecret, 1, over); codes[202] != installationRate {
+	if codes := flood(t, h, hooks, newSecret, 1, over); codes[202] != installationRate {
 		t.Errorf("a second later: %v", codes)
 	}
 	if want := installationBurst + over + installationRate; len(rows.rows) != want {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/idp-bot/idp/bot"
 	"github.com/idp-bot/idp/bot/github/githubtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // What did not change costs nothing and is asked for all the same.
@@ -412,6 +413,7 @@ func TestMetrics(t *testing.T) {
 	}
 	rec := httptest.NewRecorder()
 	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	secrettest.Text(t, "the metrics", rec.Body.Bytes())
 	for _, line := range []string{
 		`idp_github_requests_total{route="GET /repos/{owner}/{repo}/pulls/{number}",status="200"} 1`,
 		`idp_github_requests_total{route="GET /repos/{owner}/{repo}/pulls/{number}",status="304"} 1`,

@@ -32,8 +32,8 @@ func load(t *testing.T, need completeness, file string, env map[string]string, a
 		}
 		args = append(args, "--config", path)
 	}
-	var stderr bytes.Buffer
-	p := &program{stderr: &stderr, env: env}
+	stderr := newWatchedLog(t)
+	p := &program{stderr: stderr, env: env}
 	cmd := &cobra.Command{Use: "test"}
 	flags := addConfigFlags(cmd)
 	if err := cmd.ParseFlags(args); err != nil {
@@ -219,8 +219,8 @@ func TestMistakes(t *testing.T) {
 			if fault.CodeOf(err) != fault.Invalid {
 				t.Fatalf("got %v, want an invalid configuration", err)
 			}
-			var out bytes.Buffer
-			printError(&out, false, err)
+			out := newWatchedLog(t)
+			printError(out, false, err)
 			lines := strings.Split(out.String(), "\n")
 			if lines[0] != "error: 1 mistake in the configuration" || !strings.Contains(lines[1], c.want) {
 				t.Errorf("got\n%swant one mistake: %s", out.String(), c.want)
@@ -257,7 +257,7 @@ func TestWarnings(t *testing.T) {
 
 func TestSecretsAreNeverShown(t *testing.T) {
 	t.Parallel()
-	const canary = "hunter2hunter2hunter2hunter2hunter2"
+	canary := secrettest.New("config")
 	env := complete(t, map[string]string{
 		"IDP_GITHUB_WEBHOOK_SECRET": "short," + canary, "IDP_ARGOCD_TOKEN": canary, "IDP_DATABASE_URL": "postgres://u:" + canary + "@db:%zz/idp",
 		"IDP_GITOPS_URL": "https://u:" + canary + "@git.example.com/%zz", "IDP_GITHUB_API_URL": "https://u:" + canary + "@h/%zz",
@@ -266,8 +266,8 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	if err == nil {
 		t.Fatalf("accepted: %+v", cfg)
 	}
-	var out bytes.Buffer
-	printError(&out, false, err)
+	out := newWatchedLog(t)
+	printError(out, false, err)
 	if strings.Contains(out.String()+stderr+err.Error(), canary) {
 		t.Errorf("a secret is shown:\n%s%s", stderr, out.String())
 	}

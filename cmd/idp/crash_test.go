@@ -36,7 +36,7 @@ type process struct {
 // webhook at it.
 func startProcess(t *testing.T, w *world) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command("idp", "serve"), log: newWatchedLog()}
+	p := &process{cmd: exec.Command("idp", "serve"), log: newWatchedLog(t)}
 	p.cmd.Stderr = p.log
 	p.cmd.Env = append(os.Environ(),
 		"IDP_LISTEN=127.0.0.1:0", "IDP_METRICS_LISTEN=127.0.0.1:0",

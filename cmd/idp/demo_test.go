@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -94,16 +93,16 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	validator, dir := schema.NewValidator(), secrettest.Dir(t)
-	var stdout, stderr bytes.Buffer
-	p := &program{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, env: map[string]string{"TMPDIR": dir}}
+	stdout, stderr := newWatchedLog(t), newWatchedLog(t)
+	p := &program{stdin: strings.NewReader(""), stdout: stdout, stderr: stderr, env: map[string]string{"TMPDIR": dir}}
 	began := time.Now()
 	// Beside every other test it may take longer than alone.
-	err = p.demo(t.Context(), demoOptions{timeout: 2 * time.Minute, log: slog.NewTextHandler(&stderr, &slog.HandlerOptions{Level: slog.LevelWarn}), github: validator.Middleware})
+	err = p.demo(t.Context(), demoOptions{timeout: 2 * time.Minute, log: slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}), github: validator.Middleware})
 	if err != nil {
 		t.Fatalf("the demo failed: %v\n%s\n%s", err, stdout.String(), stderr.String())
 	}
 	t.Logf("it took %s", short(time.Since(began)))
-	if stderr.Len() > 0 {
+	if stderr.String() != "" {
 		t.Errorf("the bot warned of something:\n%s", stderr.String())
 	}
 	if violations := validator.Violations(); len(violations) > 0 || validator.Checked() < 50 {
@@ -117,7 +116,7 @@ func TestDemo(t *testing.T) {
 // folder path holds.
 func demoProcess(t *testing.T, path, tmp string, args ...string) (cmd *exec.Cmd, stdout, stderr *watchedLog) {
 	t.Helper()
-	stdout, stderr = newWatchedLog(), newWatchedLog()
+	stdout, stderr = newWatchedLog(t), newWatchedLog(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	cmd = exec.CommandContext(ctx, "idp", append([]string{"demo"}, args...)...)
@@ -173,12 +172,12 @@ func TestDemoFails(t *testing.T) {
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitFailure {
 				t.Errorf("it ended with %v", err)
 			}
-			if !regexp.MustCompile(test.stdout).MatchString(stdout.text.String()) {
-				t.Errorf("it told:\n%s", stdout.text.String())
+			if !regexp.MustCompile(test.stdout).MatchString(stdout.String()) {
+				t.Errorf("it told:\n%s", stdout.String())
 			}
 			for _, reason := range test.because {
-				if !strings.Contains(stderr.text.String(), reason) {
-					t.Errorf("no %q in\n%s", reason, stderr.text.String())
+				if !strings.Contains(stderr.String(), reason) {
+					t.Errorf("no %q in\n%s", reason, stderr.String())
 				}
 			}
 			gone(t, tmp)
@@ -203,8 +202,8 @@ func TestDemoInterrupted(t *testing.T) {
 			}
 			interrupted := time.Now()
 			err := cmd.Wait()
-			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitFailure || stderr.text.String() != "error: interrupted\n" {
-				t.Errorf("it ended with %v and %q", err, stderr.text.String())
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitFailure || stderr.String() != "error: interrupted\n" {
+				t.Errorf("it ended with %v and %q", err, stderr.String())
 			}
 			// Nothing that it waits for takes as long as any of its timeouts.
 			if took := time.Since(interrupted); took > patience {
@@ -247,9 +246,9 @@ func TestDemoServe(t *testing.T) {
 	tmp := secrettest.Dir(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	stdout, stderr, ended := newWatchedLog(), newWatchedLog(), make(chan int, 1)
+	stdout, stderr, ended := newWatchedLog(t), newWatchedLog(t), make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"demo", "--serve", "--timeout=2m"}, strings.NewReader(""), stdout, stderr, []string{"TMPDIR=" + tmp})
+		ended <- searchedRun(ctx, t, []string{"demo", "--serve", "--timeout=2m"}, strings.NewReader(""), stdout, stderr, []string{"TMPDIR=" + tmp})
 	}()
 	for chapter := 1; chapter <= 6; chapter++ {
 		stdout.await(t, fmt.Sprintf(`\n%d\. `, chapter))
@@ -281,8 +280,8 @@ func TestDemoServe(t *testing.T) {
 	comment("alice", "/idp destroy")
 	pageShows(t, page, `Preview removed`, `inactive`)
 	cancel()
-	if status := <-ended; status != exitOK || stderr.text.String() != "" {
-		t.Errorf("it ended with %d and %q", status, stderr.text.String())
+	if status := <-ended; status != exitOK || stderr.String() != "" {
+		t.Errorf("it ended with %d and %q", status, stderr.String())
 	}
 	if _, err := http.Get(page); err == nil {
 		t.Error("its pages are still there")

@@ -297,7 +297,7 @@ func TestDoctorReadsAKubeconfig(t *testing.T) {
 		"context alone":   {"doctor", "--context", "previews"},
 	} {
 		var out, told strings.Builder
-		if status := run(t.Context(), args, nil, &out, &told, nil); status != exitUsage {
+		if status := searchedRun(t.Context(), t, args, nil, &out, &told, nil); status != exitUsage {
 			t.Errorf("%s: it ended with %d: %s", name, status, told.String())
 		}
 	}

@@ -91,8 +91,8 @@ func (p *patient) tell() {
 
 // examine runs "idp doctor", with the world outside of loopback played.
 func (p *patient) examine(output format) (string, error) {
-	var out strings.Builder
-	shell := &program{stdout: &out, stderr: &out, env: p.env}
+	out := newWatchedLog(p.t)
+	shell := &program{stdout: out, stderr: out, env: p.env}
 	x := newExamination(shell.readConfig(&configFlags{}, forServing))
 	x.resolve = func(context.Context, string) ([]string, error) { return []string{"192.0.2.7"}, nil }
 	x.certificate = func(context.Context, string, string) (*x509.Certificate, error) {

@@ -120,7 +120,7 @@ func (s *scene) idp(args ...string) string {
 		env = append(env, key+"="+value)
 	}
 	var stdout, stderr strings.Builder
-	if status := run(s.ctx, args, nil, &stdout, &stderr, env); status != exitOK {
+	if status := searchedRun(s.ctx, s, args, nil, &stdout, &stderr, env); status != exitOK {
 		s.Fatalf("idp %v ended with %d: %s", args, status, stderr.String())
 	}
 	return stdout.String()

@@ -102,7 +102,7 @@ type stage struct {
 	*world
 	cluster *clustertest.Cluster
 	clock   *shiftedClock
-	log     *lockedBuffer
+	log     *watchedLog
 	sent    outgoing
 	// read is the token of idp's account of Argo CD.
 	read string
@@ -143,7 +143,7 @@ func newStage(t *testing.T, version string) *stage {
 	t.Helper()
 	began, dir := time.Now(), worldDir(t) // removed after the cleanup below
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &stage{clock: &shiftedClock{}, log: &lockedBuffer{}, ctx: ctx}
+	s := &stage{clock: &shiftedClock{}, log: newWatchedLog(t), ctx: ctx}
 	t.Cleanup(func() {
 		if s.world != nil {
 			found, err := s.leaks(ctx, secrettest.For(s.secrets()...), s.log.String(), &s.sent)
@@ -209,7 +209,7 @@ func (s *stage) bootstrap(t *testing.T) {
 	for key, value := range s.env {
 		env = append(env, key+"="+value)
 	}
-	if status := run(t.Context(), []string{"bootstrap", "--impersonate", "--logs"}, nil, &stdout, &stderr, env); status != exitOK {
+	if status := searchedRun(t.Context(), t, []string{"bootstrap", "--impersonate", "--logs"}, nil, &stdout, &stderr, env); status != exitOK {
 		t.Fatalf("idp bootstrap ended with %d: %s", status, stderr.String())
 	}
 	if err := s.cluster.ApplyAs(t.Context(), "idp-bootstrap", []byte(stdout.String())); err != nil {

@@ -219,7 +219,7 @@ func TestEndToEndDevcluster(t *testing.T) {
 		{"terminated while it starts", syscall.SIGTERM, "start kube-apiserver"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			temp, log := secrettest.Dir(t), newWatchedLog()
+			temp, log := secrettest.Dir(t), newWatchedLog(t)
 			cmd := exec.Command(program, "up")
 			cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 			cmd.Stdout, cmd.Stderr = log, log
@@ -254,9 +254,7 @@ func (l *watchedLog) awaitText(t *testing.T, text string) {
 	t.Helper()
 	late := time.After(longest)
 	for {
-		l.mu.Lock()
-		so, changed := l.text.String(), l.changed
-		l.mu.Unlock()
+		so, changed := l.now()
 		if strings.Contains(so, text) {
 			return
 		}

@@ -42,7 +42,7 @@ func newServed(t *testing.T) served {
 func (s served) idp(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, strings.NewReader(""), &out, &errs, []string{"IDP_DATABASE_URL=" + s.url})
+	status = searchedRun(t.Context(), t, args, strings.NewReader(""), &out, &errs, []string{"IDP_DATABASE_URL=" + s.url})
 	return status, out.String(), errs.String()
 }
 

@@ -49,7 +49,7 @@ func githubDescription(t testing.TB) func(http.Handler) http.Handler {
 // none is an error.
 func TestEveryExample(t *testing.T) {
 	t.Parallel()
-	clock, log := &stoppedClock{at: noon}, &lockedBuffer{}
+	clock, log := &stoppedClock{at: noon}, newWatchedLog(t)
 	w, err := newWorld(t.Context(), worldOptions{
 		dir: worldDir(t), now: clock.now, key: sharedKey, github: githubDescription(t),
 		log: slog.New(slog.NewTextHandler(log, nil)),
@@ -120,7 +120,7 @@ func TestEveryExample(t *testing.T) {
 
 // awaitHandled waits until every delivery is done and returns how many ended how.
 // What was tried again on a machine too slow for it is no failure of the bot's.
-func awaitHandled(t *testing.T, w *world, guids map[string]string, log *lockedBuffer) map[string]int {
+func awaitHandled(t *testing.T, w *world, guids map[string]string, log *watchedLog) map[string]int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -156,7 +156,7 @@ func awaitHandled(t *testing.T, w *world, guids map[string]string, log *lockedBu
 
 // awaitedTooLong fails a test where an attempt of a delivery failed for another
 // reason than time that ran out.
-func awaitedTooLong(t *testing.T, what, guid string, log *lockedBuffer) {
+func awaitedTooLong(t *testing.T, what, guid string, log *watchedLog) {
 	t.Helper()
 	told := false
 	for line := range strings.Lines(log.String()) {

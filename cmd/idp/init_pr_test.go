@@ -115,7 +115,7 @@ func (n *newcomer) init(args ...string) (status int, stdout, stderr string) {
 	before := n.state()
 	var out, told strings.Builder
 	args = append([]string{"init", n.dir, "--pr", "--github-url", n.github.HTMLURL(), "--token-file", n.token}, args...)
-	status = run(n.Context(), args, nil, &out, &told, nil)
+	status = searchedRun(n.Context(), n, args, nil, &out, &told, nil)
 	if after := n.state(); after != before {
 		n.Errorf("the checkout was\n%s\nand is\n%s", before, after)
 	}
@@ -239,6 +239,6 @@ func TestInitKeepsTheToken(t *testing.T) {
 	}
 	n.dir = filepath.Join(n.dir, "sub")
 	var out, told strings.Builder
-	status = run(t.Context(), []string{"init", n.dir, "--pr"}, nil, &out, &told, nil)
+	status = searchedRun(t.Context(), t, []string{"init", n.dir, "--pr"}, nil, &out, &told, nil)
 	n.ends(exitInvalid, status, told.String(), out.String(), "is not the root of the repository")
 }

@@ -31,7 +31,7 @@ func installed(t *testing.T, changes map[string]string, args ...string) (status 
 		env = append(env, key+"="+value)
 	}
 	var out, told strings.Builder
-	status = run(t.Context(), append([]string{"install"}, args...), nil, &out, &told, env)
+	status = searchedRun(t.Context(), t, append([]string{"install"}, args...), nil, &out, &told, env)
 	return status, out.String(), told.String()
 }
 

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,8 +57,8 @@ func (w *world) secrets() (own []string) {
 		own = append(own, client)
 	}
 	if made, err := os.ReadFile(w.cfg.GitHubPrivateKeyFile); err == nil {
-		if block, _ := pem.Decode(made); block != nil {
-			own = append(own, base64.StdEncoding.EncodeToString(block.Bytes)[200:240])
+		if key := secrettest.Key(made); key != "" {
+			own = append(own, key)
 		}
 	}
 	return own

@@ -57,20 +57,22 @@ func newSigning(t *testing.T) *signing {
 func (s *signing) run(args ...string) (status int, stdout, stderr string) {
 	s.Helper()
 	var out, errs strings.Builder
-	status = run(s.Context(), args, strings.NewReader(""), &out, &errs, s.env)
+	status = searchedRun(s.Context(), s, args, strings.NewReader(""), &out, &errs, s.env)
 	return status, out.String(), errs.String()
 }
 
 // login signs somebody in, who enters the code or refuses it.
 func (s *signing) login(who string, allow bool) (status int, stderr string) {
 	s.Helper()
-	log, ended := newWatchedLog(), make(chan int, 1)
-	go func() { ended <- run(s.Context(), []string{"login"}, strings.NewReader(""), log, log, s.env) }()
+	log, ended := newWatchedLog(s), make(chan int, 1)
+	go func() {
+		ended <- searchedRun(s.Context(), s, []string{"login"}, strings.NewReader(""), log, log, s.env)
+	}()
 	code := log.await(s.T, `Enter (\S+) at http`)[1]
 	if !s.world.github.EnterDeviceCode(code, who, allow) {
 		s.Fatalf("GitHub knows no code %s", code)
 	}
-	return <-ended, log.text.String()
+	return <-ended, log.String()
 }
 
 // Whoever signed in gives commands from then on, until they sign out.
@@ -212,7 +214,7 @@ func TestRunMistakes(t *testing.T) {
 		"signed out already": {[]string{"logout", "--server", elsewhere.URL}, nil, exitFailure, "you are not signed in"},
 	} {
 		var out, errs strings.Builder
-		status := run(t.Context(), c.args, strings.NewReader(""), &out, &errs, append([]string{"HOME=" + secrettest.Dir(t)}, c.env...))
+		status := searchedRun(t.Context(), t, c.args, strings.NewReader(""), &out, &errs, append([]string{"HOME=" + secrettest.Dir(t)}, c.env...))
 		if status != c.status || !strings.Contains(errs.String(), c.said) || strings.Contains(errs.String()+out.String(), token) {
 			t.Errorf("%s: %d, want %d %q:\n%s%s", name, status, c.status, c.said, out.String(), errs.String())
 		}
@@ -270,7 +272,7 @@ func TestInsist(t *testing.T) {
 	}))
 	defer server.Close()
 	var out, errs strings.Builder
-	status := run(t.Context(), []string{"run", "acme/web#1", "pin", "--server", server.URL}, strings.NewReader(""), &out, &errs, []string{tokenVariable + "=x"})
+	status := searchedRun(t.Context(), t, []string{"run", "acme/web#1", "pin", "--server", server.URL}, strings.NewReader(""), &out, &errs, []string{tokenVariable + "=x"})
 	if status != exitOK || len(keys) != 3 || keys[0] == "" || keys[0] != keys[2] || strings.Contains(errs.String(), "failed") || !strings.Contains(errs.String(), "note: idp is paused") {
 		t.Errorf("%d with keys %v\n%s%s", status, keys, out.String(), errs.String())
 	}

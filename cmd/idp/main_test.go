@@ -42,7 +42,7 @@ func (s searched) Run() int { return secrettest.Main(postgrestest.Stopping(s.M))
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	key := privateKey(t)
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(searchedScripts{t}, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
@@ -117,7 +117,7 @@ func TestExitStatuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr strings.Builder
-			got := run(t.Context(), c.args, strings.NewReader(c.stdin), &stdout, &stderr, nil)
+			got := searchedRun(t.Context(), t, c.args, strings.NewReader(c.stdin), &stdout, &stderr, nil)
 			if got != c.status || !strings.Contains(stderr.String(), c.stderr) {
 				t.Errorf("idp %s ended with %d, want %d and %q in:\n%s", strings.Join(c.args, " "), got, c.status, c.stderr, stderr.String())
 			}

@@ -47,7 +47,7 @@ func readmeFiles(t *testing.T, part string) (archive *txtar.Archive, dir string)
 func readmePrints(t *testing.T, want int, args ...string) string {
 	t.Helper()
 	var stdout, stderr strings.Builder
-	if status := run(t.Context(), args, nil, &stdout, &stderr, os.Environ()); status != want {
+	if status := searchedRun(t.Context(), t, args, nil, &stdout, &stderr, os.Environ()); status != want {
 		t.Fatalf("idp %s ended with %d: %s%s", strings.Join(args, " "), status, stdout.String(), stderr.String())
 	}
 	return stdout.String()

@@ -305,7 +305,7 @@ func TestServeRefusesDamage(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		var stderr strings.Builder
-		status := run(ctx, []string{"serve"}, strings.NewReader(""), io.Discard, &stderr, env)
+		status := searchedRun(ctx, t, []string{"serve"}, strings.NewReader(""), io.Discard, &stderr, env)
 		cancel()
 		if status != exitFailure || !strings.Contains(stderr.String(), "run: idp rebuild") {
 			t.Errorf("page %d of %d: status %d\n%s", at/page, len(whole)/page, status, stderr.String())

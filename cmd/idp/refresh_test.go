@@ -21,7 +21,7 @@ import (
 // refreshing is a refresher, what it asked for, and how that went.
 type refreshing struct {
 	*refresher
-	log lockedBuffer
+	log *watchedLog
 
 	mu     sync.Mutex
 	asked  []string
@@ -31,9 +31,10 @@ type refreshing struct {
 	during func(ctx context.Context)
 }
 
-func newRefreshing() *refreshing {
-	w := &refreshing{fails: map[string]error{}, during: func(context.Context) {}}
-	w.refresher = newRefresher(func(previews.Environment) string { return "root" }, w.ask, func() { w.mu.Lock(); defer w.mu.Unlock(); w.failed++ }, slog.New(slog.NewTextHandler(&w.log, nil)))
+func newRefreshing(t *testing.T) *refreshing {
+	t.Helper()
+	w := &refreshing{log: newWatchedLog(t), fails: map[string]error{}, during: func(context.Context) {}}
+	w.refresher = newRefresher(func(previews.Environment) string { return "root" }, w.ask, func() { w.mu.Lock(); defer w.mu.Unlock(); w.failed++ }, slog.New(slog.NewTextHandler(w.log, nil)))
 	return w
 }
 
@@ -70,7 +71,7 @@ func preview(pr int, live bool) previews.Environment {
 
 func TestRefresher(t *testing.T) {
 	t.Parallel()
-	w := newRefreshing()
+	w := newRefreshing(t)
 	stays, comes, goes := preview(1, true), preview(2, false), preview(3, true)
 	goes.Wanted = previews.Absent
 	w.changed([]previews.Environment{stays})
@@ -88,7 +89,7 @@ func TestRefresher(t *testing.T) {
 // end of a large commit were never asked for, each with a line in the log.
 func TestRefresherManyFail(t *testing.T) {
 	t.Parallel()
-	w := newRefreshing()
+	w := newRefreshing(t)
 	var rows []previews.Environment
 	for pr := range 50 {
 		rows = append(rows, preview(pr+1, true))
@@ -118,7 +119,7 @@ func TestRefresherManyFail(t *testing.T) {
 // to arrive once it was back.
 func TestRefresherAsksAgain(t *testing.T) {
 	t.Parallel()
-	w := newRefreshing()
+	w := newRefreshing(t)
 	row := preview(1, true)
 	name := row.Ref.Name()
 	w.fails[name] = errors.New("connection refused")
@@ -162,7 +163,7 @@ func TestRefresherOverdue(t *testing.T) {
 		return e
 	}
 	late := row(1, func(*previews.Environment) {})
-	w := newRefreshing()
+	w := newRefreshing(t)
 	w.overdue([]previews.Environment{
 		late,
 		row(2, func(e *previews.Environment) { e.AppliedAt = now.Add(-time.Second) }),
@@ -183,7 +184,7 @@ func TestRefresherOverdue(t *testing.T) {
 // root that is not there is one.
 func TestRefresherNoFailure(t *testing.T) {
 	t.Parallel()
-	w := newRefreshing()
+	w := newRefreshing(t)
 	row := preview(1, true)
 	w.fails[row.Ref.Name()] = fmt.Errorf("refresh: %w", argocd.ErrNotFound)
 	w.changed([]previews.Environment{row})

@@ -67,7 +67,7 @@ func TestRenderIsTheCommit(t *testing.T) {
 			args = append(args, "--image", image.Service+"="+image.Digest)
 		}
 		var stdout, stderr strings.Builder
-		if status := run(ctx, args, strings.NewReader(""), &stdout, &stderr, pairs(w.env)); status != exitOK {
+		if status := searchedRun(ctx, t, args, strings.NewReader(""), &stdout, &stderr, pairs(w.env)); status != exitOK {
 			t.Fatalf("idp %s ended with %d:\n%s", strings.Join(args, " "), status, stderr.String())
 		}
 	}

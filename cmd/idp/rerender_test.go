@@ -32,7 +32,7 @@ func TestRerenderRefuses(t *testing.T) {
 		}
 		env = append(env, "IDP_DATABASE_URL=sqlite://"+secrettest.Dir(t)+"/idp.db")
 		var out, told strings.Builder
-		status := run(t.Context(), append([]string{"rerender"}, c.args...), nil, &out, &told, env)
+		status := searchedRun(t.Context(), t, append([]string{"rerender"}, c.args...), nil, &out, &told, env)
 		if status != c.status || !strings.Contains(told.String(), c.says) || out.Len() > 0 {
 			t.Errorf("%v ended with %d, want %d and %q in: %s", c.args, status, c.status, c.says, told.String())
 		}

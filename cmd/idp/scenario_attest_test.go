@@ -74,7 +74,7 @@ func (p *play) report(ts *testscript.TestScript, args []string) {
 	}))
 	defer actions.Close()
 	var stdout, stderr bytes.Buffer
-	status := run(p.ctx, command, strings.NewReader(""), &stdout, &stderr, []string{
+	status := searchedRun(p.ctx, ts, command, strings.NewReader(""), &stdout, &stderr, []string{
 		serverVariable + "=http://" + p.world.main.Addr(), actionsTokenURL + "=" + actions.URL + "?api-version=2.0", actionsTokenToken + "=of the job", actionsRepository + "=" + r.FullName(),
 	})
 	_, err := fmt.Fprintf(ts.Stdout(), "%s%sstatus %d\n", p.plain(stdout.String()), p.plain(stderr.String()), status)

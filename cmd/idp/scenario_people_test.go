@@ -225,7 +225,7 @@ func (p *play) ask(ts *testscript.TestScript, args []string) {
 	pr := p.pull(ts, args[0])
 	words := strings.Fields(namedCommit.ReplaceAllStringFunc(strings.Join(args[2:], " "), func(name string) string { return p.sha(ts, name) }))
 	var stdout, stderr bytes.Buffer
-	status := run(p.ctx, append([]string{"run", fmt.Sprintf("%s#%d", p.home(ts, pr).FullName(), pr.Number())}, words...), strings.NewReader(""), &stdout, &stderr, []string{
+	status := searchedRun(p.ctx, ts, append([]string{"run", fmt.Sprintf("%s#%d", p.home(ts, pr).FullName(), pr.Number())}, words...), strings.NewReader(""), &stdout, &stderr, []string{
 		serverVariable + "=http://" + p.world.main.Addr(), tokenVariable + "=" + p.world.app.UserToken(args[1]),
 	})
 	_, err := fmt.Fprintf(ts.Stdout(), "%s%sstatus %d\n", p.plain(stdout.String()), p.plain(stderr.String()), status)

@@ -2,15 +2,14 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // rerender does what "idp rerender" does beside the bot, and prints what that prints.
 func (p *play) rerender(ts *testscript.TestScript, args []string) {
-	var out, told strings.Builder
-	beside := &program{stdout: &out, stderr: &told, env: map[string]string{}}
+	out, told := newWatchedLog(ts), newWatchedLog(ts)
+	beside := &program{stdout: out, stderr: told, env: map[string]string{}}
 	cmd := newRerender(beside)
 	ts.Check(cmd.ParseFlags(args))
 	flags := rerenderFlags{}
@@ -27,7 +26,7 @@ func (p *play) rerender(ts *testscript.TestScript, args []string) {
 	}
 	if err != nil {
 		status = exitStatus(err)
-		printError(&told, false, err)
+		printError(told, false, err)
 	}
 	_, err = fmt.Fprintf(ts.Stdout(), "%s%sstatus %d\n", p.plain(out.String()), p.plain(told.String()), status)
 	ts.Check(err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rsa"
 	"fmt"
@@ -35,7 +34,7 @@ import (
 // deployment. See testdata/scenarios/README.md for the commands.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, scenarios(*update, func(env *testscript.Env) error { return setUpPlay(env, nil) }))
+	testscript.RunT(searchedScripts{t}, scenarios(*update, func(env *testscript.Env) error { return setUpPlay(env, nil) }))
 }
 
 // TestScenariosPostgres plays the same scenarios with the bot on PostgreSQL, and holds
@@ -46,7 +45,7 @@ func TestScenariosPostgres(t *testing.T) {
 		t.Skipf("SKIPPED, for it takes as long again as TestScenarios: %s=1 go test ./cmd/idp -run TestScenariosPostgres", postgrestest.Variable)
 	}
 	var played atomic.Int64
-	testscript.Run(t, scenarios(false, func(env *testscript.Env) error {
+	testscript.RunT(searchedScripts{t}, scenarios(false, func(env *testscript.Env) error {
 		database, drop, err := postgrestest.New(fmt.Sprint("scenario_", played.Add(1)))
 		if err != nil {
 			return err
@@ -85,7 +84,7 @@ type play struct {
 	settings  map[string]string
 	world     *world
 	clock     *stoppedClock
-	log       *lockedBuffer
+	log       *watchedLog
 	sent      outgoing
 	validator *openapi.Validator
 	registry  *faultyRegistry
@@ -128,24 +127,6 @@ func (c *stoppedClock) advance(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// lockedBuffer is the bot's log.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // sharedKey is one App key for all scenarios, whose making would take as long as
 // a scenario.
 var sharedKey = func() func() (*rsa.PrivateKey, []byte, error) {
@@ -178,7 +159,7 @@ func setUpPlay(env *testscript.Env, settings map[string]string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &play{
-		t: env.T(), ctx: ctx, dir: dir, settings: settings, clock: &stoppedClock{at: noon}, log: &lockedBuffer{}, validator: schema.NewValidator(),
+		t: env.T(), ctx: ctx, dir: dir, settings: settings, clock: &stoppedClock{at: noon}, log: newWatchedLog(env.T().(searchedScripts)), validator: schema.NewValidator(),
 		registry: &faultyRegistry{}, gateway: &standInGateway{status: http.StatusServiceUnavailable}, repos: map[string]*githubtest.Repository{}, served: map[string]*gittest.Repository{}, beside: map[string]besideArgoCD{}, pulls: map[string]*githubtest.PullRequest{},
 		branches: map[string]string{}, cis: map[string]*githubtest.CI{}, known: map[string]string{},
 	}

@@ -12,9 +12,10 @@ import (
 	"github.com/idp-bot/idp/gitops/figure"
 )
 
-// unsearched is what has a test write where nobody looks for secrets, with what to call
-// instead.
-var unsearched = regexp.MustCompile(`\.TempDir\(\)|\b(MkdirTemp|CreateTemp)\(|\bslog\.DiscardHandler\b`)
+// unsearched is what has a test write where nobody looks for secrets: into folders, logs, and
+// what keeps the output of a program that runs in the test itself.
+var unsearched = regexp.MustCompile(`\.TempDir\(\)|\b(MkdirTemp|CreateTemp)\(|\bslog\.DiscardHandler\b|\bslog\.New(Text|JSON)Handler\(&|` +
+	`(=|<-|return) run\([^)]|\bstd(out|err): +&|\btestscript\.Run\(`)
 
 // unwatched are the packages whose tests no one searches, and why: they may neither be given
 // a secret nor write a file.
@@ -38,13 +39,15 @@ var unwatched = map[string]string{
 
 // elsewhere are files of tests that write somewhere else, and who searches that.
 var elsewhere = map[string]string{
-	"cmd/idp/scenario_test.go": "a scenario's folder is searched by its end, which knows its secrets",
-	"cmd/idp/searched_test.go": "it writes nothing: it names what is looked for",
+	"cmd/idp/scenario_test.go":     "a scenario's folder is searched by its end, which knows its secrets",
+	"cmd/idp/searched_test.go":     "it writes nothing: it names what is looked for",
+	"cmd/idp/watched_test.go":      "it is what searches",
+	"gitops/secret/secret_test.go": "it looks by itself for its secret in all that it prints",
 }
 
 // TestTestsAreSearched holds every package to having what its tests write searched for
-// secrets: by a TestMain of secrettest.Main, in folders of secrettest.Dir and logs of
-// secrettest.Logger.
+// secrets: by a TestMain of secrettest.Main, in folders of secrettest.Dir, and logs and
+// outputs of secrettest.Logger and secrettest.Writer.
 func TestTestsAreSearched(t *testing.T) {
 	t.Parallel()
 	searched := 0
@@ -82,7 +85,7 @@ func unsearchedIn(name string, texts map[string]string) (wrong []string) {
 	for file, text := range texts {
 		main = main || strings.Contains(text, "secrettest.Main(")
 		if call := unsearched.FindString(text); call != "" && elsewhere[file] == "" {
-			wrong = append(wrong, fmt.Sprintf("%s calls %s: secrettest.Dir and secrettest.Logger are searched", file, call))
+			wrong = append(wrong, fmt.Sprintf("%s has %s: secrettest.Dir, secrettest.Logger and secrettest.Writer are searched, in cmd/idp searchedRun, newWatchedLog and searchedScripts", file, call))
 		}
 		if unwatched[name] != "" && strings.Contains(text, module+"gitops/secret\"") {
 			wrong = append(wrong, fmt.Sprintf("%s has secrets: %s is not harmless (%s)", file, name, unwatched[name]))
@@ -104,6 +107,10 @@ func TestUnsearchedAreFound(t *testing.T) {
 	for text, want := range map[string]int{
 		main: 0, main + "secrettest.Dir(t)": 0, "": 1,
 		main + "t.TempDir()": 1, main + "os.MkdirTemp(dir, x)": 1, main + "os.CreateTemp(dir, x)": 1, main + "slog.New(slog.DiscardHandler)": 1,
+		main + "slog.NewTextHandler(&out, nil)": 1, main + "slog.NewJSONHandler(secrettest.Writer(t, x, &out), nil)": 0,
+		main + "status := run(t.Context(), args)": 1, main + "go func() { ended <- run(ctx, x) }()": 1, main + "return run(ctx, x)": 1,
+		main + "first := run()": 0, main + "s.run(ctx, x)": 0, main + "func (s *signing) run(ctx, x)": 0, main + "got := searchedRun(ctx, t)": 0,
+		main + "&program{stdout: &out}": 1, main + "&program{stderr:  &out}": 1, main + "&program{stdout: out}": 0, main + "testscript.Run(t, p)": 1, main + "testscript.RunT(t, p)": 0,
 	} {
 		if wrong := unsearchedIn("bot", map[string]string{"bot/x_test.go": text}); len(wrong) != want {
 			t.Errorf("%q: %q", text, wrong)

@@ -38,7 +38,7 @@ var (
 type canaries struct {
 	*testing.T
 	*world
-	log  *lockedBuffer
+	log  *watchedLog
 	sent outgoing
 	// files hold secrets because an operator put them there.
 	files []string
@@ -62,7 +62,7 @@ func armedCanaries(t *testing.T) *canaries {
 	t.Helper()
 	dir := worldDir(t)
 	docker, token := secrettest.Given(filepath.Join(dir, "docker.json")), secrettest.Given(filepath.Join(dir, "gitops.token"))
-	c := &canaries{T: t, log: &lockedBuffer{}, files: []string{docker, token}}
+	c := &canaries{T: t, log: newWatchedLog(t), files: []string{docker, token}}
 	validate := githubDescription(t)
 	c.write(docker, `{"auths":{}}`)
 	c.write(token, canaryGit+"\n")
@@ -198,7 +198,7 @@ func (c *canaries) ask(command string) {
 	} {
 		c.github.Inject(fault)
 		var out, errs strings.Builder
-		status := run(c.Context(), []string{"run", "acme/web#1", command, "--timeout", "30s"}, strings.NewReader(""), &out, &errs, []string{
+		status := searchedRun(c.Context(), c, []string{"run", "acme/web#1", command, "--timeout", "30s"}, strings.NewReader(""), &out, &errs, []string{
 			serverVariable + "=http://" + c.main.Addr(), tokenVariable + "=" + token,
 		})
 		if status != exitOK || strings.Contains(out.String()+errs.String(), token) {
@@ -283,7 +283,7 @@ func TestCrashTellsNoSecret(t *testing.T) {
 			t.Error("it ended well")
 		}
 	})
-	said := p.log.text.String() // it is not written any more
+	said := p.log.String() // it is not written any more
 	if !strings.Contains(said, "SIGQUIT: quit") || !strings.Contains(said, "goroutine ") {
 		t.Fatalf("that is no crash:\n%s", said)
 	}

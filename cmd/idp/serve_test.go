@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -24,44 +23,6 @@ import (
 	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 )
-
-// watchedLog is a log that one can wait for.
-type watchedLog struct {
-	mu      sync.Mutex
-	text    strings.Builder
-	changed chan struct{}
-}
-
-func newWatchedLog() *watchedLog { return &watchedLog{changed: make(chan struct{})} }
-
-func (l *watchedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	close(l.changed)
-	l.changed = make(chan struct{})
-	return l.text.Write(p)
-}
-
-// await waits until the log matches, and returns the groups of the first match. The
-// demo's last chapter gets longer the slower the machine is, hence its patience.
-func (l *watchedLog) await(t *testing.T, pattern string) []string {
-	t.Helper()
-	re := regexp.MustCompile(pattern)
-	late := time.After(2 * patience)
-	for {
-		l.mu.Lock()
-		text, changed := l.text.String(), l.changed
-		l.mu.Unlock()
-		if match := re.FindStringSubmatch(text); match != nil {
-			return match
-		}
-		select {
-		case <-changed:
-		case <-late:
-			t.Fatalf("no %q in the log:\n%s", pattern, text)
-		}
-	}
-}
 
 const servingAt = `msg="idp is serving" webhooks=http://(127\.0\.0\.1:\d+)/webhooks/github metrics=http://(127\.0\.0\.1:\d+)/metrics`
 
@@ -95,9 +56,9 @@ func TestServeWithoutPeers(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	log := newWatchedLog()
+	log := newWatchedLog(t)
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"serve"}, strings.NewReader(""), io.Discard, log, pairs) }()
+	go func() { ended <- searchedRun(ctx, t, []string{"serve"}, strings.NewReader(""), io.Discard, log, pairs) }()
 	addr := log.await(t, servingAt)[1]
 	for _, peer := range []string{"github", "gitops", "argocd"} {
 		log.await(t, `msg="peer is unreachable; its work waits" peer=`+peer)
@@ -118,11 +79,11 @@ func TestServeWithoutPeers(t *testing.T) {
 	}
 	cancel()
 	if status := <-ended; status != exitOK {
-		t.Errorf("ended with %d:\n%s", status, log.text.String())
+		t.Errorf("ended with %d:\n%s", status, log.String())
 	}
 	// Fault: being stopped counted as every peer's failure.
-	if n := strings.Count(log.text.String(), "peer is unreachable"); n != 3 {
-		t.Errorf("%d peers are told to be unreachable:\n%s", n, log.text.String())
+	if n := strings.Count(log.String(), "peer is unreachable"); n != 3 {
+		t.Errorf("%d peers are told to be unreachable:\n%s", n, log.String())
 	}
 }
 
@@ -131,7 +92,7 @@ func TestServeRefusesConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := secrettest.Dir(t)
 	var stderr bytes.Buffer
-	status := run(t.Context(), []string{"serve"}, strings.NewReader(""), io.Discard, &stderr, []string{
+	status := searchedRun(t.Context(), t, []string{"serve"}, strings.NewReader(""), io.Discard, &stderr, []string{
 		"IDP_DATABASE_URL=sqlite://" + filepath.Join(dir, "idp.db"), "IDP_LISTEN=nowhere", "IDP_GITHUB_APP_ID=x",
 		"IDP_PREVIEW_TTL=1 week", "IDP_GITOPS_PUSHES_PER_MINUTE=-1",
 	})
@@ -182,10 +143,10 @@ func TestReadiness(t *testing.T) {
 // The log tells when a peer comes and goes, and no more.
 func TestPeersComeAndGo(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
+	log := newWatchedLog(t)
 	var answer error
 	p := &peers{
-		now: time.Now, log: slog.New(slog.NewTextHandler(&log, nil)), status: map[string]peerStatus{},
+		now: time.Now, log: slog.New(slog.NewTextHandler(log, nil)), status: map[string]peerStatus{},
 		ping: map[string]func(context.Context) error{"github": func(context.Context) error { return answer }},
 	}
 	for _, answer = range []error{nil, nil, errors.New("refused"), errors.New("timeout"), nil, nil} {
@@ -240,7 +201,7 @@ func TestServeDrains(t *testing.T) {
 	reading, release := make(chan struct{}), make(chan struct{})
 	var once, free sync.Once
 	t.Cleanup(func() { free.Do(func() { close(release) }) })
-	log, validate := newWatchedLog(), githubDescription(t)
+	log, validate := newWatchedLog(t), githubDescription(t)
 	w, err := newWorld(t.Context(), worldOptions{
 		dir: dir, key: sharedKey, log: slog.New(slog.NewTextHandler(log, nil)),
 		env: map[string]string{"IDP_GITOPS_PUSHES_PER_MINUTE": "0"},

@@ -35,7 +35,7 @@ type registering struct {
 
 func startSetup(t *testing.T, args ...string) *registering {
 	t.Helper()
-	r := &registering{t: t, dir: secrettest.Dir(t), log: newWatchedLog(), ended: make(chan int, 1)}
+	r := &registering{t: t, dir: secrettest.Dir(t), log: newWatchedLog(t), ended: make(chan int, 1)}
 	for _, kept := range []string{"github-app.pem", "client-secret", "webhook-secret", "gitops-writer.pem"} {
 		secrettest.Given(filepath.Join(r.dir, kept)) // what setup is for
 	}
@@ -52,7 +52,7 @@ func startSetup(t *testing.T, args ...string) *registering {
 	t.Cleanup(cancel)
 	r.cancel = cancel
 	args = append([]string{"setup", "github", "--github-url", r.github.HTMLURL(), "--dir", r.dir}, args...)
-	go func() { r.ended <- run(ctx, args, strings.NewReader(""), &r.stdout, r.log, nil) }()
+	go func() { r.ended <- searchedRun(ctx, t, args, strings.NewReader(""), &r.stdout, r.log, nil) }()
 	r.page = r.log.await(t, `(http://127\.0\.0\.1:\d+/[A-Za-z0-9_-]{43})`)[1]
 	return r
 }
@@ -100,9 +100,9 @@ func (r *registering) confirm() string {
 func (r *registering) ends(want int) string {
 	r.t.Helper()
 	if status := <-r.ended; status != want {
-		r.t.Errorf("ended with %d, want %d:\n%s", status, want, r.log.text.String())
+		r.t.Errorf("ended with %d, want %d:\n%s", status, want, r.log.String())
 	}
-	return r.log.text.String()
+	return r.log.String()
 }
 
 // empty fails where anything was written.
@@ -346,7 +346,7 @@ func TestSetupRefusals(t *testing.T) {
 			defer cancel()
 			var out strings.Builder
 			args := []string{"setup", "github", "--dir", secrettest.Dir(t)}
-			if status := run(ctx, append(args, c.args...), strings.NewReader(""), &out, &out, nil); status != c.status || !strings.Contains(out.String(), c.said) {
+			if status := searchedRun(ctx, t, append(args, c.args...), strings.NewReader(""), &out, &out, nil); status != c.status || !strings.Contains(out.String(), c.said) {
 				t.Errorf("ended with %d, want %d and %q:\n%s", status, c.status, c.said, out.String())
 			}
 			if strings.Contains(out.String(), "Open this") {

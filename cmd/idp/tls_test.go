@@ -71,9 +71,9 @@ func TestServeTLS(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	log := newWatchedLog()
+	log := newWatchedLog(t)
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"serve"}, strings.NewReader(""), io.Discard, log, pairs) }()
+	go func() { ended <- searchedRun(ctx, t, []string{"serve"}, strings.NewReader(""), io.Discard, log, pairs) }()
 	addr := log.await(t, `webhooks=https://(127\.0\.0\.1:\d+)/webhooks/github metrics=http://`)[1]
 	serial := func() int64 {
 		t.Helper()
@@ -91,7 +91,7 @@ func TestServeTLS(t *testing.T) {
 	}
 	health := func() (int, string) {
 		var errs bytes.Buffer
-		status := run(t.Context(), []string{"healthcheck", "--listen", addr, "--tls-cert-file", cert}, strings.NewReader(""), io.Discard, &errs, nil)
+		status := searchedRun(t.Context(), t, []string{"healthcheck", "--listen", addr, "--tls-cert-file", cert}, strings.NewReader(""), io.Discard, &errs, nil)
 		return status, errs.String()
 	}
 	if got := serial(); got != 1 {
@@ -125,7 +125,7 @@ func TestServeTLS(t *testing.T) {
 	}
 	cancel()
 	if status := <-ended; status != exitOK {
-		t.Errorf("ended with %d:\n%s", status, log.text.String())
+		t.Errorf("ended with %d:\n%s", status, log.String())
 	}
 }
 
@@ -150,7 +150,7 @@ func TestTLSMistakes(t *testing.T) {
 			pairs = append(pairs, name+"="+value)
 		}
 		var errs bytes.Buffer
-		status := run(t.Context(), []string{"serve"}, strings.NewReader(""), io.Discard, &errs, pairs)
+		status := searchedRun(t.Context(), t, []string{"serve"}, strings.NewReader(""), io.Discard, &errs, pairs)
 		if status != exitInvalid || !strings.Contains(errs.String(), test.want) {
 			t.Errorf("%s: status %d:\n%s", name, status, errs.String())
 		}

@@ -80,7 +80,7 @@ func (tr *triedRepository) try(args ...string) (status int, stdout, stderr strin
 	tr.Helper()
 	var out, told strings.Builder
 	args = append([]string{"try", "acme/web#1", "--github-url", tr.github.HTMLURL()}, args...)
-	status = run(tr.Context(), args, nil, &out, &told, tr.env)
+	status = searchedRun(tr.Context(), tr, args, nil, &out, &told, tr.env)
 	for _, request := range tr.github.Requests() {
 		if request.Method != http.MethodGet {
 			tr.Errorf("it sent %s %s", request.Method, request.Path)
@@ -381,7 +381,7 @@ func TestTryRefuses(t *testing.T) {
 	for name, status := range map[string]int{"acme/web#2": exitFailure, "acme/web": exitUsage, "acme/web#0": exitUsage, "acme/none#1": exitFailure} {
 		var out, told strings.Builder
 		args := []string{"try", name, "--github-url", tr.github.HTMLURL(), "--token-file", tr.token}
-		if got := run(t.Context(), args, nil, &out, &told, tr.env); got != status || !strings.Contains(told.String(), "hint: ") {
+		if got := searchedRun(t.Context(), t, args, nil, &out, &told, tr.env); got != status || !strings.Contains(told.String(), "hint: ") {
 			t.Errorf("%s ended with %d, want %d: %s", name, got, status, told.String())
 		}
 	}

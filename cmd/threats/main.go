@@ -1,7 +1,7 @@
 // Command threats runs the tests that stand for what idp promises about its security,
 // and prints a Markdown table of each threat with its tests and their figures. It ends
-// with status 1 where one failed or did not run. Those that take a cluster run with
-// -cluster, which builds it where it is not built yet.
+// with status 1 where one failed or did not run, or took longer than is promised. Those
+// that take a cluster run with -cluster, which builds it where it is not built yet.
 //
 //	go run ./cmd/threats
 //	go run ./cmd/threats -cluster
@@ -48,10 +48,11 @@ func main() {
 	}
 }
 
-// outcome is what became of one test.
+// outcome is what became of one test, and how long what it measured took.
 type outcome struct {
 	passed bool
 	figure string
+	bounds []figure.Measured
 }
 
 // event is a line of "go test -json".
@@ -154,7 +155,7 @@ func (g group) run(ctx context.Context, results map[proof]outcome, searched map[
 func gather(results map[proof]outcome, searched map[string]secrettest.Counts, pkg string, from io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, 16<<20)
-	figures, printed := map[string]string{}, map[string][]string{}
+	told, printed := map[string]outcome{}, map[string][]string{}
 	for lines.Scan() {
 		var e event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
@@ -167,11 +168,15 @@ func gather(results map[proof]outcome, searched map[string]secrettest.Counts, pk
 				searched[pkg] = searched[pkg].Add(c)
 			}
 		case "attr":
-			if e.Key == figure.Key {
-				figures[e.Test] = e.Value
+			o, err := told[e.Test].with(e.Key, e.Value)
+			if err != nil {
+				return fmt.Errorf("%s of %s tells %w", e.Test, pkg, err)
 			}
+			told[e.Test] = o
 		case "pass", "fail":
-			results[proof{pkg, e.Test}] = outcome{passed: e.Action == "pass", figure: figures[e.Test]}
+			o := told[e.Test]
+			o.passed = e.Action == "pass"
+			results[proof{pkg, e.Test}] = o
 			if e.Action == "fail" {
 				fmt.Fprint(out, strings.Join(printed[e.Test], ""))
 			}
@@ -181,8 +186,40 @@ func gather(results map[proof]outcome, searched map[string]secrettest.Counts, pk
 	return lines.Err()
 }
 
+// with is the outcome with what an attribute of the test tells; others' are passed by.
+func (o outcome) with(key, value string) (outcome, error) {
+	switch key {
+	case figure.Key:
+		o.figure = value
+	case figure.BoundKey:
+		m, err := figure.ParseBound(value)
+		if err != nil {
+			return o, err
+		}
+		o.bounds = append(o.bounds, m)
+	}
+	return o, nil
+}
+
+// result is what the table says of a proof that passed; met says that nothing took longer
+// than is promised.
+func (o outcome) result() (said string, met bool) {
+	said, met = o.figure, true
+	if said == "" {
+		said = "passed"
+	}
+	for _, m := range o.bounds {
+		if m.Missed() {
+			said, met = said+"; **missed**: "+m.String(), false
+		} else {
+			said += "; " + m.String()
+		}
+	}
+	return said, met
+}
+
 // report is the table of what was found; met says that every threat has a proof that told
-// a figure, and every proof passed. Those that take a cluster are not asked for where none
+// a figure, every proof passed, and none took longer than is promised. Those that take a cluster are not asked for where none
 // is there, and the table says that they are not shown.
 func report(results map[proof]outcome, cluster bool) (table string, met bool) {
 	var b strings.Builder
@@ -200,10 +237,9 @@ func report(results map[proof]outcome, cluster bool) (table string, met bool) {
 				met, found = false, append(found, "**did not run**")
 			case !o.passed:
 				met, found = false, append(found, "**failed**")
-			case o.figure != "":
-				found, told = append(found, o.figure), true
 			default:
-				found = append(found, "passed")
+				said, kept := o.result()
+				met, told, found = met && kept, told || o.figure != "", append(found, said)
 			}
 		}
 		if !told && len(tests) > 0 {

@@ -8,9 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
@@ -88,6 +91,16 @@ func TestReport(t *testing.T) {
 	if table, met := report(results, false); !met || !strings.Contains(table, "**not shown here**: it takes a cluster") {
 		t.Errorf("without a cluster, met %v:\n%s", met, table)
 	}
+	slow := proof{"cmd/idp", "TestManyEndlessBodies"}
+	results[slow] = outcome{passed: true, figure: "7 of 7", bounds: []figure.Measured{{What: "p99", Took: time.Second, Max: time.Second}}}
+	if table, met := report(results, false); !met || !strings.Contains(table, "<br>7 of 7; p99 took 1s, of 1s at the most<br>") {
+		t.Errorf("within its bound, met %v:\n%s", met, table)
+	}
+	results[slow].bounds[0].Took++
+	if table, met := report(results, false); met || !strings.Contains(table, "<br>7 of 7; **missed**: p99 took 1s, of 1s at the most<br>") {
+		t.Errorf("past its bound, met %v:\n%s", met, table)
+	}
+	results[slow] = outcome{passed: true}
 	results[stolen] = outcome{passed: true}
 	results[first[1]] = outcome{}
 	delete(results, first[2])
@@ -96,12 +109,15 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestGather reads a figure, an outcome and what was searched.
+// TestGather reads a figure, bounds, an outcome and what was searched.
 func TestGather(t *testing.T) {
 	t.Parallel()
 	results, searched := map[proof]outcome{}, map[string]secrettest.Counts{}
 	counts := secrettest.Counts{Folders: 1, Files: 2, Objects: 3}
 	events := `{"Action":"attr","Test":"TestX","Key":"figure","Value":"7 of 7"}
+{"Action":"attr","Test":"TestX","Key":"bound","Value":"{\"What\":\"p99\",\"Took\":7,\"Max\":8}"}
+{"Action":"attr","Test":"TestX","Key":"bound","Value":"{\"What\":\"p50\",\"Took\":9,\"Max\":8}"}
+{"Action":"attr","Test":"TestX","Key":"other","Value":"x"}
 {"Action":"pass","Test":"TestX"}
 {"Action":"output","Output":"PASS\n"}
 {"Action":"output","Output":"` + counts.String() + `\n"}
@@ -111,8 +127,13 @@ func TestGather(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := results[proof{"bot", "TestX"}]; !got.passed || got.figure != "7 of 7" {
+	bounds := []figure.Measured{{What: "p99", Took: 7, Max: 8}, {What: "p50", Took: 9, Max: 8}}
+	if got := results[proof{"bot", "TestX"}]; !got.passed || got.figure != "7 of 7" || !slices.Equal(got.bounds, bounds) {
 		t.Errorf("%+v", got)
+	}
+	nonsense := `{"Action":"attr","Test":"TestX","Key":"bound","Value":"9ms"}`
+	if err := gather(results, searched, "bot", strings.NewReader(nonsense), io.Discard); err == nil || !strings.Contains(err.Error(), `TestX of bot tells a bound that reads "9ms"`) {
+		t.Errorf("a bound that is none: %v", err)
 	}
 	if got := told(searched); !strings.Contains(got, "the tests of 1 packages wrote, searched for secrets: 2 folders, 4 files, 6 Git objects, 0 databases") {
 		t.Error(got)

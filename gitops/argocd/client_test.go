@@ -305,6 +305,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	secrettest.Text(t, "the metrics", fmt.Append(nil, families))
 	got := map[string]string{}
 	for _, family := range families {
 		for _, metric := range family.Metric {

@@ -5,19 +5,27 @@
 // scaled by IDP_TEST_SCALE: 1 every day, 10 where there is time, which reaches every count
 // that is asked for.
 //
-// Only tests import the package.
+// A promise about time is told with its bound (Bound). The test does not fail by it, since
+// a machine that does something else as well would fail it: "go run ./cmd/threats" does.
+//
+// Only tests, and what gathers their figures, import the package.
 package figure
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
-// Key is the attribute's name.
-const Key = "figure"
+// Key is the name of a figure's attribute, and BoundKey that of a bound's.
+const (
+	Key      = "figure"
+	BoundKey = "bound"
+)
 
 // ScaleVariable is the environment variable that counts are multiplied by.
 const ScaleVariable = "IDP_TEST_SCALE"
@@ -53,4 +61,34 @@ func Count(t testing.TB, everyday, full int) int {
 func Tell(t testing.TB, format string, args ...any) {
 	t.Helper()
 	t.Attr(Key, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " "))
+}
+
+// Measured is a time that a test took, and the longest that is promised.
+type Measured struct {
+	What      string
+	Took, Max time.Duration
+}
+
+// Bound says how long something took that is promised to take max at the most. It may be
+// called several times, each for something else.
+func Bound(t testing.TB, what string, took, max time.Duration) {
+	t.Helper()
+	text, _ := json.Marshal(Measured{what, took, max}) // a text and two numbers always are
+	t.Attr(BoundKey, string(text))
+}
+
+// ParseBound reads the value of an attribute of the name BoundKey.
+func ParseBound(value string) (m Measured, err error) {
+	if err := json.Unmarshal([]byte(value), &m); err != nil {
+		return m, fmt.Errorf("a bound that reads %q: %w", value, err)
+	}
+	return m, nil
+}
+
+// Missed says that it took longer than is promised.
+func (m Measured) Missed() bool { return m.Took > m.Max }
+
+// String tells it with its bound: "p99 of /healthz took 9ms, of 100ms at the most".
+func (m Measured) String() string {
+	return fmt.Sprintf("%s took %s, of %s at the most", m.What, m.Took.Round(time.Millisecond), m.Max)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -332,6 +333,7 @@ func counted(t *testing.T, registry *prometheus.Registry, name, label string) fl
 	if err != nil {
 		t.Fatal(err)
 	}
+	secrettest.Text(t, "the metrics", fmt.Append(nil, families))
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
 			if family.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {

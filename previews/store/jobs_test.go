@@ -109,7 +109,7 @@ func BenchmarkInsertToHandle(b *testing.B) {
 func TestQuiet(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := quiet(slog.New(slog.NewTextHandler(&out, nil)))
+	log := quiet(slog.New(slog.NewTextHandler(secrettest.Writer(t, "the log", &out), nil)))
 	log.Info("idle")
 	log.Error("maintenance.PeriodicJobEnqueuer: Error starting transaction", "error", context.Canceled.Error())
 	log.Error("leadership.Elector: Error attempting reelection", "err", fmt.Errorf("begin: %w", context.Canceled))

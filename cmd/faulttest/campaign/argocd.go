@@ -8,6 +8,7 @@ import (
 
 	"github.com/idp-bot/idp/cmd/internal/stage"
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // argoRoot is the Application that syncs the lists, argoEvery how often Argo CD looks at the
@@ -19,7 +20,7 @@ const (
 
 // startArgoCD starts an Argo CD that follows the branch once somebody steers it.
 func (w *world) startArgoCD() (err error) {
-	w.argoToken = stage.RandomHex(32)
+	w.argoToken = secrettest.New("argocd")
 	w.argocd, err = argocdtest.Start(argocdtest.Options{Token: w.argoToken, Root: argoRoot, Repository: w.GitOps, Branch: branch, Now: time.Now})
 	return err
 }

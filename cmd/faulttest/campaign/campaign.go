@@ -157,6 +157,9 @@ func (c *campaign) round(ctx context.Context, n int) Round {
 	r, err := newRound(ctx, c.Program, p, c.Progress)
 	if err == nil {
 		err = r.play(ctx)
+		if ctx.Err() == nil {
+			err = errors.Join(err, r.finish(ctx))
+		}
 		played.Figures, played.Violations = r.figures.all(), r.violations
 		played.Events = r.history.events()
 		if ctx.Err() == nil && (err != nil || len(r.violations) > 0) {

@@ -26,6 +26,7 @@ type edge struct {
 	client   *http.Client
 	replicas []*stage.Program
 	secret   string
+	watch    *watch
 	// answered is called with the moment "ack", after idp answered 2xx and before GitHub
 	// hears of it.
 	answered func()
@@ -52,13 +53,13 @@ type message struct {
 	body   []byte
 }
 
-func newEdge(secret string, replicas []*stage.Program, random *rand.Rand, answered func()) (*edge, error) {
+func newEdge(secret string, watch *watch, replicas []*stage.Program, random *rand.Rand, answered func()) (*edge, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for webhooks: %w", err)
 	}
 	e := &edge{
-		url: "http://" + listener.Addr().String() + "/webhooks/github", secret: secret, replicas: replicas, random: random, answered: answered,
+		url: "http://" + listener.Addr().String() + "/webhooks/github", secret: secret, watch: watch, replicas: replicas, random: random, answered: answered,
 		// Shorter than GitHub's ten seconds, so that the ledger is never behind GitHub's.
 		client: &http.Client{Timeout: 9 * time.Second}, acked: map[string]bool{}, poison: map[string]bool{},
 	}
@@ -144,6 +145,8 @@ func (e *edge) post(ctx context.Context, to string, m message) int {
 		return http.StatusBadGateway
 	}
 	defer response.Body.Close()
+	answer, _ := io.ReadAll(response.Body) // what came, where idp was killed meanwhile
+	e.watch.text("an answer to a webhook", fmt.Append(nil, response.Header, string(answer)))
 	return response.StatusCode
 }
 

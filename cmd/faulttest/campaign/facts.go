@@ -25,6 +25,8 @@ type Facts struct {
 	Applications []string
 	// Audit is what "idp audit verify" found, "" for nothing.
 	Audit string
+	// Told are where idp has told a secret.
+	Told []string
 }
 
 // Sent is a webhook that was acknowledged.

@@ -46,7 +46,7 @@ func (r *round) look(ctx context.Context) (Facts, error) {
 	if len(Judge(f)) > 0 {
 		return f, nil
 	}
-	if _, err := r.replicas[0].Run(ctx, "audit", "verify", "--clone", r.GitOps.Path); err != nil {
+	if _, err := r.run(ctx, "audit", "verify", "--clone", r.GitOps.Path); err != nil {
 		f.Audit = err.Error()
 	}
 	return f, nil

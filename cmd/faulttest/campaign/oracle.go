@@ -33,6 +33,7 @@ var invariants = []Invariant{
 	{"check", "a check that says deployed is of a commit that was; the head has one", false, wrongChecks},
 	{"said", "one comment and one deployment, one answer to a command", false, wrongWords},
 	{"audit", "the audit log's chain is whole", false, brokenChain},
+	{"secrets", "no secret is told: in the database, Git, logs, metrics, requests, answers", true, func(f Facts) []string { return f.Told }},
 }
 
 // Violation is an invariant that does not hold.

@@ -100,6 +100,7 @@ func TestOracle(t *testing.T) {
 		"said: a command without an answer": func(f *Facts) { f.Pulls[0].Commands[0] = Command{ID: 5, Verb: "status"} },
 		"said: a command with two answers":  func(f *Facts) { f.Pulls[0].Commands[0].Sorry = 1 },
 		"said: a reply written twice":       func(f *Facts) { f.Pulls[0].Commands[0].Replies = 2 },
+		"secrets: told":                     func(f *Facts) { f.Told = []string{"the log tells a secret"} },
 		"audit: altered":                    func(f *Facts) { f.Audit = "entry 3 was altered" },
 	} {
 		f := sound()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 // Report is what a campaign came to; its names are a contract.
@@ -19,6 +21,8 @@ type Report struct {
 	// Totals are the sums of the rounds, by database and together.
 	Totals []Total       `json:"totals"`
 	Took   time.Duration `json:"took"`
+	// Searched says how much was searched for secrets.
+	Searched string `json:"searched"`
 }
 
 // Round is one round.
@@ -68,7 +72,7 @@ func (f *figures) all() map[string]int {
 
 // conclude sums the rounds up.
 func (r *Report) conclude(took time.Duration) {
-	r.Took = took
+	r.Took, r.Searched = took, secrettest.Searched().String()
 	slices.SortFunc(r.Rounds, func(a, b Round) int { return int(a.Seed) - int(b.Seed) })
 	for _, of := range []Database{SQLite, Postgres, ""} {
 		t := Total{Of: string(of), Sums: map[string]int{}}
@@ -168,6 +172,6 @@ func (r *Report) Text(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "%-8s  %s: %s\n", i.Name, i.Says, verdict)
 	}
-	_, err := fmt.Fprintf(w, "\nseeds %d to %d, %s\n", r.Seed, r.Seed+uint64(max(0, len(r.Rounds)-1)), r.Took.Round(time.Second))
+	_, err := fmt.Fprintf(w, "\n%s\nseeds %d to %d, %s\n", r.Searched, r.Seed, r.Seed+uint64(max(0, len(r.Rounds)-1)), r.Took.Round(time.Second))
 	return err
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -259,8 +257,15 @@ func (r *round) operate(ctx context.Context) error {
 		return err
 	}
 	r.figures.add("breaker confirmed", 1)
-	_, err = r.replicas[0].Run(ctx, "reap", "--confirm")
+	_, err = r.run(ctx, "reap", "--confirm")
 	return err
+}
+
+// run runs another of idp's commands, and looks for secrets in what it prints.
+func (r *round) run(ctx context.Context, args ...string) ([]byte, error) {
+	out, err := r.replicas[0].Run(ctx, args...)
+	r.watch.text("what idp "+args[0]+" prints", fmt.Append(nil, string(out), err))
+	return out, err
 }
 
 // busy says what idp has still to do, "" when that is nothing.
@@ -296,22 +301,12 @@ func (r *round) busy(ctx context.Context) (with string) {
 
 // holds says whether a replica has the lease of the GitOps repository.
 func (r *round) holds(ctx context.Context, one *stage.Program) bool {
-	at := one.Scrape()
-	if at == "" {
+	if one.Scrape() == "" {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false // it is stopped, or gone
-	}
-	defer response.Body.Close()
-	metrics, err := io.ReadAll(response.Body)
+	metrics, err := scrape(ctx, one) // an error says that it is stopped, or gone
 	return err == nil && strings.Contains(string(metrics), `idp_lease_held{lease="gitops"} 1`)
 }
 

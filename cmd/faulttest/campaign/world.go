@@ -17,6 +17,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/argocd/argocdtest"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 )
 
 const (
@@ -31,6 +32,7 @@ const (
 type world struct {
 	*stage.Stage
 	database  Database
+	watch     *watch
 	edge      *edge
 	doors     []*door
 	replicas  []*stage.Program
@@ -71,6 +73,11 @@ func newWorld(ctx context.Context, program string, p plan, random *mathrand.Rand
 	if err := w.StartGitHub(random.Uint64(), w.seen); err != nil {
 		return w, err
 	}
+	search, err := w.Search()
+	if err != nil {
+		return w, err
+	}
+	w.watch = newWatch(search)
 	if err := w.startGit(ctx); err != nil {
 		return w, err
 	}
@@ -82,13 +89,13 @@ func newWorld(ctx context.Context, program string, p plan, random *mathrand.Rand
 			return w, err
 		}
 	}
-	secret := stage.RandomHex(32)
+	secret := secrettest.New("webhook")
 	for i := range p.replicas {
 		if err := w.addReplica(program, secret, fmt.Sprintf("replica-%d", i+1)); err != nil {
 			return w, err
 		}
 	}
-	if w.edge, err = newEdge(secret, w.replicas, mathrand.New(mathrand.NewPCG(random.Uint64(), 2)), func() { w.moment("ack") }); err != nil {
+	if w.edge, err = newEdge(secret, w.watch, w.replicas, mathrand.New(mathrand.NewPCG(random.Uint64(), 2)), func() { w.moment("ack") }); err != nil {
 		return w, err
 	}
 	w.App.SetWebhook(w.edge.url, secret)
@@ -98,10 +105,7 @@ func newWorld(ctx context.Context, program string, p plan, random *mathrand.Rand
 // close ends everything; what others still ask for ends first.
 func (w *world) close() error {
 	var errs []error
-	for _, r := range w.replicas {
-		r.Resume()
-		r.Kill()
-	}
+	w.kill()
 	if w.edge != nil {
 		errs = append(errs, w.edge.close())
 	}
@@ -115,6 +119,14 @@ func (w *world) close() error {
 		errs = append(errs, w.unmount())
 	}
 	return errors.Join(append(errs, w.Stage.Close())...)
+}
+
+// kill kills every replica, stopped or not.
+func (w *world) kill() {
+	for _, r := range w.replicas {
+		r.Resume()
+		r.Kill()
+	}
 }
 
 // moment tells faults that wait for it that something happens: "read" and "write" at
@@ -167,7 +179,7 @@ func (w *world) written() map[string]string {
 	return maps.Clone(w.foreign)
 }
 
-// seen tells of each request to GitHub.
+// seen tells of each request to GitHub, and looks for secrets in it.
 func (w *world) seen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
@@ -175,7 +187,7 @@ func (w *world) seen(next http.Handler) http.Handler {
 		} else if !strings.HasSuffix(r.URL.Path, "/access_tokens") {
 			w.moment("write")
 		}
-		next.ServeHTTP(rw, r)
+		w.watch.requests(next).ServeHTTP(rw, r)
 	})
 }
 

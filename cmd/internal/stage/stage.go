@@ -113,7 +113,7 @@ func (s *Stage) StartGitHub(seed uint64, middleware func(http.Handler) http.Hand
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.keyFile(), made.pem, 0o600); err != nil {
+	if err := os.WriteFile(s.KeyFile(), made.pem, 0o600); err != nil {
 		return fmt.Errorf("write the App's key: %w", err)
 	}
 	// Nobody is refused for being fast: that is for the pace to see to, which is off.
@@ -131,7 +131,8 @@ func (s *Stage) StartGitHub(seed uint64, middleware func(http.Handler) http.Hand
 	return nil
 }
 
-func (s *Stage) keyFile() string { return filepath.Join(s.Dir, "app.pem") }
+// KeyFile is the App's private key, which StartGitHub writes.
+func (s *Stage) KeyFile() string { return filepath.Join(s.Dir, "app.pem") }
 
 // StartGit serves an empty GitOps repository, to whom GitHub's tokens let in, and to Hand.
 func (s *Stage) StartGit(ctx context.Context) (err error) {
@@ -187,7 +188,7 @@ func (s *Stage) Environment(secret, gitopsURL, state string) []string {
 		"IDP_LISTEN=127.0.0.1:0", "IDP_METRICS_LISTEN=127.0.0.1:0",
 		"IDP_DATABASE_URL=" + s.Database, "IDP_STATE_DIR=" + filepath.Join(s.Disk, state),
 		"IDP_GITHUB_API_URL=" + s.GitHub.URL(), fmt.Sprint("IDP_GITHUB_APP_ID=", s.App.ID()),
-		"IDP_GITHUB_PRIVATE_KEY_FILE=" + s.keyFile(), "IDP_GITHUB_WEBHOOK_SECRET=" + secret,
+		"IDP_GITHUB_PRIVATE_KEY_FILE=" + s.KeyFile(), "IDP_GITHUB_WEBHOOK_SECRET=" + secret,
 		"IDP_GITOPS_URL=" + gitopsURL, "IDP_GITOPS_READ_URL=" + s.GitOps.URL,
 		"IDP_PREVIEW_DOMAIN=preview.example.com", "IDP_IMAGE_CHECK=off",
 		"IDP_GITOPS_PUSHES_PER_MINUTE=0", "IDP_GITHUB_WRITES_PER_MINUTE=0",

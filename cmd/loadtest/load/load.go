@@ -33,6 +33,8 @@ type Options struct {
 	// Progress, when set, is told what is done, and SoFar what was measured up to then.
 	Progress func(line string)
 	SoFar    func(*Report) error
+	// Ending, when set, is given each stage once its idp has ended, before it goes.
+	Ending func(*stage.Stage) error
 }
 
 // work is one of what is measured.

@@ -23,7 +23,8 @@ func TestWorks(t *testing.T) {
 	}
 	for _, w := range works {
 		t.Run(w.name, func(t *testing.T) {
-			report, err := Run(t.Context(), Options{Only: []string{w.name}, Sizes: Short(), Program: program, Progress: func(line string) { t.Log(line) }})
+			searched := func(s *stage.Stage) error { return searchedStage(t, s) }
+			report, err := Run(t.Context(), Options{Only: []string{w.name}, Sizes: Short(), Program: program, Progress: func(line string) { t.Log(line) }, Ending: searched})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,6 +49,20 @@ func TestWorks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// searchedStage has the test fail for each secret in what idp wrote on a stage.
+func searchedStage(t *testing.T, s *stage.Stage) error {
+	t.Helper()
+	search, err := s.Search()
+	if err != nil {
+		return err
+	}
+	told, err := s.Told(t.Context(), search)
+	for _, where := range told {
+		t.Error(where)
+	}
+	return err
 }
 
 // The table has a row of each work, and says of each target whether it is met.

@@ -18,6 +18,7 @@ import (
 	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/gitops/policy"
 	"github.com/idp-bot/idp/gitops/repo/gittest"
+	"github.com/idp-bot/idp/gitops/secret/secrettest"
 	"github.com/idp-bot/idp/previews/store"
 )
 
@@ -32,6 +33,7 @@ type site struct {
 	client  *http.Client
 	landed  *landings
 	store   *store.Store
+	ending  func(*stage.Stage) error
 }
 
 // open starts everything, with settings beside the usual ones. middleware, when set, sees
@@ -41,7 +43,7 @@ func (r *run) open(ctx context.Context, middleware func(http.Handler) http.Handl
 	if err != nil {
 		return nil, err
 	}
-	s = &site{Stage: under, secret: stage.RandomHex(32)}
+	s = &site{Stage: under, secret: secrettest.New("webhook"), ending: r.Ending}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -104,6 +106,9 @@ func (s *site) close() error {
 	var err error
 	if s.store != nil {
 		err = s.store.Close()
+	}
+	if s.ending != nil {
+		err = errors.Join(err, s.ending(s.Stage))
 	}
 	return errors.Join(err, s.Stage.Close())
 }

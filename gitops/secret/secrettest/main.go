@@ -134,9 +134,8 @@ func leak(finding string) { told.add(finding) }
 // count counts what was searched.
 var count struct{ folders, files, objects, databases, logs, requests atomic.Int64 }
 
-// Counts are how much was searched: folders of tests with their files and the objects of
-// their Git repositories, PostgreSQL databases, logs, and
-// requests to peers with what is answered.
+// Counts are how much was searched: folders with their files and the objects of their Git
+// repositories, PostgreSQL databases, logs, and requests to peers with what is answered.
 type Counts struct{ Folders, Files, Objects, Databases, Logs, Requests int64 }
 
 // Searched returns how much this process has searched until now.

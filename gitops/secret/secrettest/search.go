@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +43,16 @@ func For(secrets ...string) *Search {
 		marks = append(marks, forms(s)...)
 	}
 	return Only(marks...)
+}
+
+// Key is a text that a private key in PEM is known by wherever its lines end, "" for what is
+// none.
+func Key(file []byte) string {
+	block, _ := pem.Decode(file)
+	if block == nil || len(block.Bytes) < 180 {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(block.Bytes)[200:240]
 }
 
 // Only looks for these marks as they are, of two bytes at the least.
@@ -106,6 +117,7 @@ var binary = regexp.MustCompile(`\\x([0-9a-f]{2,})`)
 
 // Dump is Text of what pg_dump wrote, and of the bytes in it.
 func (s *Search) Dump(where, dump string) []string {
+	count.databases.Add(1)
 	found := s.Text(where, []byte(dump))
 	for _, digits := range binary.FindAllStringSubmatch(dump, -1) {
 		if held, err := hex.DecodeString(digits[1]); err == nil { // otherwise a text that looks like it
@@ -119,6 +131,7 @@ func (s *Search) Dump(where, dump string) []string {
 // the Git repositories there; except are the files and folders that are not looked into. What is no
 // regular file is passed by, and what goes meanwhile too.
 func (s *Search) Folder(ctx context.Context, dir string, except func(path string) bool) (found []string, err error) {
+	count.folders.Add(1)
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil

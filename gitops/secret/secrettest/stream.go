@@ -39,8 +39,11 @@ func (s *stream) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Named is a test, or a script of one.
+type Named interface{ Name() string }
+
 // Writer searches what is written to it, by the name of the test, and passes it on to to.
-func Writer(t testing.TB, what string, to io.Writer) io.Writer {
+func Writer(t Named, what string, to io.Writer) io.Writer {
 	count.logs.Add(1)
 	return &stream{search: everywhere(), where: what + " of " + t.Name(), to: to, leak: leak}
 }
@@ -50,11 +53,15 @@ func Logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(Writer(t, "the log", io.Discard), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// Requests searches what a peer is sent, address and body, before it has the peer answer.
-// What the peer is identified by, the header, is the place for a secret, and the question
-// to GitHub of whom a token is has it in its body.
-func Requests(t testing.TB, peer http.Handler) http.Handler {
-	where := "a request of " + t.Name()
+// Requests is Search.Requests, by the name of the test.
+func Requests(t Named, peer http.Handler) http.Handler {
+	return everywhere().Requests("a request of "+t.Name(), leak, peer)
+}
+
+// Requests searches what a peer is sent, address and body, before it has the peer answer,
+// and tells each secret that it finds. The header, by which one says who one is, is the
+// place for a secret, and the question to GitHub of whom a token is has it in its body.
+func (s *Search) Requests(where string, found func(finding string), peer http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -63,8 +70,8 @@ func Requests(t testing.TB, peer http.Handler) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if !AsksForOwner(r) {
 			count.requests.Add(1)
-			for _, found := range everywhere().Text(where, slices.Concat([]byte(r.Method+" "+r.URL.String()+"\n"), body)) {
-				leak(found)
+			for _, finding := range s.Text(where, slices.Concat([]byte(r.Method+" "+r.URL.String()+"\n"), body)) {
+				found(finding)
 			}
 		}
 		peer.ServeHTTP(w, r)

@@ -89,7 +89,7 @@ func within(at string) (string, bool) {
 	if at == "." {
 		return "", true
 	}
-	return at, at != ".." && !strings.HasPrefix(at, "../")
+	return at, at != ".." && !strings.HasPrefix(at, "../") && !path.IsAbs(at)
 }
 
 type following struct {

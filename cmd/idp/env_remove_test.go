@@ -12,8 +12,8 @@ import (
 	"github.com/idp-bot/idp/previews/storetest"
 )
 
-// staged is a service of a declared environment that is in Git.
-func staged(repositoryID int64, now time.Time) previews.Environment {
+// staging is a service of a declared environment that is in Git.
+func staging(repositoryID int64, now time.Time) previews.Environment {
 	e := storetest.Preview(repositoryID, 1, now)
 	e.Ref.ID, e.Ref.Service, e.Deployed, e.Wanted, e.ExpiresAt = "staging", "web", &previews.Deployed{}, previews.Absent, time.Time{}
 	e.Deploy(previews.Release{Kind: previews.ReleaseDeploy, SHA: strings.Repeat("a", 40), Spec: []byte("service: {name: web}"), Images: []previews.Image{{Service: "web"}}}, now)
@@ -25,12 +25,12 @@ func TestEnvRemove(t *testing.T) {
 	t.Parallel()
 	s := newServed(t)
 	now := time.Now().UTC()
-	storetest.Add(t, s.Store, staged(1, now))
-	locked := staged(2, now)
+	storetest.Add(t, s.Store, staging(1, now))
+	locked := staging(2, now)
 	locked.SetLock(&previews.Lock{By: "carol"}, now)
 	locked = storetest.Add(t, s.Store, locked)
 	// One repository took the name of another that was deleted.
-	older, newer := staged(3, now), staged(4, now)
+	older, newer := staging(3, now), staging(4, now)
 	older.Lose(previews.LostDeleted, now.Add(-2*time.Hour))
 	newer.Owner, newer.Repo = older.Owner, older.Repo
 	storetest.Add(t, s.Store, older)

@@ -18,7 +18,7 @@ import (
 )
 
 func newEnv(p *program) *cobra.Command {
-	cmd := &cobra.Command{Use: "env", Short: "Look at environments"}
+	cmd := &cobra.Command{Use: "env", Short: "Look at environments, and take one away"}
 	asGroup(cmd)
 	cmd.AddCommand(newEnvList(p), newEnvRemove(p))
 	return cmd

@@ -56,7 +56,10 @@ func (e *Environment) Lose(why LossReason, now time.Time) (changed bool) {
 // removed again, whatever somebody else wrote to its folder meanwhile.
 func (e *Environment) Dismiss(by string, now time.Time) (changed bool) {
 	if e.Wanted == Absent {
-		return e.Retry(now)
+		if changed = e.Retry(now); changed {
+			e.Actor, e.AskedAt = by, now
+		}
+		return changed
 	}
 	if e.Declared() {
 		d := e.revised()
@@ -66,5 +69,7 @@ func (e *Environment) Dismiss(by string, now time.Time) (changed bool) {
 		e.Deployed = &Deployed{Last: d.Last, Quarantine: d.Quarantine, Merges: d.Merges}
 	}
 	e.AskedBy, e.Lost = "", nil
-	return e.Remove(Removal{Reason: RemovedByOperator, By: by}, now)
+	e.Remove(Removal{Reason: RemovedByOperator, By: by}, now)
+	e.Actor, e.AskedAt = by, now
+	return true
 }

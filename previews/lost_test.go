@@ -52,7 +52,7 @@ func TestDismiss(t *testing.T) {
 	s.SetLock(&previews.Lock{By: "carol"}, s.now)
 	s.Lose(previews.LostDeleted, s.now)
 	s.Finished = nil
-	if !s.Dismiss("ops", s.now) || s.Wanted != previews.Absent || s.Removal.Reason != previews.RemovedByOperator || s.Removal.By != "ops" || !s.NeedsCommit() {
+	if !s.Dismiss("ops", s.now) || s.Wanted != previews.Absent || s.Removal.Reason != previews.RemovedByOperator || s.Removal.By != "ops" || s.Actor != "ops" || !s.NeedsCommit() {
 		t.Fatalf("wanted %s: %+v", s.Wanted, s.Removal)
 	}
 	d := s.Deployed

@@ -102,6 +102,9 @@ func dismissed(in Input, where string, v verdict) verdict {
 		return v
 	}
 	v.mark, v.failing, v.title = markGone, false, where+" was removed: "+RemovalReason(e.Removal)
+	if e.AppliedGeneration != e.Generation {
+		v.title = where + " is being removed: " + RemovalReason(e.Removal)
+	}
 	v.cause = "What ran of it stays on the cluster until somebody deletes it there."
 	if e.Update != nil {
 		v.cause = "Your files and your Application stay as they are."

@@ -188,7 +188,7 @@ func (f removedFacts) next() string {
 			applications = append(applications, part.Application)
 		}
 	}
-	text := "The running idp serve commits this within seconds."
+	text := "The running idp serve commits this within seconds, or proposes it where people merge."
 	if len(applications) == 0 {
 		return text
 	}

@@ -78,7 +78,7 @@ func (r *run) approveOne(env platform.Environment, part *previews.Environment, s
 		return sorry("it is one's own", r.addressed(fmt.Sprintf("you asked for %s in %s or wrote it; somebody else has to approve it.",
 			report.Code(shortSHA(sha)), report.Code(env.Name))))
 	}
-	if shared := r.part(env, ""); part.Deployed.Current.SHA == sha && shared.SHA != sha {
+	if shared := r.part(env, ""); part.Deployed.Current.SHA == sha && !shares(shared, sha) {
 		shared.Share(part.Deployed.Current, r.Now)
 	}
 	r.auditOf(part.Ref, "approve "+env.Name, sha, true, "by somebody else than who asked")

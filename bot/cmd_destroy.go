@@ -43,7 +43,7 @@ func (r *run) longLived() (answer, bool) {
 	if !ok {
 		return answer{}, false
 	}
-	text := fmt.Sprintf("%s is a long-lived environment, and no command takes it away: this one removes the preview of the pull request.", report.Code(env.Name))
+	text := fmt.Sprintf("%s is a long-lived environment, and no command in a pull request takes it away: this one removes the preview.", report.Code(env.Name))
 	if _, _, updates := env.UpdateOf(r.PR.Repository.ID, ""); updates {
 		text += " The files and the Application of this repository there are its team's own: idp changes values in them, and removes neither."
 	}

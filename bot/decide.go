@@ -202,6 +202,8 @@ func (d *deciding) staysAway() string {
 		return ""
 	}
 	switch r := d.env.Removal; {
+	case r.Reason == previews.RemovedByOperator:
+		return "an operator removed the preview; it stays away until somebody asks for it"
 	case r.Reason == previews.RemovedByCommand:
 		return fmt.Sprintf("%s destroyed the preview; it stays away until somebody asks for it", or(r.By, "a command"))
 	case r.Reason == previews.RemovedEvicted && d.env.HeadSHA == d.PR.HeadSHA:

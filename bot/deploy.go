@@ -363,6 +363,11 @@ func (d *deciding) arrived() time.Time {
 	return d.event.ReceivedAt
 }
 
+// shares says that what services share is there for a release of a commit.
+func shares(shared *previews.Environment, sha string) bool {
+	return shared.Wanted == previews.Present && shared.SHA == sha
+}
+
 // deploy asks for a release of some services, and of what they share, and says of
 // each service what became of it.
 func (d *deciding) deploy(env platform.Environment, services []string, release func(service string) previews.Release) (started, queued, running []string) {
@@ -376,7 +381,7 @@ func (d *deciding) deploy(env platform.Environment, services []string, release f
 		default:
 			queued = append(queued, service)
 		}
-		if shared := d.part(env, ""); slices.Contains(started, service) && shared.SHA != r.SHA {
+		if shared := d.part(env, ""); slices.Contains(started, service) && !shares(shared, r.SHA) {
 			shared.Share(r, d.Now)
 		}
 		d.auditOf(part.Ref, string(r.Kind)+" "+env.Name, r.SHA, true, "asked for")

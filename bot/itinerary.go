@@ -23,6 +23,8 @@ const (
 type place struct {
 	installationID int64
 	repo           RepositoryRef
+	// unlisted says that the App's lists do not have it, as they leave out what is archived.
+	unlisted bool
 }
 
 // stop is a repository to be swept, with its rows.
@@ -57,7 +59,9 @@ func (t *itinerary) plan(rows []previews.Environment, places map[int64]place, no
 		id := row.Ref.RepositoryID
 		one := stops[id]
 		if _, listed := places[id]; !listed {
-			one.place = place{row.InstallationID, RepositoryRef{ID: id, Owner: row.Owner, Name: row.Repo, Private: row.Private}}
+			one.place = place{
+				installationID: row.InstallationID, repo: RepositoryRef{ID: id, Owner: row.Owner, Name: row.Repo, Private: row.Private}, unlisted: true,
+			}
 		}
 		one.rows = append(one.rows, row)
 		stops[id] = one

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,12 +24,12 @@ func (h *Handler) repository(ctx context.Context, event Event) error {
 	case "deleted":
 		return h.deleted(ctx, event, rows)
 	case "archived":
-		if err := h.unpin(ctx, rows); err != nil {
+		if err := errors.Join(h.unpin(ctx, rows), h.lose(ctx, rows, previews.LostArchived)); err != nil {
 			return err
 		}
 		return h.ignore(ctx, event, "previews of an archived repository stay until they expire")
 	}
-	if err := follow(ctx, h.Store, rows, place{event.InstallationID, event.Repository}); err != nil {
+	if err := follow(ctx, h.Store, rows, place{installationID: event.InstallationID, repo: event.Repository}); err != nil {
 		return err
 	}
 	if _, err := h.Store.ResumeReports(ctx, event.Repository.ID); err != nil {
@@ -40,7 +41,8 @@ func (h *Handler) repository(ctx context.Context, event Event) error {
 }
 
 // deleted takes the previews of a deleted repository away; there is nowhere left to
-// say so. Should it be restored, the sweep finds its pull requests again.
+// say so. Should it be restored, the sweep finds its pull requests again. What serves people
+// goes by the word of who runs idp alone: its rows say that the repository is gone.
 func (h *Handler) deleted(ctx context.Context, event Event, rows []previews.Environment) error {
 	ids := rowIDs(rows)
 	if err := h.Store.ParkReports(ctx, ids); err != nil {
@@ -49,7 +51,7 @@ func (h *Handler) deleted(ctx context.Context, event Event, rows []previews.Envi
 	now := h.Now()
 	err := h.Store.UpdateAll(ctx, ids, func(e *previews.Environment) error {
 		if e.Declared() {
-			return previews.ErrUnchanged // what serves people goes by the platform team's word alone
+			return previews.ErrUnchanged
 		}
 		e.Looks = ""
 		if e.Remove(previews.Removal{Reason: previews.RemovedDeleted, By: event.Actor.Login, ByID: event.Actor.ID}, now) {
@@ -59,6 +61,9 @@ func (h *Handler) deleted(ctx context.Context, event Event, rows []previews.Envi
 	})
 	if err != nil {
 		return fmt.Errorf("remove the previews of %s/%s: %w", event.Repository.Owner, event.Repository.Name, err)
+	}
+	if err := h.lose(ctx, rows, previews.LostDeleted); err != nil {
+		return err
 	}
 	h.Decided()
 	return h.Store.Apply(ctx, store.Outcome{Delivery: event.Delivery, Result: "decided"})
@@ -81,10 +86,8 @@ func (h *Handler) installation(ctx context.Context, event Event) error {
 	}
 	for repo, rows := range concerned {
 		if lost {
-			if err = h.Store.ParkReports(ctx, rowIDs(rows)); err == nil && event.Action != "suspend" {
-				err = h.unpin(ctx, rows)
-			}
-		} else if err = follow(ctx, h.Store, rows, place{event.InstallationID, repo}); err == nil {
+			err = h.cutOff(ctx, rows, event.Action)
+		} else if err = follow(ctx, h.Store, rows, place{installationID: event.InstallationID, repo: repo}); err == nil {
 			_, err = h.Store.ResumeReports(ctx, repo.ID)
 		}
 		if err != nil {
@@ -93,6 +96,22 @@ func (h *Handler) installation(ctx context.Context, event Event) error {
 	}
 	h.Decided()
 	return h.ignore(ctx, event, fmt.Sprintf("access to %d repositories with previews noted", len(concerned)))
+}
+
+// cutOff notes that the App has no access any more to the repository of the rows.
+func (h *Handler) cutOff(ctx context.Context, rows []previews.Environment, action string) error {
+	if err := h.Store.ParkReports(ctx, rowIDs(rows)); err != nil {
+		return err
+	}
+	if action == "suspend" {
+		return h.lose(ctx, rows, previews.LostSuspended)
+	}
+	return errors.Join(h.unpin(ctx, rows), h.lose(ctx, rows, previews.LostUninstalled))
+}
+
+// lose has rows say that nothing more is heard of their repository.
+func (h *Handler) lose(ctx context.Context, rows []previews.Environment, why previews.LossReason) error {
+	return lose(ctx, h.Store, h.Log, rows, why, h.Now())
 }
 
 // unpin gives previews their time to live again that nobody can unpin any more, or close the

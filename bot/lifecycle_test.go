@@ -2,6 +2,7 @@ package bot_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,14 +54,102 @@ func (w *world) tried() {
 	}
 }
 
+// staging is a declared environment of the repository that is ready.
+func (w *world) staging() previews.Environment {
+	w.Helper()
+	e := storetest.Preview(w.repo.ID(), 1, w.clock.Now())
+	e.Ref.ID, e.Ref.Service, e.Deployed, e.Wanted = "staging", "web", &previews.Deployed{}, previews.Absent
+	e.InstallationID, e.ExpiresAt = w.row().InstallationID, time.Time{}
+	e.Owner, e.Repo = w.row().Owner, w.row().Repo
+	e.Deploy(previews.Release{Kind: previews.ReleaseDeploy, SHA: strings.Repeat("a", 40), Spec: []byte("service: {name: web}"), Images: []previews.Image{{Service: "web"}}}, w.clock.Now())
+	e.Commit(previews.Applied{Generation: e.Generation, SHA: e.SHA, Commit: "c", Tree: "t", At: w.clock.Now()})
+	return storetest.Add(w.T, w.store, e)
+}
+
+func (w *world) again(e previews.Environment) previews.Environment {
+	w.Helper()
+	after, err := w.store.Environment(w.Context(), e.Ref.RepositoryID, e.Ref.Key())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return after
+}
+
+// Why nothing more is heard of a repository is on its rows until something is: what was told, and
+// what only a sweep found. An archived one can be read, and is lost all the same.
+func TestRepositoryLost(t *testing.T) {
+	t.Parallel()
+	for _, how := range []struct {
+		name       string
+		lose, find func(w *world)
+		why        previews.LossReason
+	}{
+		{"uninstalled", func(w *world) {
+			w.handle(w.about(bot.EventInstallation, "installation", "deleted"))
+		}, func(w *world) {
+			w.sweep()
+		}, previews.LostUninstalled},
+		{"suspended", func(w *world) {
+			w.install.Suspend()
+			w.handle(w.about(bot.EventInstallation, "installation", "suspend"))
+			w.sweep()
+		}, func(w *world) {
+			w.sweep()
+			w.install.Unsuspend()
+			w.handle(w.about(bot.EventInstallation, "installation", "unsuspend"))
+		}, previews.LostSuspended},
+		{"archived", func(w *world) {
+			w.repo.Archive("alice", true)
+			w.handle(w.about(bot.EventRepository, "repository", "archived"))
+			w.sweep()
+		}, func(w *world) {
+			w.repo.Archive("alice", false)
+			w.sweep()
+		}, previews.LostArchived},
+		{"found out", func(w *world) {
+			w.install.Suspend()
+			w.sweep()
+		}, func(w *world) {
+			w.install.Unsuspend()
+			w.clock.Advance(24 * time.Hour) // longer than the sweep leaves anything alone
+			w.sweep()
+		}, previews.LostUnreadable},
+	} {
+		t.Run(how.name, func(t *testing.T) {
+			t.Parallel()
+			w := reported(t)
+			staging := w.staging()
+			told := map[previews.LossReason]int{}
+			w.sweeper.Lost = func(counts map[previews.LossReason]int) { maps.Copy(told, counts) }
+			how.lose(w)
+			lost := w.again(staging)
+			if lost.Lost == nil || lost.Lost.Reason != how.why || lost.Generation != staging.Generation {
+				t.Fatalf("lost: %+v, generation %d", lost.Lost, lost.Generation)
+			}
+			how.find(w)
+			if told[how.why] == 0 {
+				t.Errorf("the sweep counted %v", told)
+			}
+			if found := w.again(staging); found.Lost != nil || found.Generation != staging.Generation {
+				t.Errorf("found: %+v, generation %d", found.Lost, found.Generation)
+			}
+		})
+	}
+}
+
 // Fault: a deleted repository kept its previews until they expired.
 func TestRepositoryDeleted(t *testing.T) {
 	t.Parallel()
 	w := reported(t)
 	other := storetest.Add(t, w.store, storetest.Preview(w.repo.ID()+1, 1, w.clock.Now()))
+	staging := w.staging()
 	w.repo.Delete("alice")
 	deleted := w.about(bot.EventRepository, "repository", "deleted")
 	w.handle(deleted)
+	// What serves people stays, and says why nothing more comes of it.
+	if after := w.again(staging); after.Wanted != previews.Present || after.Generation != staging.Generation || after.Lost == nil || after.Lost.Reason != previews.LostDeleted {
+		t.Errorf("staging is wanted %s, lost %+v", after.Wanted, after.Lost)
+	}
 	e := w.row()
 	if e.Wanted != previews.Absent || e.Removal.Reason != previews.RemovedDeleted || e.Removal.Inferred || e.Removal.By != "alice" || !e.NeedsCommit() {
 		t.Errorf("wanted %s: %+v", e.Wanted, e.Removal)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/idp-bot/idp/gitops"
 	"github.com/idp-bot/idp/previews"
 	"github.com/idp-bot/idp/previews/store"
 )
@@ -67,8 +68,11 @@ type Sweeper struct {
 	Store  SweepStore
 	GitHub func(installationID int64) Lister
 	App    Directory
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Lost, when set, is told for how many environments that are wanted nothing more is heard
+	// of their repository, by why.
+	Lost func(map[previews.LossReason]int)
+	Now  func() time.Time
+	Log  *slog.Logger
 
 	// redelivered is when failed deliveries were last asked for.
 	redelivered time.Time
@@ -107,6 +111,9 @@ func (s *Sweeper) repositories(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list environments to sweep: %w", err)
 	}
+	if s.Lost != nil {
+		s.Lost(countLost(rows))
+	}
 	s.room = newcomers
 	places, err := s.places(ctx)
 	failed := []error{err}
@@ -121,6 +128,18 @@ func (s *Sweeper) repositories(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// countLost counts environments, each once however many services it has.
+func countLost(rows []previews.Environment) map[previews.LossReason]int {
+	counts, seen := map[previews.LossReason]int{}, map[gitops.EnvironmentRef]bool{}
+	for _, row := range rows {
+		if of := row.Ref.Shared(); row.Lost != nil && present(row) && !seen[of] {
+			seen[of] = true
+			counts[row.Lost.Reason]++
+		}
+	}
+	return counts
 }
 
 // places finds where every repository is that the App reaches. An installation
@@ -150,7 +169,7 @@ func (s *Sweeper) visit(ctx context.Context, at stop) error {
 	if denied(err) {
 		until := s.itinerary.rest(at.repo.ID, s.Now())
 		s.Log.Info("a repository cannot be swept", "repo", at.repo.Owner+"/"+at.repo.Name, "next", until, "error", err)
-		return nil
+		return lose(ctx, s.Store, s.Log, at.rows, previews.LostUnreadable, s.Now())
 	}
 	if err != nil {
 		return err

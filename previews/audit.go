@@ -136,7 +136,7 @@ func Decided(before, after Environment) []Audit {
 		return &out[len(out)-1]
 	}
 	if before.Wanted == Present && after.Wanted == Absent {
-		add("remove", after.HeadSHA, true, removed(after.Removal))
+		add("remove", after.HeadSHA, true, removed(&after))
 		if by := after.Removal; by.By != "" {
 			out[0].Actor, out[0].ActorID = by.By, by.ByID
 		}
@@ -147,6 +147,9 @@ func Decided(before, after Environment) []Audit {
 	if after.Wanted == Present && !after.WarnedAt.IsZero() && after.ExpiresAt.After(before.ExpiresAt) && !before.ExpiresAt.IsZero() {
 		add("postpone", after.HeadSHA, true, "nobody had been told that it expires")
 	}
+	if lost := after.Lost; lost != nil && after.Declared() && !after.Shared() && (before.Lost == nil || *before.Lost != *lost) {
+		add("keep", after.SHA, true, lost.String()+"; a declared environment goes by the operator's word alone")
+	}
 	if p := after.Problem; p != nil && (before.Problem == nil || p.Kind != before.Problem.Kind || p.SHA != before.Problem.SHA || p.Message != before.Problem.Message) {
 		add("refuse", p.SHA, false, p.Message).Rule = p.Rule
 	}
@@ -155,16 +158,22 @@ func Decided(before, after Environment) []Audit {
 		switch {
 		case is.Fallback != nil && (was.Fallback == nil || !is.Fallback.At.Equal(was.Fallback.At)):
 			add("roll back", is.Current.SHA, true, is.Fallback.Reason)
-		case is.Current.SHA != was.Current.SHA && !after.Shared():
+		case is.Current.SHA != was.Current.SHA && !after.Shared() && after.Wanted == Present:
 			add("start "+string(is.Current.Kind), is.Current.SHA, true, "its turn came")
 		}
 	}
 	return out
 }
 
-func removed(r Removal) string {
+func removed(e *Environment) string {
+	what, r := "preview", e.Removal
+	if e.Declared() {
+		what = "environment"
+	}
 	why := string(r.Reason)
 	switch r.Reason {
+	case RemovedByOperator:
+		why = "by the operator of the server"
 	case RemovedExpired:
 		why = "it expired"
 	case RemovedEvicted:
@@ -175,5 +184,5 @@ func removed(r Removal) string {
 	if r.Detail != "" {
 		why += ", " + r.Detail
 	}
-	return "preview removed: " + why
+	return what + " removed: " + why
 }

@@ -90,6 +90,8 @@ type Environment struct {
 	Update *Update `json:",omitempty"`
 	// Deployed is what a part of a declared environment has beside; nil for a preview.
 	Deployed *Deployed `json:",omitempty"`
+	// Lost is why nothing more is heard of its repository; nil while idp reaches it.
+	Lost *Lost `json:",omitempty"`
 	// Concluded is the revision of a preview whose end was taken down for the measures.
 	Concluded string `json:",omitempty"`
 	// Finished are the releases that ended with this change; the store keeps them apart.
@@ -216,6 +218,7 @@ const (
 	RemovedDraft       RemovalReason = "draft"
 	RemovedByCommand   RemovalReason = "command"
 	RemovedExpired     RemovalReason = "expired"
+	RemovedByOperator  RemovalReason = "operator"    // of the server, by name
 	RemovedDeleted     RemovalReason = "deleted"     // the repository, by its owner
 	RemovedEvicted     RemovalReason = "evicted"     // by policy, to make room for another
 	RemovedUntriggered RemovalReason = "untriggered" // label taken away or ignored, preview switched off, spec deleted

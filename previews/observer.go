@@ -306,6 +306,8 @@ func (o *Observer) leave(ctx context.Context, row Environment) error {
 			return err
 		}
 		left.Message = away
+	case row.Declared() && !seen.Deleting:
+		left.Message = "nothing takes it off the cluster but who deletes its Application in Argo CD"
 	case seen.Deleting && now.Sub(row.AppliedAt) >= blockedAfter:
 		left.Message, err = o.Blockers(ctx, row.Application())
 	case now.Sub(row.AppliedAt) >= o.timeout(row):

@@ -46,7 +46,7 @@ func buttonsOf(e *previews.Environment) []Button {
 		// It takes another commit.
 	case e.State() == previews.StateFailed && e.Wanted == previews.Present:
 		out = append(out, redeployButton)
-	case e.Wanted == previews.Absent && slices.Contains([]previews.RemovalReason{previews.RemovedByCommand, previews.RemovedExpired, previews.RemovedEvicted}, e.Removal.Reason):
+	case e.Wanted == previews.Absent && slices.Contains([]previews.RemovalReason{previews.RemovedByCommand, previews.RemovedByOperator, previews.RemovedExpired, previews.RemovedEvicted}, e.Removal.Reason):
 		out = append(out, returnButton)
 	}
 	if e.Wanted == previews.Present || e.State() == previews.StateFailed || e.State() == previews.StateRemoving && e.Problem != nil {

@@ -113,7 +113,7 @@ func offered(e *previews.Environment) []string {
 	switch {
 	case e.Declared() && e.Moving():
 		commands = []string{"/idp abort " + e.Ref.ID, "/idp status " + e.Ref.ID, "/idp help"}
-	case e.Declared() && e.Generation == 0:
+	case e.Declared() && (e.Generation == 0 || e.Wanted == previews.Absent):
 		commands = []string{"/idp status " + e.Ref.ID, "/idp help"}
 	case e.Declared():
 		commands = []string{"/idp rollback " + e.Ref.ID, "/idp status " + e.Ref.ID, "/idp help"}

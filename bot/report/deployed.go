@@ -60,6 +60,8 @@ func deployedVerdict(in Input, v verdict) verdict {
 	switch e.State() {
 	case previews.StateRefused:
 		return waitingForApproval(in)
+	case previews.StateRemoving, previews.StateGone:
+		return dismissed(in, where, v)
 	case previews.StateProposed:
 		if f := e.Deployed.Fallback; f != nil {
 			v.cause = join(maxInline*4, "It is to go back to "+Code(short(e.SHA))+" from "+Code(short(f.From.SHA))+": "+Text(f.Reason)+".", v.cause)
@@ -88,6 +90,26 @@ func deployedVerdict(in Input, v verdict) verdict {
 	if f := e.Deployed.Fallback; f != nil {
 		return fallbackVerdict(in, f, v)
 	}
+	return v
+}
+
+// dismissed words the verdict about a part that is taken out of Git: Argo CD takes nothing of
+// it down by itself.
+func dismissed(in Input, where string, v verdict) verdict {
+	e := &in.Environment
+	if e.Problem != nil {
+		v.title = where + " cannot be removed"
+		return v
+	}
+	v.mark, v.failing, v.title = markGone, false, where+" was removed: "+RemovalReason(e.Removal)
+	if e.AppliedGeneration != e.Generation {
+		v.title = where + " is being removed: " + RemovalReason(e.Removal)
+	}
+	v.cause = "What ran of it stays on the cluster until somebody deletes it there."
+	if e.Update != nil {
+		v.cause = "Your files and your Application stay as they are."
+	}
+	v.next = Code("/idp deploy "+e.Ref.ID) + " brings it back."
 	return v
 }
 

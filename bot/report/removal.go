@@ -57,6 +57,8 @@ func RemovalReason(r previews.Removal) string {
 			return "destroyed by " + plain(r.By, 60)
 		}
 		return "destroyed by command"
+	case previews.RemovedByOperator:
+		return "by " + plain(r.By, 60) + ", who runs idp"
 	case previews.RemovedExpired:
 		return "expired"
 	case previews.RemovedEvicted:
@@ -93,7 +95,7 @@ func wayBack(r previews.Removal) string {
 		return "Reopening the pull request brings it back."
 	case previews.RemovedDraft:
 		return "Marking the pull request ready for review brings it back."
-	case previews.RemovedByCommand:
+	case previews.RemovedByCommand, previews.RemovedByOperator:
 		return "It stays away, whatever is pushed, until somebody asks for it: " + preview + " brings it back."
 	case previews.RemovedExpired, previews.RemovedEvicted:
 		return preview + " or a new commit brings it back."

@@ -79,6 +79,15 @@ func declared(in *Input) {
 	e.ExpiresAt, e.TTL = time.Time{}, 0
 }
 
+// dismissedBy has an operator take it away.
+func dismissedBy(by string) func(*Input) {
+	return func(in *Input) {
+		e := &in.Environment
+		e.Dismiss(by, pushed.Add(time.Hour))
+		e.Commit(previews.Applied{Generation: e.Generation, Commit: "5c0ffee000000000000000000000000000000001", Watched: e.Observed != nil, At: pushed.Add(time.Hour + time.Second)})
+	}
+}
+
 // wentBack makes it one that is older than what was there before.
 func wentBack(by, reason string) func(*Input) {
 	return func(in *Input) {
@@ -296,6 +305,9 @@ func states() []state {
 		}, applied),
 		newState("syncing", 100*time.Second, resolved, applied, observe("OutOfSync", "Progressing", "waiting for rollout to finish: 0 of 1 updated replicas are available")),
 		newState("ready", 10*time.Minute, ready),
+		newState("dismissed", 10*time.Minute, ready, dismissedBy("ops")),
+		newState("deployed-dismissed", 2*time.Hour, declared, ready, dismissedBy("ops")),
+		newState("deployed-dismissed-update", 2*time.Hour, declared, ready, func(in *Input) { in.Environment.Update = &previews.Update{} }, dismissedBy("ops")),
 		newState("ready-public", 10*time.Minute, ready, func(in *Input) { in.Class.Diffs = platform.ShowPrivate }),
 		newState("unrouted-committing", 5*time.Second, resolved, closedClass),
 		newState("unrouted", 10*time.Minute, ready, func(in *Input) { in.Environment.Unrouted = true }),

@@ -52,7 +52,7 @@ itself, such as taking away what expired. It reads the database, beside a runnin
 	cmd.Flags().StringVar(&flags.Environment, "environment", "", "only those of this environment, as OWNER/NAME/ID")
 	cmd.Flags().StringVar(&flags.Actor, "actor", "", "only what this login asked for; idp for what it did of itself")
 	cmd.Flags().Int64Var(&flags.ActorID, "actor-id", 0, "only what the account of this GitHub id asked for, whatever its login was")
-	cmd.Flags().IntVar(&flags.PR, "pr", 0, "only those of this pull request's preview, and what its events of the last 30 days asked for; with --repo")
+	cmd.Flags().IntVar(&flags.PR, "pr", 0, "only those of this pull request's preview, and what its events of the last 30 days asked for, deployments too; with --repo")
 	cmd.Flags().StringVar(&flags.SHA, "sha", "", "only those of this commit, whole or its first digits")
 	cmd.Flags().StringVar(&flags.Delivery, "delivery", "", "only what this webhook asked for, by its GUID")
 	cmd.Flags().StringVar(&flags.Action, "action", "", `only actions that begin with this word, such as "deploy"`)

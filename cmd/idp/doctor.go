@@ -54,7 +54,8 @@ check says what it saw and, where that is wrong, what to do. What cannot be know
 here is never said to be right: it is skipped, with the command that shows it.
 
 With --kubeconfig it reads the previews' cluster, too: the gateway and whether it takes routes
-of previews, the pull secret, the AppProject and what that lets in, the network and the kinds.
+of previews, the pull secret, the AppProjects of all classes in use and what they let in, the
+network and the kinds.
 
 It changes nothing: it pushes nothing, and makes no database. It may run beside a server.
 

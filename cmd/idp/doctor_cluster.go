@@ -35,7 +35,7 @@ func (x *examination) cluster(ctx context.Context) {
 	x.hosts(ctx)
 	if x.kube != nil {
 		x.seesGateway(ctx)
-		x.seesProject(ctx)
+		x.seesProjects(ctx)
 		x.seesPullSecret(ctx)
 		x.seesNetwork(ctx)
 		x.seesKinds()

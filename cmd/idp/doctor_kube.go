@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,8 +15,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/idp-bot/idp/gitops"
-	"github.com/idp-bot/idp/gitops/adopt"
-	"github.com/idp-bot/idp/gitops/argocd"
 	"github.com/idp-bot/idp/gitops/cluster"
 	"github.com/idp-bot/idp/gitops/platform"
 )
@@ -39,8 +36,11 @@ var (
 func (x *examination) previewClass() platform.Class { return x.declared.OfPreviews(x.cfg.Class()) }
 
 // unseenOf notes what could not be read of the cluster: no verdict about it.
-func (x *examination) unseenOf(check string, err error) {
-	x.warn(check, err.Error(), "give the kubeconfig's user get and list on it, and see that the cluster answers")
+func (x *examination) unseenOf(check string, err error) { x.add(notSeen(check, err)) }
+
+// notSeen is of what could not be read of the cluster.
+func notSeen(check string, err error) diagnosis {
+	return diagnosis{Check: check, State: verdictWarning, Seen: err.Error(), Fix: "give the kubeconfig's user get and list on it, and see that the cluster answers"}
 }
 
 // seesGateway looks whether the Gateway takes routes of previews.
@@ -185,39 +185,6 @@ func (x *examination) seesIngress(ctx context.Context, name string) {
 		return
 	}
 	x.fail(checkGateway, "no IngressClass is the default, and ingress_class is not set", "name one in ingress_class")
-}
-
-// seesProject looks whether the AppProject lets in what environments need.
-func (x *examination) seesProject(ctx context.Context) {
-	class := x.previewClass()
-	name, namespace := class.Project, class.ArgoCDNamespace
-	const fix = "apply what idp bootstrap prints"
-	var found cluster.Object
-	switch err := x.kube.Get(ctx, appProjects, namespace, name, &found); {
-	case errors.Is(err, cluster.ErrNotFound) && class.DestinationServer != "https://kubernetes.default.svc":
-		x.skip(checkProject, "it is not on this cluster, and Argo CD may run on another", fmt.Sprintf("kubectl -n %s get appproject %s", namespace, name))
-		return
-	case errors.Is(err, cluster.ErrNotFound):
-		x.fail(checkProject, fmt.Sprintf("%s is not there in namespace %s", name, namespace), fix+", or name another in argocd_project")
-		return
-	case err != nil:
-		x.unseenOf(checkProject, err)
-		return
-	}
-	content, err := json.Marshal(found)
-	if err != nil {
-		x.unseenOf(checkProject, err)
-		return
-	}
-	lacks, err := argocd.Lacking(argocd.BootstrapOptions{Class: class, Kinds: adopt.Committed()}, content)
-	switch {
-	case err != nil:
-		x.unseenOf(checkProject, err)
-	case len(lacks) > 0:
-		x.fail(checkProject, name+" does not let in: "+strings.Join(lacks, ", "), fix)
-	default:
-		x.ok(checkProject, "%s lets in all that previews are made of, and where from and to", name)
-	}
 }
 
 // enforcing are the DaemonSets of networks that enforce NetworkPolicy, by a word of their name.

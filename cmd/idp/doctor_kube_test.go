@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -145,7 +146,7 @@ func TestDoctorOfTheCluster(t *testing.T) {
 		seen   string
 	}{
 		"well":                {nil, "", checkGateway, verdictOK, "listener web takes routes of previews"},
-		"well project":        {nil, "", checkProject, verdictOK, "idp-previews lets in all"},
+		"well project":        {nil, "", checkProject, verdictOK, "idp-previews, for previews, lets in all that is rendered"},
 		"well secret":         {nil, "", checkPulling, verdictOK, "Secret registry is in the namespaces of previews"},
 		"well network":        {nil, "", checkNetworks, verdictOK, "Cilium enforces them"},
 		"well kinds":          {nil, "", checkKinds, verdictOK, "knows all"},
@@ -163,7 +164,7 @@ func TestDoctorOfTheCluster(t *testing.T) {
 		"no such listener":    {nil, "section", checkGateway, verdictFailure, `has no listener "internal"`},
 		"ingress":             {nil, "ingress", checkGateway, verdictOK, "IngressClass nginx is the default"},
 		"no ingress class":    {without("ingressclass"), "ingress", checkGateway, verdictFailure, "no IngressClass is the default"},
-		"no project":          {without("project"), "", checkProject, verdictFailure, "idp-previews is not there in namespace argocd"},
+		"no project":          {without("project"), "", checkProject, verdictFailure, "idp-previews, for previews, is not there in namespace argocd"},
 		"project elsewhere":   {replace("project", "https://git.example.com/gitops.git", "https://git.example.com/other.git"), "", checkProject, verdictFailure, "source repository https://git.example.com/gitops.git"},
 		"project narrow":      {replace("project", "idp-*", "web-*"), "", checkProject, verdictFailure, "destination https://kubernetes.default.svc, namespaces idp-*"},
 		"project poor":        {replace("project", "kind: NetworkPolicy", "kind: Other"), "", checkProject, verdictFailure, "kind NetworkPolicy"},
@@ -196,7 +197,7 @@ func TestDoctorOfTheCluster(t *testing.T) {
 			}
 			x.kube = clusterOf(t, objects)
 			x.seesGateway(t.Context())
-			x.seesProject(t.Context())
+			x.seesProjects(t.Context())
 			x.seesPullSecret(t.Context())
 			x.seesNetwork(t.Context())
 			x.seesKinds()
@@ -215,6 +216,57 @@ func TestDoctorOfTheCluster(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Every project of the classes in use is looked at, once however many classes it fences; one of
+// another Argo CD may be elsewhere.
+func TestDoctorOfTheProjects(t *testing.T) {
+	t.Parallel()
+	cfg := &Config{}
+	cfg.GitOpsURL, cfg.GitOpsReadURL, cfg.GitOpsBranch = "https://git.example.com/gitops.git", "https://git.example.com/gitops.git", "main"
+	cfg.ArgoCDNamespace, cfg.ArgoCDProject, cfg.ArgoCDDestination = "argocd", "idp-previews", inCluster
+	x := &examination{cfg: cfg}
+	x.declared = platform.Platform{Classes: map[string]platform.Class{}}
+	for name, change := range map[string]func(*platform.Class){
+		"qa":      func(*platform.Class) {},
+		"durable": func(c *platform.Class) { c.Project = "idp-durable" },
+		"guarded": func(c *platform.Class) {
+			c.Project, c.RepoURL = "idp-durable", "https://git.example.com/production.git"
+		},
+		"abroad": func(c *platform.Class) { c.Project, c.ArgoCDURL = "idp-abroad", "https://argocd.example.com" },
+		"unused": func(c *platform.Class) { c.Project = "idp-unused" },
+	} {
+		class := cfg.Class()
+		class.Name = name
+		change(&class)
+		x.declared.Classes[name] = class
+		if name != "unused" {
+			x.declared.Environments = append(x.declared.Environments, platform.Environment{Name: name, Class: name})
+		}
+	}
+	const seen = "%s: %s, fix: %s, look: %s\n"
+	look := func(objects map[string]string) (out string) {
+		x.findings, x.kube = nil, clusterOf(t, objects)
+		x.seesProjects(t.Context())
+		for _, f := range x.findings {
+			out += fmt.Sprintf(seen, f.State, f.Seen, f.Fix, f.Look)
+		}
+		return out
+	}
+	own := projectOf(t, x)
+	durable := strings.Replace(own, "name: idp-previews\n", "name: idp-durable\n", 1)
+	abroad := fmt.Sprintf(seen, verdictSkipped, "not checked: idp-abroad, for class abroad, is not on this cluster, and Argo CD may run on another", "", "kubectl -n argocd get appproject idp-abroad")
+	previews := fmt.Sprintf(seen, verdictOK, "idp-previews, for previews and class qa, lets in all that is rendered, and where from and to", "", "")
+	want := previews + abroad + fmt.Sprintf(seen, verdictFailure,
+		"idp-durable, for class durable and class guarded, does not let in: source repository https://git.example.com/production.git", "apply what idp bootstrap --platform DIR prints", "")
+	if got := look(map[string]string{"own": own, "durable": durable}); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	want = previews + abroad + fmt.Sprintf(seen, verdictFailure,
+		"idp-durable, for class durable and class guarded, is not there in namespace argocd", "apply what idp bootstrap --platform DIR prints, or name another in argocd_project", "")
+	if got := look(map[string]string{"own": own}); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

@@ -39,6 +39,7 @@ func TestEndToEnd(t *testing.T) {
 		name string
 		play func(*scene)
 	}{
+		{"doctor", doctorReads}, // before there is any namespace of previews
 		{"dry run", dryRun},
 		{"dry run of charts and overlays", dryRunAdopted},
 		{"install dry run", installDryRun},

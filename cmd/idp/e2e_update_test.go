@@ -104,7 +104,7 @@ func updatesTheirs(s *scene) {
 		d.Errorf("after the way back the file is\n%s\nand not\n%s", d.theirs(), want)
 	}
 	d.say("/idp destroy staging")
-	d.told("no command takes it away")
+	d.told("no command in a pull request takes it away")
 	if err := d.theirsRuns(first); err != nil {
 		d.Errorf("after that: %v", err)
 	}

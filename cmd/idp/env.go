@@ -18,9 +18,9 @@ import (
 )
 
 func newEnv(p *program) *cobra.Command {
-	cmd := &cobra.Command{Use: "env", Short: "Look at environments"}
+	cmd := &cobra.Command{Use: "env", Short: "Look at environments, and take one away"}
 	asGroup(cmd)
-	cmd.AddCommand(newEnvList(p))
+	cmd.AddCommand(newEnvList(p), newEnvRemove(p))
 	return cmd
 }
 
@@ -35,9 +35,11 @@ func newEnvList(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List environments",
-		Long: `Lists the environments that there are, with their state, the commit that is wanted
-and when they expire. It reads the database, beside a running "idp serve" or without
-one, and changes nothing. Environments that are gone are left out unless asked for.`,
+		Long: `Lists the environments that there are, previews and declared ones, with their state, the
+commit that is wanted and when they expire. It reads the database, beside a running "idp
+serve" or without one, and changes nothing. Environments that are gone are left out unless
+asked for. Of one whose repository idp hears nothing more of, the note says why and since
+when: "idp env remove" takes it away.`,
 		Example: `  idp env list --repo acme/web
   idp env list --state failed -o json`,
 		Args:              noArgs,
@@ -58,14 +60,7 @@ one, and changes nothing. Environments that are gone are left out unless asked f
 		if err != nil {
 			return err
 		}
-		now := time.Now()
-		facts := make([]environmentFacts, 0, len(rows))
-		lines := table{header: []string{"NAME", "REPOSITORY", "STATE", "SHA", "EXPIRES", "OWNER", "NOTE"}}
-		for _, row := range rows {
-			f := factsOf(row, now)
-			facts = append(facts, f)
-			lines.rows = append(lines.rows, f.cells(now))
-		}
+		facts, lines := listed(rows, filter, time.Now())
 		return output.print(p.stdout, p.styled(p.stdout), facts, lines)
 	}
 	return cmd
@@ -131,15 +126,23 @@ func (p *program) listEnvironments(ctx context.Context, config *configFlags, fil
 	if err := p.tellPaused(ctx, s); err != nil {
 		return nil, err
 	}
-	rows, err := s.Environments(ctx, store.Filter{State: previews.State(filter.state)})
-	if err != nil {
-		return nil, err
-	}
+	return s.Environments(ctx, store.Filter{State: previews.State(filter.state)})
+}
+
+// listed are the environments that a filter lets through, sorted by repository.
+func listed(rows []previews.Environment, filter envFilter, now time.Time) ([]environmentFacts, table) {
 	rows = slices.DeleteFunc(rows, func(e previews.Environment) bool { return !filter.matches(e) })
 	slices.SortFunc(rows, func(a, b previews.Environment) int {
 		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Repo, b.Repo), cmp.Compare(previewOf(a), previewOf(b)), cmp.Compare(a.Ref.Key(), b.Ref.Key()))
 	})
-	return rows, nil
+	facts := make([]environmentFacts, 0, len(rows))
+	lines := table{header: []string{"NAME", "REPOSITORY", "STATE", "SHA", "EXPIRES", "OWNER", "NOTE"}}
+	for _, row := range rows {
+		f := factsOf(row, now)
+		facts = append(facts, f)
+		lines.rows = append(lines.rows, f.cells(now))
+	}
+	return facts, lines
 }
 
 // environmentFacts is one environment as scripts see it; its names are a contract.
@@ -155,12 +158,15 @@ type environmentFacts struct {
 	Pinned  bool       `json:"pinned,omitempty"`
 	Owner   string     `json:"owner,omitempty"`
 	Note    string     `json:"note,omitempty"`
+	// Lost says why nothing more is heard of its repository, and since when; it is missing
+	// while idp reaches it.
+	Lost *previews.Lost `json:"lost,omitempty"`
 }
 
 func factsOf(e previews.Environment, now time.Time) environmentFacts {
 	f := environmentFacts{
 		Name: e.Ref.Key(), Repository: e.Owner + "/" + e.Repo, PR: e.PR, State: string(e.State()),
-		SHA: cmp.Or(e.SHA, e.HeadSHA), Namespace: e.NamespaceName(), Pinned: e.Pinned, Owner: e.Team, Note: note(e, now),
+		SHA: cmp.Or(e.SHA, e.HeadSHA), Namespace: e.NamespaceName(), Pinned: e.Pinned, Owner: e.Team, Note: note(e, now), Lost: e.Lost,
 	}
 	if !e.ExpiresAt.IsZero() {
 		expires := e.ExpiresAt
@@ -169,8 +175,15 @@ func factsOf(e previews.Environment, now time.Time) environmentFacts {
 	return f
 }
 
-// note says in a few words why an environment is as it is.
+// note says in a few words why an environment is as it is, and what became of its repository.
 func note(e previews.Environment, now time.Time) string {
+	if e.Lost == nil || e.Wanted == previews.Absent {
+		return stateNote(e, now)
+	}
+	return joined(fmt.Sprintf("%s %s ago", e.Lost, shortSpan(now.Sub(e.Lost.At))), stateNote(e, now))
+}
+
+func stateNote(e previews.Environment, now time.Time) string {
 	switch {
 	case e.Problem != nil:
 		return strings.SplitN(e.Problem.Message, "\n", 2)[0]

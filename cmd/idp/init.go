@@ -40,7 +40,9 @@ file's JSON Schema is written beside it, for editors.
 Nothing of the repository is run, and nothing is overwritten without --force. What is written
 is valid, and a preview of it has been rendered once, from the repository's chart, overlay or
 manifests where those make it, confined as with the bot. What keeps that from being done is a
-TODO, too; what it drops or changes of them is said.
+TODO, too; what it drops or changes of them is said. Where two services or more have a chart or
+an overlay of their own, by its folder (charts/NAME, NAME/chart or one in the service's), each is
+rendered from that, and the others by idp; else one is taken for all.
 
 With --pr it also opens the pull request that adds it to the default branch: it commits those
 two files on top of that branch as GitHub has it, pushes the commit as branch ` + onboardBranch + ` and opens
@@ -185,18 +187,34 @@ func (p *program) writeFirst(dir string, text []byte) error {
 	return nil
 }
 
+// rendersFrom are the folders of what renders the services, in words; "" where idp does.
+func (f *firstSpec) rendersFrom() string {
+	paths := f.sourcePaths()
+	if len(paths) < 2 {
+		return strings.Join(paths, "")
+	}
+	return inWords(paths)
+}
+
+func (f *firstSpec) sourcePaths() (paths []string) {
+	for _, source := range f.found.Sources() {
+		paths = append(paths, source.Path)
+	}
+	return paths
+}
+
 // tellFirst says what was written, and what is left to do.
 func (p *program) tellFirst(f *firstSpec) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Wrote %s with %s, and %s for editors.\n", spec.Path, plural(len(f.found.Services), "service"), schemaFile)
 	objects := strings.Join(f.outcome.Objects, ", ")
-	switch source := f.found.Source; {
-	case source == nil:
+	switch from := f.rendersFrom(); {
+	case from == "":
 		fmt.Fprintf(&b, "It is valid; a preview of it is %s.\n", objects)
 	case objects == "":
-		fmt.Fprintf(&b, "It is valid, and nothing could be rendered from %s; the bot renders from the base branch.\n", source.Path)
+		fmt.Fprintf(&b, "It is valid, and nothing could be rendered from %s; the bot renders from the base branch.\n", from)
 	default:
-		fmt.Fprintf(&b, "It is valid; a preview of it is rendered from %s, as that is on the base branch: %s.\n", source.Path, objects)
+		fmt.Fprintf(&b, "It is valid; a preview of it is rendered from %s, as that is on the base branch: %s.\n", from, objects)
 	}
 	for _, note := range f.found.Notes {
 		fmt.Fprintf(&b, "  TODO: %s\n", printable(note))

@@ -101,7 +101,7 @@ func onboardBody(first *firstSpec) string {
 		fmt.Fprintf(&b, "- [ ] %s\n", printable(oneLine(note)))
 	}
 	if len(first.outcome.Notes) > 0 {
-		fmt.Fprintf(&b, "\nA preview is rendered from `%s`; dropped or changed of it:\n\n", first.found.Source.Path)
+		fmt.Fprintf(&b, "\nA preview is rendered from `%s`; dropped or changed of it:\n\n", strings.Join(first.sourcePaths(), "`, `"))
 	}
 	for _, note := range first.outcome.Notes {
 		fmt.Fprintf(&b, "- %s\n", printable(oneLine(note)))

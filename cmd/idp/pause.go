@@ -24,8 +24,8 @@ func newPause(p *program) *cobra.Command {
 		Use:   "pause",
 		Short: "Have idp change nothing until it is resumed",
 		Long: `Has every running "idp serve" on this database, and those to come, change nothing until
-"idp resume": nothing is committed or proposed to a GitOps repository, no preview expires, and
-no sweep looks for what was missed. Webhooks are still taken, decided and answered, and pull
+"idp resume": nothing is committed or proposed to a GitOps repository, for previews and declared
+environments alike, no preview expires, and no sweep looks for what was missed. Webhooks are still taken, decided and answered, and pull
 requests say that they wait, and why. What is being pushed at this moment still lands.`,
 		Example: `  idp pause --reason "the cluster is being upgraded"
   idp resume`,

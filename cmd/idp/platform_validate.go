@@ -8,9 +8,9 @@ import (
 )
 
 func newPlatform(p *program) *cobra.Command {
-	cmd := &cobra.Command{Use: "platform", Short: "Check what the platform team declares"}
+	cmd := &cobra.Command{Use: "platform", Short: "Write and check what the platform team declares"}
 	asGroup(cmd)
-	cmd.AddCommand(newPlatformValidate(p))
+	cmd.AddCommand(newPlatformInit(p), newPlatformValidate(p))
 	return cmd
 }
 

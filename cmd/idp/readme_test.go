@@ -38,7 +38,7 @@ func TestGeneratedReference(t *testing.T) {
 	for name, part := range map[string]string{
 		"configuration": configReference(), "commands": commandReference(), "comment commands": bot.CommandTable(),
 		"exit statuses": exitReference(), "permissions": github.PermissionTable(), "doctor": doctorPicture(t), "metrics": metricsReference(t, registered(t)),
-		"picture": picture(t), "update": updatePicture(t), "charts": chartsPicture(t), "canary": canaryPicture(t), "brought": broughtPicture(t), "spec": specReference(t),
+		"picture": picture(t), "update": updatePicture(t), "charts": chartsPicture(t), "canary": canaryPicture(t), "brought": broughtPicture(t), "leaving": leavingPicture(t), "guarded": guardedPicture(t), "spec": specReference(t),
 	} {
 		if text, err = replaceGenerated(text, name, part); err != nil {
 			t.Fatal(err)

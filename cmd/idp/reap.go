@@ -19,9 +19,10 @@ func newReap(p *program) *cobra.Command {
 	var dryRun, confirm bool
 	cmd := &cobra.Command{
 		Use:   "reap",
-		Short: "Take away what has expired, now",
-		Long: `Runs the reaper once, beside a running "idp serve": it warns of what expires soon and
-removes what has expired and was warned of. The running server commits the removals.
+		Short: "Take away previews that have expired, now",
+		Long: `Runs the reaper once, beside a running "idp serve": it warns of previews that expire soon
+and removes those that have expired and were warned of. The running server commits the
+removals. Declared environments never expire: "idp env remove" takes one away.
 
 With --dry-run it only tells what it would do, and why. With --confirm it lets the
 removals go on that the breaker holds back, after a look at why it did.`,

@@ -156,7 +156,7 @@ func notDecided(event bot.Event) string {
 	case bot.EventButton:
 		return "which environment the check is of stands in the bot's database"
 	case bot.EventRepository:
-		return "the repository's names are brought up to date, and where it was deleted its previews go"
+		return "the repository's names are brought up to date, and where it was deleted its previews go and its declared environments say so"
 	case bot.EventInstallation:
 		return "reports wait while idp has no access, and go on when it has"
 	default:

@@ -58,9 +58,10 @@ var keepOrder = sync.OnceFunc(func() { cobra.EnableCommandSorting = false })
 func newRoot(p *program) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "idp",
-		Short: "Preview environments for pull requests, through GitOps",
+		Short: "Preview environments and deployments for pull requests, through GitOps",
 		Long: `idp is a GitHub App that gives each pull request a preview environment through
-GitOps, and takes it away again.
+GitOps, and takes it away again; and that deploys to staging, production and whatever
+else the platform team declares, on a comment or a merge.
 
 Exit status:
   ` + strings.ReplaceAll(exitHelp, "\n", "\n  "),

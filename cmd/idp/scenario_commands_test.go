@@ -73,6 +73,7 @@ func playTable() []playCommand {
 		{"lose", "lose", "stop the bot, and lose its database", 0, (*play).lose},
 		{"rerender", "rerender [--dry-run] [--summary] [--repo=OWNER/NAME] [--class=NAME] [--at-most=N]", "run \"idp rerender\" and print what it prints and its status", 0, (*play).rerender},
 		{"rebuild", "rebuild [--dry-run] [--merge]", "run \"idp rebuild\" and print what it prints", 0, (*play).rebuild},
+		{"envs", "envs list [--all] | remove OWNER/NAME ENVIRONMENT [--confirm]", "run \"idp env list\" or \"idp env remove\" and print what it prints and its status", 1, (*play).envs},
 		{"drift", "drift [mend]", "print what \"idp drift\" prints, but for what is to be done; or let the bot look, and mend what it can", 0, (*play).drift},
 		{"times", "times N COMMAND…", "do it N times, with % in its words for 1, 2, 3…", 2, nil},
 		{"show", "show check|checks|buttons|comment|comments|deployments|env ALIAS | checks|deployments|pulls OWNER/NAME | envs | tree [OWNER/NAME] | file PATH [OWNER/NAME] | commits [OWNER/NAME] | requests | held | audit | log", "print it, to be looked at with stdout and cmp; of a repository, the checks of every App, the deployments that are not transient, and the pull requests; tree, file and commits are of the GitOps repository, or of another one of that name", 1, (*play).show},

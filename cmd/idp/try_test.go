@@ -197,6 +197,34 @@ func TestTrySource(t *testing.T) {
 	}
 }
 
+// TestTrySourcesOfServices: each service is rendered from what the base branch names for it, and
+// one without by idp; what the pull request brings instead is left out, and said.
+func TestTrySourcesOfServices(t *testing.T) {
+	t.Parallel()
+	const spec = "services:\n- {name: api, image: \"ghcr.io/acme/api:{sha}\", source: {helm: {path: charts/api}}}\n- {name: web, image: \"ghcr.io/acme/web:{sha}\"}\n- {name: mail, kind: worker, image: \"ghcr.io/acme/mail:{sha}\", source: {manifests: {path: mail/deploy}}}\n"
+	workload := func(name, says string) string {
+		return strings.NewReplacer("name: web", "name: "+name, "acme/web", "acme/"+name, "app: web", "app: "+name, "settings", name+"-settings", "hello", says).Replace(chartRepository["chart/templates/all.yaml"])
+	}
+	tr := trying(t, map[string]string{
+		".idp/deploy.yaml": spec, "charts/api/Chart.yaml": "apiVersion: v2\nname: api\nversion: 1.0.0\n", "charts/api/templates/all.yaml": workload("api", "hello"),
+		"mail/deploy/all.yaml": workload("mail", "good day"),
+	}, map[string]string{"charts/api/templates/all.yaml": workload("api", "goodbye")}, githubtest.PullRequestOptions{Author: "alice"})
+	got := tr.tells()
+	for suffix, says := range map[string]string{
+		"configmap-api-settings.yaml": "hello", "configmap-mail-settings.yaml": "good day",
+		"deployment-api.yaml": "ghcr.io/acme/api:", "deployment-mail.yaml": "ghcr.io/acme/mail:", "web-deployment.yaml": "ghcr.io/acme/web:",
+	} {
+		if !strings.Contains(got.file(suffix), says) {
+			t.Errorf("%s does not say %q: %s", suffix, says, got.file(suffix))
+		}
+	}
+	for _, says := range []string{"the Helm chart in `charts/api` for `api`", "the manifests in `mail/deploy` for `mail`", "Rendered by idp: `web`"} {
+		if !strings.Contains(got.Check.Summary, says) {
+			t.Errorf("the check does not say %q: %s", says, got.Check.Summary)
+		}
+	}
+}
+
 var chartRepository = map[string]string{
 	".idp/deploy.yaml": "service: {name: web, image: \"ghcr.io/acme/web:{sha}\"}\npreview: {source: {helm: {path: chart}}}\n",
 	"chart/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",

@@ -119,6 +119,21 @@ func oneArg(what string) cobra.PositionalArgs {
 	}
 }
 
+// twoArgs asks for two arguments, which first and second name.
+func twoArgs(first, second string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return misused(cmd, first+" is missing")
+		case 1:
+			return misused(cmd, second+" is missing")
+		case 2:
+			return nil
+		}
+		return misused(cmd, fmt.Sprintf("%q takes two arguments, not %d", cmd.CommandPath(), len(args)))
+	}
+}
+
 // atMostOneArg refuses a second argument.
 func atMostOneArg(cmd *cobra.Command, args []string) error {
 	if len(args) <= 1 {

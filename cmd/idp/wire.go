@@ -64,7 +64,9 @@ func (m *Main) wire() {
 		Store: m.store, GitHub: func(id int64) bot.Handling { return m.github.Installation(id) },
 		Class: class, Platform: m.declared.current, Recent: m.declared.recent, Guard: m.policies.guard, AppID: appID, Decided: m.wake.all, Now: m.now, Log: m.log,
 	}
-	m.sweeper = &bot.Sweeper{Store: m.store, GitHub: func(id int64) bot.Lister { return m.github.Installation(id) }, App: m.github, Now: m.now, Log: m.log}
+	m.sweeper = &bot.Sweeper{
+		Store: m.store, GitHub: func(id int64) bot.Lister { return m.github.Installation(id) }, App: m.github, Lost: countLost(m.registry), Now: m.now, Log: m.log,
+	}
 	m.reaper = previews.NewReaper(previews.ReaperOptions{Store: m.store, Class: class, Removed: m.wake.all, Now: m.now, Log: m.log, Registerer: m.registry})
 	watcher := &previews.ImageWatcher{
 		Store: m.store, Template: imageTemplate(m.declared.class), Reference: imageReference(m.declared.class), Absent: absent, NextCheck: images.NextCheck, Timeout: m.cfg.ImageTimeout,

@@ -52,6 +52,10 @@ type Service struct {
 	Command            []string
 	// Env are the names of the variables that the compose file sets, sorted.
 	Env []string
+	// Source renders it alone, nil where idp does or Found's Source renders all; Others are
+	// further ones of its own.
+	Source *Source
+	Others []Source
 	// From is the file that it was found in.
 	From string
 
@@ -62,6 +66,20 @@ type Service struct {
 type Source struct {
 	Kind string // helm, kustomize or manifests
 	Path string
+}
+
+// Sources are what renders the services, the whole repository's or theirs.
+func (f Found) Sources() []Source {
+	if f.Source != nil {
+		return []Source{*f.Source}
+	}
+	var out []Source
+	for _, s := range f.Services {
+		if s.Source != nil {
+			out = append(out, *s.Source)
+		}
+	}
+	return out
 }
 
 // Look looks at a repository's tree. repository is its name, which a service at the root
@@ -167,6 +185,10 @@ func (l *look) settle() {
 	for i := range l.found.Services {
 		s := &l.found.Services[i]
 		s.Kind = cmp.Or(s.Kind, spec.Web)
+		if s.Source != nil && !parses(Found{Services: []Service{{Name: s.Name, Kind: s.Kind, Source: s.Source}}}) {
+			l.note("%s cannot be named in a deploy.yaml; move it to render %s from it.", s.Source.Path, s.Name)
+			s.Source, s.Others = nil, nil
+		}
 		l.mend(s)
 		if s.Kind == spec.Web && s.Port == 0 {
 			l.note("%s: nothing says which port it listens on; 8080 is what idp takes.", s.Name)

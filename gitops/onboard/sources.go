@@ -33,7 +33,7 @@ func (l *look) sources() {
 			found = append(found, Source{"manifests", dir})
 		}
 	}
-	if len(found) == 0 {
+	if len(found) == 0 || l.apart(found) {
 		return
 	}
 	l.found.Source, l.found.Others = &found[0], found[1:]
@@ -42,6 +42,66 @@ func (l *look) sources() {
 	}
 	for _, image := range l.imagesOf(found[0]) {
 		l.deploys(image)
+	}
+}
+
+// apart gives services the charts and overlays that are theirs by their folders, where at least
+// two have one, and says whether it did. idp renders the others.
+func (l *look) apart(found []Source) bool {
+	of := map[string][]Source{} // by service
+	var nobodys []string
+	for _, source := range found {
+		if name := l.ownerOf(source); name != "" {
+			of[name] = append(of[name], source)
+		} else {
+			nobodys = append(nobodys, source.Path)
+		}
+	}
+	if len(of) < 2 {
+		return false
+	}
+	for i := range l.found.Services {
+		s := &l.found.Services[i]
+		if own := of[s.Name]; len(own) > 0 {
+			s.Source, s.Others = &own[0], own[1:]
+			l.imageFrom(s)
+		}
+	}
+	if len(nobodys) > 0 {
+		l.note("%s: no service that was found is called so, and none lies there; name it as the source of one, if it is.", strings.Join(nobodys, ", "))
+	}
+	return true
+}
+
+// ownFolders are the names of folders that a service keeps its chart or overlays in.
+var ownFolders = []string{"chart", "charts", "helm", "deploy", "k8s", "kustomize", "overlays"}
+
+// ownerOf is the service whose a chart or an overlay is by its folder: charts/NAME, NAME/chart,
+// or one below the service's own; "" for none.
+func (l *look) ownerOf(source Source) string {
+	parts := strings.Split(source.Path, "/")
+	for last := len(parts) - 1; last >= 0; last-- {
+		for _, s := range l.found.Services {
+			if s.Name == label(parts[last]) || s.Path != "" && s.Path == strings.Join(parts[:last+1], "/") {
+				return s.Name
+			}
+		}
+		if !slices.Contains(ownFolders, parts[last]) && !slices.Contains(overlayNames, parts[last]) {
+			break // it is of something that is called otherwise
+		}
+	}
+	return ""
+}
+
+// imageFrom takes a service's image from its source, where that shows which it is.
+func (l *look) imageFrom(s *Service) {
+	names := l.imagesOf(*s.Source)
+	i := slices.IndexFunc(names, func(image string) bool { return label(path.Base(image)) == s.Name })
+	if i < 0 && len(names) == 1 {
+		i = 0
+	}
+	if i >= 0 {
+		s.Image, s.ImageFrom = names[i]+":{sha}", s.Source.Path
 	}
 }
 

@@ -102,6 +102,10 @@ func (w *writer) service(s Service) {
 		w.line("    healthcheck:")
 		w.line("      path: %s%s", quoted(s.Health), from(s.HealthFrom))
 	}
+	if s.Source != nil {
+		w.line("    source: # rendered as it is, from the base branch; without it idp renders the service")
+		w.renders("      ", *s.Source, s.Others)
+	}
 	if len(s.Env) > 0 {
 		w.line("    # %s sets these; give those that previews need, and no secret:", plain(s.From))
 		w.line("    # env:")
@@ -116,10 +120,15 @@ func (w *writer) source(f Found) {
 		return
 	}
 	w.line("  source: # rendered as it is, from the base branch; without it idp renders the services")
-	w.line("    %s:", f.Source.Kind)
-	w.line("      path: %s", quoted(f.Source.Path))
-	for _, other := range f.Others {
-		w.line("    # or %s: {path: %s}", other.Kind, plain(quoted(other.Path)))
+	w.renders("    ", *f.Source, f.Others)
+}
+
+// renders writes what is in the block of a source, with those that there are instead.
+func (w *writer) renders(indent string, s Source, others []Source) {
+	w.line("%s%s:", indent, s.Kind)
+	w.line("%s  path: %s", indent, quoted(s.Path))
+	for _, other := range others {
+		w.line("%s# or %s: {path: %s}", indent, other.Kind, plain(quoted(other.Path)))
 	}
 }
 

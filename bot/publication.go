@@ -89,6 +89,7 @@ func (p *publication) supersede(ctx context.Context) error {
 // checkRun updates the head's check run, or creates it where there is none. waited is
 // the one that it had while it waited for its turn, 0 for none.
 func (p *publication) checkRun(ctx context.Context, check report.Check, waited int64) (int64, error) {
+	// Where nothing was ever set out to be said of it there is nothing to be found.
 	first := waited == 0 && p.saved.CheckSHA != check.HeadSHA && (p.saved.CheckSHA == "" || p.untold(check.HeadSHA))
 	if p.saved.CheckSHA != check.HeadSHA {
 		p.leave(p.saved.CheckSHA)

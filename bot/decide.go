@@ -73,7 +73,9 @@ type deciding struct {
 	denied string
 	// counted says that policies were asked whether there is room for the preview.
 	counted bool
-	out     Decision
+	// looked says that all that the pull request's facts ask for was decided.
+	looked bool
+	out    Decision
 }
 
 func newDeciding(s Snapshot, event Event) *deciding {
@@ -99,6 +101,9 @@ func newDeciding(s Snapshot, event Event) *deciding {
 func (d *deciding) decision() Decision {
 	if d.env != nil && (d.Environment == nil || !reflect.DeepEqual(*d.env, *d.Environment)) {
 		d.out.Environment = d.env
+		if d.looked && !d.PR.UpdatedAt.IsZero() {
+			d.env.AsOf = d.PR.UpdatedAt.UTC()
+		}
 	}
 	d.out.Declared = d.changedParts()
 	d.take()
@@ -124,6 +129,7 @@ func (d *deciding) pullRequest() {
 	default:
 		d.unwanted(w)
 	}
+	d.looked = true
 	if d.env != nil {
 		d.env.Looks = d.PR.looks()
 	}
@@ -270,6 +276,7 @@ func (d *deciding) row() *previews.Environment {
 		d.env = &previews.Environment{
 			Ref: d.ref(),
 			PR:  d.PR.Number, Author: d.PR.Author.Login, AuthorID: d.PR.Author.ID, Wanted: previews.Absent, Looks: d.PR.looks(),
+			Uncommented: d.PR.Uncommented,
 		}
 		d.refresh()
 	}

@@ -93,6 +93,11 @@ type PullRequest struct {
 	// Fork is true when the head lives in another repository (or in none any more).
 	Fork   bool
 	Author Actor
+	// UpdatedAt is when anything of it changed last, by GitHub's clock, which tells seconds.
+	UpdatedAt time.Time
+	// Uncommented says that GitHub counted no comment on it; a list of pull requests counts
+	// none at all.
+	Uncommented bool
 }
 
 const looksOpen = "open"

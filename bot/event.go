@@ -7,7 +7,11 @@
 // from an environment's row. No decision is taken from a payload's stale facts.
 package bot
 
-import "time"
+import (
+	"time"
+
+	"github.com/idp-bot/idp/previews"
+)
 
 // EventKind says what an event is about.
 type EventKind string
@@ -54,9 +58,13 @@ type Event struct {
 	Repository     RepositoryRef
 	// PR is the pull request's number, 0 where the event names none.
 	PR int
-	// HeadSHA is the commit of an EventBuild, EventRerequest or EventButton, CheckOf the
-	// name of the environment that the check of the latter two is of; "" where unknown.
+	// HeadSHA is the commit of an EventBuild, EventRerequest or EventButton, and the head of
+	// an EventPullRequest by then; CheckOf the name of the environment that the check of an
+	// EventRerequest or EventButton is of; "" where unknown.
 	HeadSHA, CheckOf string
+	// AsOf is when GitHub says that the pull request of an EventPullRequest had changed last;
+	// zero where unknown.
+	AsOf time.Time
 	// Repositories are those that an EventInstallation names.
 	Repositories []RepositoryRef
 	Actor        Actor
@@ -92,4 +100,20 @@ type Comment struct {
 	Body string
 	// ViaApp is the id of the App that wrote the comment, 0 when none did.
 	ViaApp int64
+}
+
+// seenBy says that a row was decided about from a state of the pull request that the event
+// adds nothing to: a later one or, for GitHub's times tell seconds, one of the same second
+// that has the head which the event tells of.
+func (e Event) seenBy(row previews.Environment) bool {
+	if e.AsOf.IsZero() || row.AsOf.IsZero() {
+		return false
+	}
+	switch e.Action {
+	case "opened", "synchronize":
+		return e.AsOf.Before(row.AsOf) || e.AsOf.Equal(row.AsOf) && e.HeadSHA != "" && e.HeadSHA == row.HeadSHA
+	case "edited":
+		return e.AsOf.Before(row.AsOf)
+	}
+	return false
 }

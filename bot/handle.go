@@ -143,7 +143,7 @@ func (tooEarly) RetryAfter() time.Duration { return 5 * time.Second }
 func (h *Handler) handle(ctx context.Context, event Event) error {
 	switch event.Kind {
 	case EventPullRequest:
-		return h.decide(ctx, event, event.PR)
+		return h.pullRequest(ctx, event)
 	case EventComment:
 		return h.comment(ctx, event)
 	case EventRequest:
@@ -161,6 +161,19 @@ func (h *Handler) handle(ctx context.Context, event Event) error {
 	default:
 		return h.ignore(ctx, event, "not an event for idp")
 	}
+}
+
+// pullRequest decides about the event's pull request, unless idp has done so since the event:
+// webhooks come late, in bursts and twice, and each decision costs requests to GitHub.
+func (h *Handler) pullRequest(ctx context.Context, event Event) error {
+	row, err := h.Store.Environment(ctx, event.Repository.ID, gitops.PreviewID(event.PR))
+	if err != nil && !errors.Is(err, previews.ErrNotFound) {
+		return err
+	}
+	if err == nil && event.seenBy(row) {
+		return h.ignore(ctx, event, "idp has looked at the pull request since")
+	}
+	return h.decide(ctx, event, event.PR)
 }
 
 func (h *Handler) comment(ctx context.Context, event Event) error {
@@ -252,21 +265,24 @@ func once(event Event) string {
 	return fmt.Sprintf("comment %d/%d", event.Repository.ID, event.Comment.ID)
 }
 
-// nameTaken tells whoever opened the pull request, or asked for its preview, that the
-// name it would have on the cluster belongs to another.
+// nameTaken tells whoever opened the pull request, once, and whoever asks for its preview
+// that the name it would have on the cluster belongs to another.
 func (h *Handler) nameTaken(ctx context.Context, event Event, s Snapshot, cause error) error {
 	h.Log.Error("a preview cannot be made", "delivery", event.Delivery, "error", cause)
 	outcome := store.Outcome{
 		Delivery: event.Delivery, Result: "ignored: " + store.ErrNameTaken.Error(),
 		Audit: []previews.Audit{unmet(event, s, cause.Error())},
 	}
-	if event.asks() || event.Action == "opened" || event.Swept {
+	if event.asks() || event.Name == "pull_request" || event.Swept {
 		outcome.Effects = []store.Effect{{
 			Kind: string(event.replies()), InstallationID: event.InstallationID, RepositoryID: s.PR.Repository.ID,
 			Owner: s.PR.Repository.Owner, Repo: s.PR.Repository.Name, PR: s.PR.Number,
 			Content: "😕 There is no preview of this pull request: another one has the name that it would get on the cluster. " +
 				"That is a coincidence which no push changes; a new pull request of the same branch has another name.",
 		}}
+	}
+	if !event.asks() {
+		outcome.SaidOnce = fmt.Sprintf("name taken %d/%d", s.PR.Repository.ID, s.PR.Number)
 	}
 	defer h.Decided()
 	return h.Store.Apply(ctx, outcome)

@@ -29,6 +29,9 @@ type publication struct {
 // nothing was deployed to yet there is only what waits.
 func (p *publication) all(ctx context.Context) []error {
 	var errs []error
+	if p.saved.CheckSHA == "" && p.saved.DeploymentSHA == "" && !p.env.Declared() {
+		p.saved.Whole = true
+	}
 	if p.env.HeadSHA != "" {
 		errs = []error{p.check(ctx), p.deployment(ctx), p.comment(ctx)}
 	}
@@ -86,9 +89,10 @@ func (p *publication) supersede(ctx context.Context) error {
 // checkRun updates the head's check run, or creates it where there is none. waited is
 // the one that it had while it waited for its turn, 0 for none.
 func (p *publication) checkRun(ctx context.Context, check report.Check, waited int64) (int64, error) {
-	// Of an environment that nothing was ever said of there is nothing to be found.
-	first := p.saved.CheckSHA == "" && waited == 0
+	// Where nothing was ever set out to be said of it there is nothing to be found.
+	first := waited == 0 && p.saved.CheckSHA != check.HeadSHA && (p.saved.CheckSHA == "" || p.untold(check.HeadSHA))
 	if p.saved.CheckSHA != check.HeadSHA {
+		p.leave(p.saved.CheckSHA)
 		p.saved.CheckRunID, p.saved.CheckSHA, p.saved.CheckHash = waited, check.HeadSHA, ""
 		p.saved.CheckDone = check.Status == "completed"
 		if err := p.remember(p.saved); err != nil {
@@ -171,14 +175,17 @@ func (p *publication) retire(ctx context.Context) error {
 
 // deploy finds the deployment of the revision, or creates it.
 func (p *publication) deploy(ctx context.Context, d report.Deployment) error {
-	first := p.saved.DeploymentSHA == ""
+	first := p.saved.DeploymentSHA == "" || p.saved.DeploymentSHA != d.SHA && p.untold(d.SHA)
+	if p.saved.DeploymentSHA != d.SHA {
+		p.leave(p.saved.DeploymentSHA)
+	}
 	p.saved.DeploymentID, p.saved.DeploymentSHA, p.saved.DeploymentState = 0, d.SHA, ""
 	if err := p.remember(p.saved); err != nil {
 		return err
 	}
 	var id int64
 	var err error
-	if !first { // of one that nothing was ever deployed of, there is nothing to be found
+	if !first {
 		id, err = p.gh.FindDeployment(ctx, p.repo, d)
 	}
 	if err == nil && id == 0 {
@@ -224,12 +231,13 @@ func (p *publication) handOver(ctx context.Context) error {
 			return fmt.Errorf("end the comment on #%d: %w", p.saved.CommentPR, err)
 		}
 	}
-	p.saved.CommentID, p.saved.CommentHash, p.saved.CommentPR = 0, "", p.env.PR
+	p.saved.CommentID, p.saved.CommentHash = 0, ""
 	return nil
 }
 
 // write edits the comment by its stored id; where that is unknown or deleted, the
-// one with the marker, on whatever page; where there is none, it creates one.
+// one with the marker, on whatever page; where there is none, it creates one. The first on a
+// pull request that had none is not looked for.
 func (p *publication) write(ctx context.Context, body string) (int64, error) {
 	if id := p.saved.CommentID; id != 0 {
 		err := p.gh.EditComment(ctx, p.repo, id, body)
@@ -237,7 +245,18 @@ func (p *publication) write(ctx context.Context, body string) (int64, error) {
 			return id, err
 		}
 	}
-	id, err := p.findComment(ctx)
+	first := p.env.Uncommented && p.saved.CommentPR == 0
+	if p.saved.CommentPR != p.env.PR {
+		p.saved.CommentPR = p.env.PR
+		if err := p.remember(p.saved); err != nil {
+			return 0, err
+		}
+	}
+	var id int64
+	var err error
+	if !first {
+		id, err = p.findComment(ctx)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -268,4 +287,25 @@ func (p *publication) findComment(ctx context.Context) (int64, error) {
 		}
 	}
 	return first, nil
+}
+
+// maxBefore is how many earlier commits of a pull request are remembered.
+const maxBefore = 200
+
+// untold says that nothing was ever set out to be created for a commit that is not the one
+// at hand, so that there is nothing to be found.
+func (p *publication) untold(sha string) bool {
+	return p.saved.Whole && !slices.Contains(p.saved.Before, sha)
+}
+
+// leave remembers a commit that something may have been created for; after too many what was
+// created is looked for again, as that of any other.
+func (p *publication) leave(sha string) {
+	switch {
+	case sha == "" || !p.saved.Whole || slices.Contains(p.saved.Before, sha):
+	case len(p.saved.Before) == maxBefore:
+		p.saved.Whole, p.saved.Before = false, nil
+	default:
+		p.saved.Before = append(slices.Clone(p.saved.Before), sha)
+	}
 }

@@ -54,10 +54,16 @@ type Environment struct {
 	// labels) when it was last decided about: where GitHub lists it otherwise, an
 	// event was lost.
 	Looks string
+	// AsOf is GitHub's time of the pull request that was decided about when HeadSHA and Looks
+	// last changed, or whatever else: an event from before says nothing new. Zero where unknown.
+	AsOf time.Time `json:",omitzero"`
 	// Author opened the pull request; AuthorID is GitHub's id of them, 0 in rows from before
 	// it was kept.
 	Author   string
 	AuthorID int64
+	// Uncommented says that nobody, idp included, had commented on the pull request when the
+	// row was made.
+	Uncommented bool `json:",omitempty"`
 	// AskedBy is who asked for the preview with a command, "" when nobody did. One
 	// that was asked for needs no trigger: it stays through pushes, and comes back
 	// with a reopened pull request, until it is destroyed by command.

@@ -72,7 +72,7 @@ func (c *Consumer) Handle(ctx context.Context, d store.Delivery) error {
 // decision reads the pull request as it is, so of several pushes the last is
 // enough.
 func (c *Consumer) inOrder(ctx context.Context, d store.Delivery, later []store.Delivery) error {
-	if coalesces(d) && slices.ContainsFunc(later, coalesces) {
+	if (coalesces(d) || opens(d)) && slices.ContainsFunc(later, coalesces) {
 		return c.pending.Apply(ctx, store.Outcome{Delivery: d.GUID, Result: "ignored: a later delivery says as much"})
 	}
 	return c.one(ctx, d)
@@ -82,6 +82,9 @@ func (c *Consumer) inOrder(ctx context.Context, d store.Delivery, later []store.
 func coalesces(d store.Delivery) bool {
 	return d.Event == "pull_request" && (d.Action == "synchronize" || d.Action == "edited")
 }
+
+// opens says that a delivery tells of a new pull request: after a push to it, no more than that.
+func opens(d store.Delivery) bool { return d.Event == "pull_request" && d.Action == "opened" }
 
 // commands says that a delivery may give commands.
 func commands(d store.Delivery) bool {

@@ -95,6 +95,9 @@ func TestConsumerKeepsOrder(t *testing.T) {
 		"no command overtaken": {pending: []store.Delivery{triedCommand, stored("b", "closed", 1)}, handled: 1, fails: true},
 		"its own error is its": {pending: []store.Delivery{broken}, handled: 0, fails: true},
 		"pushes fold":          {pending: []store.Delivery{stored("a", "synchronize", 1), stored("b", "labeled", 1), stored("c", "synchronize", 1)}, handled: 2, want: []string{"skipped a", "b", "c"}},
+		"opening folds":        {pending: []store.Delivery{stored("a", "opened", 1), stored("b", "synchronize", 1)}, handled: 0, want: []string{"skipped a"}},
+		"into no other":        {pending: []store.Delivery{stored("a", "opened", 1), stored("b", "labeled", 1)}, handled: 0, want: []string{"a"}},
+		"nor into an opening":  {pending: []store.Delivery{stored("a", "synchronize", 1), stored("b", "opened", 1)}, handled: 0, want: []string{"a"}},
 		"the job's own folds":  {pending: []store.Delivery{stored("a", "synchronize", 1), stored("b", "synchronize", 1)}, handled: 0, want: []string{"skipped a"}},
 	} {
 		t.Run(name, func(t *testing.T) {

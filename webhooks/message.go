@@ -3,6 +3,7 @@ package webhooks
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/idp-bot/idp/bot"
 )
@@ -17,8 +18,14 @@ type message struct {
 		Private bool   `json:"private"`
 		Owner   user   `json:"owner"`
 	} `json:"repository"`
-	Sender user `json:"sender"`
-	Issue  *struct {
+	Sender      user `json:"sender"`
+	PullRequest *struct {
+		UpdatedAt time.Time `json:"updated_at"`
+		Head      struct {
+			SHA string `json:"sha"`
+		} `json:"head"`
+	} `json:"pull_request"`
+	Issue *struct {
 		PullRequest *struct{} `json:"pull_request"`
 	} `json:"issue"`
 	Comment *struct {
@@ -81,6 +88,9 @@ func (m message) fill(e *bot.Event) {
 	e.Actor = m.Sender.actor()
 	if r := m.Repository; r != nil {
 		e.Repository = bot.RepositoryRef{ID: r.ID, Owner: r.Owner.Login, Name: r.Name, Private: r.Private}
+	}
+	if p := m.PullRequest; p != nil {
+		e.AsOf, e.HeadSHA = p.UpdatedAt, p.Head.SHA
 	}
 	if c := m.Comment; c != nil {
 		e.Actor = c.User.actor()

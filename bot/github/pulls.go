@@ -95,8 +95,11 @@ func (c *Client) pullRequest(pr *gh.PullRequest) bot.PullRequest {
 		BaseIsDefault:  base.GetRef() != "" && base.GetRef() == base.GetRepo().GetDefaultBranch(),
 		MergeSHA:       merge,
 		// A head whose repository was deleted has none: that was a fork.
-		Fork:   head.GetRepo().GetID() == 0 || head.GetRepo().GetID() != base.GetRepo().GetID(),
-		Author: actor(pr.GetUser()),
+		Fork:      head.GetRepo().GetID() == 0 || head.GetRepo().GetID() != base.GetRepo().GetID(),
+		Author:    actor(pr.GetUser()),
+		UpdatedAt: pr.GetUpdatedAt().Time,
+		// A list of pull requests leaves the count out.
+		Uncommented: pr.Comments != nil && *pr.Comments == 0,
 	}
 }
 

@@ -28,10 +28,14 @@ func TestPullRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got.Author.ID = 0
+	if got.UpdatedAt.IsZero() {
+		t.Error("it was updated at no time")
+	}
+	got.Author.ID, got.UpdatedAt = 0, time.Time{}
 	want := bot.PullRequest{
 		Repository: w.ref(), InstallationID: w.install.ID(), Number: 1, Title: "Bump", Open: true, Draft: true, Labels: []string{"preview", "deps"},
 		HeadSHA: opened.HeadSHA(), HeadRef: "feature", BaseRef: "main", BaseIsDefault: true, Author: bot.Actor{Login: "dependabot[bot]", Bot: true},
+		Uncommented: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

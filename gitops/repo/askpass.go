@@ -69,13 +69,18 @@ func (r *Repo) credentialEnv(ctx context.Context) (env []string, secrets []strin
 		"IDP_GIT_SCHEME=" + r.remote.Scheme, "IDP_GIT_HOST=" + r.remote.Host,
 		"IDP_GIT_USERNAME=" + c.user(), "IDP_GIT_PASSWORD=" + c.Password,
 	}
+	return env, c.secrets(), nil
+}
+
+// secrets are the texts that must not appear in anything that is shown.
+func (c Credentials) secrets() []string {
 	if c.Password == "" {
-		return env, nil, nil
+		return nil
 	}
-	return env, []string{
+	return []string{
 		base64.StdEncoding.EncodeToString([]byte(c.user() + ":" + c.Password)),
 		c.Password, url.QueryEscape(c.Password), url.PathEscape(c.Password),
-	}, nil
+	}
 }
 
 // scrub makes what git or the remote wrote fit to be shown: no secrets, no

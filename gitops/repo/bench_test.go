@@ -76,3 +76,23 @@ func benchmarkFloor(b *testing.B, environments int) {
 		tip = string(bytes.TrimSpace(out))
 	}
 }
+
+// BenchmarkContended is BenchmarkCommit where somebody else has always pushed before: from
+// the push that is refused on, it is what decides who is faster.
+func BenchmarkContended(b *testing.B) { eachSize(b, benchmarkContended) }
+
+func benchmarkContended(b *testing.B, environments int) {
+	remote := filled(b, environments)
+	r := open(b, remote)
+	last := deploy("pr-1", "v0")
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		mustEdit(b, remote, gittest.Edit{Put: []gitops.File{{Path: "notes/note.txt", Content: fmt.Appendf(nil, "%d\n", i)}}})
+		b.StartTimer()
+		next := deploy("pr-1", fmt.Sprintf("v%d", i+1), treeOf(last))
+		if result := mustCommit(b, r, next); len(result.Conflicts) > 0 {
+			b.Fatal(result.Conflicts[0].Err)
+		}
+		last = next
+	}
+}

@@ -73,12 +73,14 @@ type landing struct {
 	result Result
 	// confirmed says that the tip was read from the remote during this landing.
 	confirmed bool
+	// moved says that it was not the one that was known before.
+	moved bool
 	// made is the commit that was prepared on the present tip.
 	made *made
 	// pushed says that a push was tried; unmoved counts those in a row that
-	// failed on one and the same tip.
-	pushed  bool
-	unmoved int
+	// failed on one and the same tip, failed all that did.
+	pushed          bool
+	unmoved, failed int
 }
 
 // made is a plan and the commit that carries it out; sha is "" when the plan
@@ -108,7 +110,7 @@ func (l *landing) prepared() Prepared {
 // land repeats: plan on the tip, prepare, push, and on refusal read the tip.
 func (r *Repo) land(ctx context.Context, b batch, intent func(Prepared) error) (Result, error) {
 	l := &landing{batch: b, intent: intent, result: Result{Conflicts: b.invalid}}
-	if !r.tip.known || b.epoch != "" {
+	if !r.tip.known || b.epoch != "" || r.contended {
 		if err := r.catchUp(ctx, l); err != nil {
 			return Result{}, err
 		}
@@ -119,6 +121,8 @@ func (r *Repo) land(ctx context.Context, b batch, intent func(Prepared) error) (
 			return Result{}, err
 		}
 		if done {
+			// Whoever pushed meanwhile will have done so again by the next time.
+			r.contended = l.failed > 0 || r.contended && l.moved
 			r.explain(ctx, l.result.Conflicts)
 			r.mergePacks(ctx)
 			return l.result, nil
@@ -227,8 +231,9 @@ func (r *Repo) afterFailure(ctx context.Context, l *landing, outcome pushOutcome
 	if ctx.Err() != nil || errors.Is(outcome.err, ErrUnauthorized) {
 		return false, outcome.failure(r.opts.Branch)
 	}
-	if outcome.refused {
-		// Others are at it, too. Once the tip is read, every moment counts.
+	if l.failed++; outcome.refused && l.failed > 1 {
+		// Others are at it, too. After the first time most of the while until they push again
+		// is left, and none of it is to be lost; once the tip is read, every moment counts.
 		if err := pause(ctx, rand.N(backoff/2)); err != nil {
 			return false, err
 		}
@@ -262,6 +267,7 @@ func (r *Repo) catchUp(ctx context.Context, l *landing) error {
 	if !moved {
 		return nil
 	}
+	l.moved = true
 	for _, a := range arrived {
 		if l.made != nil && a.sha == l.made.sha {
 			tip := r.tip

@@ -23,8 +23,8 @@
 //     becomes of it is the caller's word (see Edit). None is added or removed.
 //   - A change whose result the tip already holds makes no commit.
 //   - Credentials reach git through GIT_ASKPASS and the environment only, and the
-//     remote itself in the header of the one request that is made without git
-//     (see askRef); they are in no URL, argument, log line or error.
+//     remote itself in the header of the requests that are made without git
+//     (see askRef, send and take); they are in no URL, argument, log line or error.
 //
 // A Repo is safe for concurrent use: writers take turns, readers do not wait for
 // them. Two processes must not share a state directory, which is locked; two

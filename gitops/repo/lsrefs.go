@@ -1,14 +1,11 @@
 package repo
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -20,16 +17,13 @@ const (
 	askTimeout = 10 * time.Second
 )
 
-// errNoAnswer is for a remote that does not answer as git's protocol has it.
-var errNoAnswer = errors.New("the remote does not tell its refs by version 2 of git's protocol")
+// errNoAnswer is for what is then asked with git.
+var errNoAnswer = errors.New("the remote does not answer as git's protocol has it")
 
-// newAsker returns the client for askRef. It follows nowhere: the credentials are for the
+// newAsker returns the client for askRef and send. It follows nowhere: the credentials are for the
 // remote alone.
 func newAsker() *http.Client {
-	return &http.Client{
-		Timeout:       askTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // askRef asks an http remote for a ref over a connection that is kept, with one request of
@@ -41,19 +35,11 @@ func (r *Repo) askRef(ctx context.Context, wanted string) (string, error) {
 		return "", errNoAnswer
 	}
 	body := packet("command=ls-refs\n") + "0001" + packet("ref-prefix "+wanted+"\n") + "0000"
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(r.opts.URL, "/")+"/git-upload-pack", strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	request, err := r.request(ctx, "upload-pack", strings.NewReader(body))
 	if err != nil {
 		return "", err
-	}
-	request.Header.Set("Content-Type", "application/x-git-upload-pack-request")
-	request.Header.Set("Accept", "application/x-git-upload-pack-result")
-	request.Header.Set("Git-Protocol", "version=2")
-	if r.opts.Credentials != nil {
-		c, err := r.opts.Credentials(ctx)
-		if err != nil {
-			return "", err
-		}
-		request.SetBasicAuth(c.user(), c.Password)
 	}
 	response, err := r.asker.Do(request)
 	if err != nil {
@@ -66,12 +52,36 @@ func (r *Repo) askRef(ctx context.Context, wanted string) (string, error) {
 	}
 	if response.StatusCode != http.StatusOK {
 		// What is unavailable or unauthorized now may not be the next time.
-		r.unanswered.Store(response.StatusCode/100 == 3 || response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusMethodNotAllowed)
+		r.unanswered.Store(neverAnswers(response.StatusCode))
 		return "", fmt.Errorf("%w: %s", errNoAnswer, response.Status)
 	}
 	sha, err := readRefs(answer, wanted)
 	r.unanswered.Store(err != nil)
 	return sha, err
+}
+
+// request is one of git's protocol to an http remote, with the credentials.
+func (r *Repo) request(ctx context.Context, service string, body io.Reader) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(r.opts.URL, "/")+"/git-"+service, body)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/x-git-"+service+"-request")
+	request.Header.Set("Accept", "application/x-git-"+service+"-result")
+	request.Header.Set("Git-Protocol", "version=2")
+	if r.opts.Credentials != nil {
+		c, err := r.opts.Credentials(ctx)
+		if err != nil {
+			return nil, err
+		}
+		request.SetBasicAuth(c.user(), c.Password)
+	}
+	return request, nil
+}
+
+// neverAnswers says that a status is that of a remote which does not know such a request.
+func neverAnswers(status int) bool {
+	return status/100 == 3 || status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
 // packet is a line as git's protocol has it: after its own length, in four digits.
@@ -80,29 +90,15 @@ func packet(line string) string { return fmt.Sprintf("%04x%s", len(line)+4, line
 // readRefs finds a ref among the lines "<id> SP <name>" of an answer, which ends with a
 // flush; "" where it is not among them.
 func readRefs(answer []byte, wanted string) (sha string, err error) {
-	in := bufio.NewReader(bytes.NewReader(answer))
-	for {
-		digits := make([]byte, 4)
-		if _, err := io.ReadFull(in, digits); err != nil {
-			return "", fmt.Errorf("%w: its answer has no end", errNoAnswer)
-		}
-		size, err := strconv.ParseUint(string(digits), 16, 16)
-		if err == nil && size == 0 {
-			return sha, nil
-		}
-		if err != nil || size < 4 {
-			return "", fmt.Errorf("%w: unexpected %.20q", errNoAnswer, digits)
-		}
-		line := make([]byte, size-4)
-		if _, err := io.ReadFull(in, line); err != nil {
-			return "", fmt.Errorf("%w: its answer breaks off", errNoAnswer)
-		}
+	err = eachPacket(answer, func(line []byte) error {
 		id, name, ok := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
 		if !ok || !isSHA(id) {
-			return "", fmt.Errorf("%w: unexpected %.80q", errNoAnswer, line)
+			return fmt.Errorf("%w: unexpected %.80q", errNoAnswer, line)
 		}
 		if name == wanted {
 			sha = id
 		}
-	}
+		return nil
+	})
+	return sha, err
 }

@@ -23,15 +23,38 @@ type pushOutcome struct {
 // ErrReadOnly says that nothing was pushed; see Options.ReadOnly.
 var ErrReadOnly = errors.New("idp only observes here, and writes nothing to the GitOps repository")
 
-// push offers sha to the remote, which takes it only where its branch still is
-// what was read. sha is a child of that tip, so that --force-with-lease, git's
-// name for compare-and-swap, never forces anything.
+// push offers sha, a child of the tip, to the remote, which takes it only where its branch
+// still is what was read.
 func (r *Repo) push(ctx context.Context, sha string) pushOutcome {
+	if r.opts.ReadOnly {
+		return pushOutcome{err: ErrReadOnly}
+	}
+	within, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	start := time.Now()
+	out, err := r.send(within, sha)
+	if err == nil {
+		r.pushed(start, out)
+		return out
+	}
+	if within.Err() != nil {
+		out = pushOutcome{err: fmt.Errorf("push to the GitOps repository: %w: %w", ErrUnavailable, within.Err())}
+		r.pushed(start, out)
+		return out
+	}
 	return r.pushRef(ctx, sha, r.branchRef(), r.tip.sha)
 }
 
+// pushed measures a push.
+func (r *Repo) pushed(start time.Time, out pushOutcome) {
+	r.metrics.pushSeconds.Observe(time.Since(start).Seconds())
+	r.metrics.pushes.WithLabelValues(out.label()).Inc()
+}
+
 // pushRef gives a ref of the remote the commit sha, "" to delete it, where the ref is
-// what is expected, "" for one that there is not.
+// what is expected, "" for one that there is not. sha is a child of that, or of what the
+// branch has, so that --force-with-lease, git's name for compare-and-swap, never forces
+// anything.
 func (r *Repo) pushRef(ctx context.Context, sha, ref, expected string) pushOutcome {
 	if r.opts.ReadOnly {
 		return pushOutcome{err: ErrReadOnly}
@@ -51,9 +74,8 @@ func (r *Repo) pushRef(ctx context.Context, sha, ref, expected string) pushOutco
 		},
 		Env: env, Network: true,
 	})
-	r.metrics.pushSeconds.Observe(time.Since(start).Seconds())
 	out := readPush(err, secrets)
-	r.metrics.pushes.WithLabelValues(out.label()).Inc()
+	r.pushed(start, out)
 	return out
 }
 

@@ -75,6 +75,15 @@ func (r *Repo) remoteRef(ctx context.Context, wanted string) (string, error) {
 // since the tip known before, newest first. The caller holds the writer's turn.
 func (r *Repo) refresh(ctx context.Context) (moved bool, arrived []arrival, err error) {
 	old := r.tip
+	if sha, arrived, err := r.take(ctx); err == nil {
+		if sha == old.sha {
+			r.tip.known = true
+			return false, nil, nil
+		}
+		r.tip = tipState{sha: sha, known: true}
+		r.noticeTakeover(arrived)
+		return true, arrived, nil
+	}
 	sha, err := r.readTip(ctx)
 	if err != nil {
 		return false, nil, err
@@ -168,7 +177,8 @@ func (r *Repo) tryFetch(ctx context.Context) (string, error) {
 	}
 	_, err := r.network(ctx, "fetch the GitOps repository", gitexec.Command{
 		Args: []string{
-			"fetch", "--no-tags", // not quiet, which would hide why it is refused "--no-write-fetch-head", "--no-recurse-submodules",
+			// Not quiet, which would hide why it is refused.
+			"fetch", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
 			"--no-auto-maintenance", "--filter=blob:none", "--", "origin", refs,
 		},
 		Timeout: 5 * r.opts.Timeout,
@@ -190,11 +200,12 @@ type arrival struct {
 	epochs  []string
 }
 
+const arrivalFormat = "%H%x1f" +
+	"%(trailers:key=" + trailerChange + ",valueonly,unfold,separator=%x1e)%x1f" +
+	"%(trailers:key=" + trailerEpoch + ",valueonly,unfold,separator=%x1e)"
+
 func (r *Repo) arrivals(ctx context.Context, since, tip string) ([]arrival, error) {
-	const format = "--format=tformat:%H%x1f" +
-		"%(trailers:key=" + trailerChange + ",valueonly,unfold,separator=%x1e)%x1f" +
-		"%(trailers:key=" + trailerEpoch + ",valueonly,unfold,separator=%x1e)"
-	args := []string{"log", "-z", "--no-color", "--no-show-signature", fmt.Sprintf("--max-count=%d", maxArrivals), format, tip}
+	args := []string{"log", "-z", "--no-color", "--no-show-signature", fmt.Sprintf("--max-count=%d", maxArrivals), "--format=tformat:" + arrivalFormat, tip}
 	if since != "" {
 		args = append(args, "^"+since)
 	}

@@ -60,16 +60,23 @@ type Repo struct {
 	asker   *http.Client
 	// unanswered says that the remote's refs are to be asked for with git.
 	unanswered atomic.Bool
-	lock       *os.File
-	limiter    *rate.Limiter
-	metrics    *metrics
+	// unsendable says that commits are to be pushed with git.
+	unsendable atomic.Bool
+	// untakable says that commits are to be fetched with git.
+	untakable atomic.Bool
+	lock      *os.File
+	limiter   *rate.Limiter
+	metrics   *metrics
 
 	// writing is held by whoever reads or writes the state below; a channel, so
 	// that waiting for it can be given up.
 	writing chan struct{}
 	tip     tipState
-	epoch   string // what Takeover was last called with
-	usurper string // the epoch of a writer that took over after that
+	// contended says that others pushed when something was committed last, so that the tip is
+	// read before a commit is made on it.
+	contended bool
+	epoch     string // what Takeover was last called with
+	usurper   string // the epoch of a writer that took over after that
 
 	// packs is held shared by processes that read the clone, whole while its
 	// packs are merged or it is made anew.

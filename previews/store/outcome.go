@@ -30,8 +30,10 @@ type Outcome struct {
 	// come. Beside says which they are, for Taken as well.
 	Room   map[Scope]int
 	Beside LiveOf
-	// Effects follow in this order.
-	Effects []Effect
+	// Effects follow in this order. SaidOnce, when set, names what they say: those of the
+	// first outcome that has the name are written, and none of another.
+	Effects  []Effect
+	SaidOnce string
 	// Audit are its entries; Apply fills in At, Delivery and their place in the chain.
 	Audit []previews.Audit
 	// Result says in a few words what came of the delivery.
@@ -78,8 +80,14 @@ func (s *Store) Apply(ctx context.Context, o Outcome) error {
 			}
 			written = append(written, after)
 		}
-		if err := insertEffects(ctx, tx, o, now); err != nil {
+		switch err := claimOnce(ctx, tx, o.SaidOnce, now); {
+		case errors.Is(err, errRepeated):
+		case err != nil:
 			return err
+		default:
+			if err := insertEffects(ctx, tx, o, now); err != nil {
+				return err
+			}
 		}
 		return insertAudit(ctx, tx, o.Delivery, now, o.Audit)
 	})

@@ -30,6 +30,11 @@ type Report struct {
 	// DeploymentID is the deployment of DeploymentSHA, DeploymentState its last status.
 	DeploymentID                   int64
 	DeploymentSHA, DeploymentState string
+	// Whole says that everything that was ever set out to be created for the environment is
+	// known here: a commit that is neither CheckSHA nor DeploymentSHA, and not in Before, has
+	// neither a check run nor a deployment.
+	Whole  bool     `json:",omitempty"`
+	Before []string `json:",omitempty"`
 	// ReportedVersion is the environment's version that all of this is about.
 	ReportedVersion int64
 	// NotBefore holds the next report back, after a failure or, where Paced says so, to keep

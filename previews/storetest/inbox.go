@@ -142,6 +142,32 @@ func testImageReports(t *testing.T, open Open) {
 	holds("newest")
 }
 
+// Of what is said once only the first outcome's effects are written; all else of each is.
+func testSaidOnce(t *testing.T, open Open) {
+	clock := NewClock()
+	s := open(t, store.Options{Now: clock.Now})
+	for _, guid := range []string{"first", "again"} {
+		Deliver(t, s, store.Delivery{GUID: guid})
+		err := s.Apply(t.Context(), store.Outcome{
+			Delivery: guid, SaidOnce: "name taken 7/42", Result: "said", Effects: []store.Effect{{Kind: "reply", Content: guid}},
+			Audit: []previews.Audit{{Actor: "idp", Action: guid}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := s.Delivery(t.Context(), guid); err != nil || d.State != store.DeliveryDone || d.Result != "said" {
+			t.Errorf("%s: %s %q, %v", guid, d.State, d.Result, err)
+		}
+		if log, err := s.AuditLog(t.Context(), store.AuditFilter{Delivery: guid}); err != nil || len(log) != 1 {
+			t.Errorf("%s: %d entries, %v", guid, len(log), err)
+		}
+	}
+	said, err := s.PendingEffects(t.Context(), clock.Now(), 10)
+	if err != nil || len(said) != 1 || said[0].Content != "first" {
+		t.Errorf("said %+v, %v", said, err)
+	}
+}
+
 func testPrune(t *testing.T, open Open) {
 	clock := NewClock()
 	s := open(t, store.Options{Now: clock.Now})

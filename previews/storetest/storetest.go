@@ -33,6 +33,7 @@ func Run(t *testing.T, open Open) {
 		{"ApplyStale", testApplyStale},
 		{"ApplyAtOnce", testApplyAtOnce},
 		{"Effects", testEffects},
+		{"SaidOnce", testSaidOnce},
 		{"Update", testUpdate},
 		{"UpdateAllOrNone", testUpdateAllOrNone},
 		{"Rerender", testRerender},

@@ -56,16 +56,16 @@ func Whole() Sizes {
 // Short are sizes with which each work takes seconds: that it works is seen, how fast is not.
 func Short() Sizes {
 	return Sizes{
-		Webhooks: 600, Connections: 64, Payload: 25_000,
-		Burst: []int{40}, Each: 3,
-		Environments: []int{100, 300, 1_000}, Changes: 3,
-		Events: 400, Pulls: 10,
+		Webhooks: 300, Connections: 64, Payload: 25_000,
+		Burst: []int{20}, Each: 2,
+		Environments: []int{100, 300, 1_000}, Changes: 2,
+		Events: 200, Pulls: 10,
 		Reap: 300, ReapOf: 1_000,
-		Singles:   4,
-		Contended: 12, ForeignEvery: 200 * time.Millisecond,
-		IdlePreviews: 40, IdleRepositories: 20, IdleFor: 5 * time.Second,
-		NoOps:     400,
-		FairBurst: 150, FairSingles: 2,
+		Singles:   2,
+		Contended: 6, ForeignEvery: 200 * time.Millisecond,
+		IdlePreviews: 40, IdleRepositories: 20, IdleFor: time.Second,
+		NoOps:     200,
+		FairBurst: 80, FairSingles: 1,
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/idp-bot/idp/bot/github/githubtest"
 	"github.com/idp-bot/idp/cmd/internal/stage"
 )
 
@@ -26,7 +28,8 @@ func coalesced(ctx context.Context, r *run) (rows []Row, err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	s.GitHub.HoldDeliveries()
-	if err := s.push(r.Pulls, r.Events/r.Pulls); err != nil {
+	repo := s.repository("web")
+	if err := opened(ctx, repo, r.Pulls, r.Events/r.Pulls); err != nil {
 		return nil, err
 	}
 	events := 0
@@ -45,44 +48,78 @@ func coalesced(ctx context.Context, r *run) (rows []Row, err error) {
 	s.landed.mu.Lock()
 	changes, environments := s.landed.changes, s.landed.environments()
 	s.landed.mu.Unlock()
-	reads, unchanged := 0, 0
-	routes := map[string]int{}
-	defer func() {
-		for _, route := range slices.Sorted(maps.Keys(routes)) {
-			r.tell("%.2f for each final commit: GET %s", float64(routes[route])/float64(r.Pulls), route)
-		}
-	}()
-	for _, q := range s.GitHub.Requests() {
-		if q.Method == http.MethodGet && strings.HasPrefix(q.Credential, "installation:") {
-			if q.Status == http.StatusNotModified {
-				unchanged++
-			} else {
-				reads++
-			}
-			routes[fmt.Sprint(q.Route, " ", q.Status)]++
-		}
-	}
+	reads, unchanged := r.asked(s, "for each final commit")
 	all, different := writes.count()
+	later, err := s.oneMore(ctx, r, repo)
+	if err != nil {
+		return nil, err
+	}
 	each := func(n int) Figure { return Figure{float64(n) / float64(r.Pulls), ""} }
 	return []Row{
 		counted(fmt.Sprintf("%d events on %d pull requests: renders per final commit", events, r.Pulls), each(changes), 1.1),
 		counted("requests that read from GitHub per final commit, those not counted that were answered 304", each(reads), 2),
 		{What: "those that were answered 304, which cost nothing of the limit", Measured: each(unchanged).String()},
+		counted("requests that read from GitHub for one more commit of each, by itself", each(later), 2),
 		counted("writes per changed report", Figure{float64(all) / float64(different), ""}, 1),
 		exactly("pull requests with their environment", environments, r.Pulls),
 		exactly("events", events, r.Pulls*(r.Events/r.Pulls)),
 	}, nil
 }
 
-// push opens pull requests and pushes to them, so that each has so many events.
-func (s *site) push(pulls, events int) error {
-	repo := s.repository("web")
+// asked is how many requests read from GitHub, and how many of those that it left out were
+// answered 304.
+func (r *run) asked(s *site, what string) (reads, unchanged int) {
+	routes := map[string]int{}
+	for _, q := range s.GitHub.Requests() {
+		if q.Method != http.MethodGet || !strings.HasPrefix(q.Credential, "installation:") {
+			continue
+		}
+		if q.Status == http.StatusNotModified {
+			unchanged++
+		} else {
+			reads++
+		}
+		routes[fmt.Sprint(q.Route, " ", q.Status)]++
+	}
+	for _, route := range slices.Sorted(maps.Keys(routes)) {
+		r.tell("%.2f %s: GET %s", float64(routes[route])/float64(r.Pulls), what, route)
+	}
+	return reads, unchanged
+}
+
+// oneMore pushes once more to each pull request, and returns how many requests read from
+// GitHub for it.
+func (s *site) oneMore(ctx context.Context, r *run, in *githubtest.Repository) (reads int, err error) {
+	s.GitHub.Release(-1) // what idp's own comments and checks made GitHub tell
+	for i := range r.Pulls {
+		branch := fmt.Sprintf("topic-%d", i)
+		in.PushAs(stage.Developer, branch, "Go on", map[string]string{branch + ".txt": "later"})
+	}
+	s.GitHub.ForgetRequests()
+	if err := s.deliverAll(ctx, r.Connections); err != nil {
+		return 0, err
+	}
+	if err := s.drained(ctx); err != nil {
+		return 0, err
+	}
+	reads, _ = r.asked(s, "for one more commit")
+	return reads, nil
+}
+
+// opened opens pull requests and pushes to them, so that each has so many events.
+func opened(ctx context.Context, repo *githubtest.Repository, pulls, events int) error {
 	for i := range pulls {
 		if _, err := pull(repo, fmt.Sprintf("topic-%d", i)); err != nil {
 			return err
 		}
 	}
 	for n := range events - 1 {
+		if n == events-2 { // GitHub's times tell seconds: nobody pushes so fast
+			now := time.Now()
+			if err := stage.Pause(ctx, now.Truncate(time.Second).Add(time.Second).Sub(now)); err != nil {
+				return err
+			}
+		}
 		for i := range pulls {
 			branch := fmt.Sprintf("topic-%d", i)
 			repo.PushAs(stage.Developer, branch, "Go on", map[string]string{branch + ".txt": fmt.Sprint(n + 2)})

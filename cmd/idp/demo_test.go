@@ -139,8 +139,8 @@ func gitInstead(t *testing.T, script string) string {
 	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
 }
 
-// failPush makes a git that cannot push.
-const failPush = `for a; do [ "$a" = push ] && echo "fatal: the disk is full" >&2 && exit 128; done`
+// failPush makes a git that cannot push, nor pack what idp pushes without it.
+const failPush = `for a; do case "$a" in push|pack-objects) echo "fatal: the disk is full" >&2; exit 128 ;; esac; done`
 
 // What is missing, or does not happen, is told with its reason, and fails.
 func TestDemoFails(t *testing.T) {

@@ -226,7 +226,7 @@ func (p *doctoredScene) idp(args ...string) string {
 		env = append(env, key+"="+value)
 	}
 	var stdout, stderr bytes.Buffer
-	if status := run(p.ctx, args, nil, &stdout, &stderr, env); status != exitOK && (args[0] != "doctor" || status != exitFailure) {
+	if status := searchedRun(p.ctx, p, args, nil, &stdout, &stderr, env); status != exitOK && (args[0] != "doctor" || status != exitFailure) {
 		p.Fatalf("idp %s ended with %d: %s", strings.Join(args, " "), status, stderr.String())
 	}
 	return stdout.String()

@@ -16,7 +16,7 @@ import (
 func prints(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, told strings.Builder
-	if status := run(t.Context(), args, nil, &out, &told, os.Environ()); status != want {
+	if status := searchedRun(t.Context(), t, args, nil, &out, &told, os.Environ()); status != want {
 		t.Fatalf("idp %s ended with %d: %s%s", strings.Join(args, " "), status, out.String(), told.String())
 	}
 	return out.String(), told.String()

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -13,13 +12,13 @@ import (
 // envs does what "idp env" does beside the bot, by the scenario's clock, and prints what that
 // prints.
 func (p *play) envs(ts *testscript.TestScript, args []string) {
-	var out, told strings.Builder
-	beside := &program{stdout: &out, stderr: &told, env: map[string]string{}}
+	out, told := newWatchedLog(ts), newWatchedLog(ts)
+	beside := &program{stdout: out, stderr: told, env: map[string]string{}}
 	err := p.envBeside(ts, beside, args)
 	status := exitOK
 	if err != nil {
 		status = exitStatus(err)
-		printError(&told, false, err)
+		printError(told, false, err)
 	}
 	_, err = fmt.Fprintf(ts.Stdout(), "%s%sstatus %d\n", p.plain(out.String()), p.plain(told.String()), status)
 	ts.Check(err)

@@ -106,6 +106,9 @@ func readPack(answer []byte) ([]byte, error) {
 		}
 		return nil
 	})
+	if err == nil && pack.Len() == 0 {
+		err = fmt.Errorf("%w: no pack", errNoAnswer)
+	}
 	return pack.Bytes(), err
 }
 

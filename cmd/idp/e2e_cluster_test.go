@@ -42,6 +42,7 @@ func TestEndToEnd(t *testing.T) {
 		{"doctor", doctorReads}, // before there is any namespace of previews
 		{"dry run", dryRun},
 		{"dry run of charts and overlays", dryRunAdopted},
+		{"dry run of hostile charts", dryRunHostile},
 		{"install dry run", installDryRun},
 		{"fence", fence},
 		{"preview", previewLives},

@@ -14,13 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
 	"github.com/idp-bot/idp/gitops/adopt"
 	"github.com/idp-bot/idp/gitops/fault"
 	"github.com/idp-bot/idp/gitops/figure"
 	"github.com/idp-bot/idp/gitops/platform"
 	"github.com/idp-bot/idp/gitops/secret/secrettest"
+	"github.com/idp-bot/idp/gitops/source/hostiletest"
 	"github.com/idp-bot/idp/gitops/spec"
 )
 
@@ -93,55 +92,24 @@ func TestNothingGetsOut(t *testing.T) {
 	}
 }
 
-// example is a repository of testdata and what is asked of it.
-type example struct {
-	Request
-	says string
-}
-
-func readExample(t *testing.T, file string) example {
-	t.Helper()
-	archive, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := example{Request: Request{Release: "shop", Namespace: environment, Files: map[string][]byte{}}}
-	for line := range strings.Lines(string(archive.Comment)) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		switch key {
-		case "kind":
-			e.Source.Kind = spec.SourceKind(value)
-		case "path":
-			e.Source.Path = value
-		case "says":
-			e.says = value
-		}
-	}
-	for _, f := range archive.Files {
-		e.Files[f.Name] = f.Data
-	}
-	return e
-}
-
 const environment = "idp-shop-pr-7-0123456789"
 
 // TestHostile renders what means harm: what comes of it has nothing of it, and it is said
 // why.
 func TestHostile(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/hostile/*.txtar")
-	if err != nil || len(files) < 30 {
-		t.Fatalf("%d hostile sources, %v", len(files), err)
+	sources, err := hostiletest.Sources("testdata/hostile")
+	if err != nil || len(sources) < 30 {
+		t.Fatalf("%d hostile sources, %v", len(sources), err)
 	}
-	figure.Tell(t, "%d hostile charts, overlays and manifests: none did anything, each was told why", len(files))
+	figure.Tell(t, "%d hostile charts, overlays and manifests: none did anything, each was told why", len(sources))
 	r := renderer(t)
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+	for _, s := range sources {
+		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			e := readExample(t, file)
-			said, objects := outcome(t, r, e.Request)
-			if !strings.Contains(said, e.says) {
-				t.Errorf("it is not said that %q:\n%s", e.says, said)
+			said, objects := outcome(t, r, Request{Source: s.Source, Release: "shop", Namespace: environment, Files: s.Files})
+			if !strings.Contains(said, s.Says) {
+				t.Errorf("it is not said that %q:\n%s", s.Says, said)
 			}
 			if strings.Contains(objects, "STOLEN") {
 				t.Errorf("it came through:\n%s", objects)

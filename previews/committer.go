@@ -167,8 +167,9 @@ func (b *batch) updates(row Environment) bool {
 func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error) {
 	result, err := c.Git.Commit(ctx, b.commit, func(p repo.Prepared) error {
 		intents, revisions := make(map[int64]string, len(b.rows)), make(map[int64]string, len(b.rows))
+		generations := make(map[int64]int64, len(b.rows))
 		for key, row := range b.rows {
-			intents[row.RowID] = p.Trees[key]
+			intents[row.RowID], generations[row.RowID] = p.Trees[key], row.Generation
 			if row.Wanted == Present {
 				revisions[row.RowID] = row.SHA
 			}
@@ -178,7 +179,7 @@ func (c *Committer) write(ctx context.Context, b *batch, more bool) (bool, error
 				return errUncleared // another commit was approved while this one was prepared
 			}
 			e.Intend(intents[e.RowID])
-			e.setOut(b.rendered[e.RowID])
+			e.setOut(b.rendered[e.RowID], generations[e.RowID])
 			return nil
 		})
 	})
@@ -399,7 +400,7 @@ func (c *Committer) record(ctx context.Context, b *batch, result repo.Result) er
 	changed := make([]Environment, 0, len(result.Applied))
 	for _, done := range result.Applied {
 		row := b.rows[done.Key]
-		row.setOut(b.rendered[row.RowID])
+		row.setOut(b.rendered[row.RowID], row.Generation)
 		a := Applied{Generation: row.Generation, Commit: done.Commit, Tree: done.Tree, Watched: c.Watched && row.followed(), At: now}
 		if row.Wanted == Present {
 			a.SHA, a.Base, a.Diff = row.SHA, row.Source.base(), c.diff(ctx, row, done)

@@ -235,7 +235,7 @@ func (p *Proposer) intend(ctx context.Context, b *batch, branch string, prepared
 		if e.Generation != next.Generation {
 			return ErrStale
 		}
-		e.setOut(b.rendered[e.RowID])
+		e.setOut(b.rendered[e.RowID], e.Generation)
 		e.Propose(next)
 		return nil
 	})

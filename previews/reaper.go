@@ -161,21 +161,17 @@ func (r *Reaper) batch(ctx context.Context, due []Reaping) (Reaped, error) {
 		ids[i] = d.Environment.RowID
 	}
 	now := r.o.Now()
-	var done Reaped
-	var lags []time.Duration
+	// By row: the store may begin anew, and then judges each once more.
+	acted, overdue := map[int64]ReapAction{}, map[int64]time.Duration{}
 	err := r.o.Store.UpdateAll(ctx, ids, func(e *Environment) error {
 		action, _ := r.judge(e, now)
-		dueAt := later(e.ExpiresAt, e.WarnedAt.Add(r.lead(e)))
+		acted[e.RowID], overdue[e.RowID] = action, now.Sub(later(e.ExpiresAt, e.WarnedAt.Add(r.lead(e))))
 		switch action {
 		case ReapWarn:
-			done.Warned++
 			e.Warn(now)
 		case ReapPostpone:
-			done.Postponed++
 			e.Postpone(now.Add(r.lead(e)), now)
 		case ReapRemove:
-			done.Removed++
-			lags = append(lags, now.Sub(dueAt))
 			e.Remove(Removal{Reason: RemovedExpired}, now)
 		default:
 			return ErrUnchanged
@@ -184,6 +180,19 @@ func (r *Reaper) batch(ctx context.Context, due []Reaping) (Reaped, error) {
 	})
 	if err != nil {
 		return Reaped{}, err
+	}
+	var done Reaped
+	var lags []time.Duration
+	for row, action := range acted {
+		switch action {
+		case ReapWarn:
+			done.Warned++
+		case ReapPostpone:
+			done.Postponed++
+		case ReapRemove:
+			done.Removed++
+			lags = append(lags, overdue[row])
+		}
 	}
 	r.observe(done, lags)
 	return done, nil

@@ -31,6 +31,38 @@ func TestSourceNotes(t *testing.T) {
 	}
 }
 
+// TestPinsOfAGeneration: the digests that one generation was rendered with are not for the
+// next, which asks anew.
+func TestPinsOfAGeneration(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	pins := []previews.Pin{{Image: "redis:7", Digest: "sha256:old"}}
+	next := 0
+	var id int64
+	render := w.committer.Render
+	w.committer.Render = func(ctx context.Context, e previews.Environment) (previews.Rendered, error) {
+		rendered, err := render(ctx, e)
+		rendered.Pins = pins
+		if next++; next == 1 { // somebody pushes while it is prepared
+			w.change(id, func(e *previews.Environment) {
+				e.Want(previews.Revision{SHA: firstSHA(7), Spec: e.Spec}, w.clock.Now())
+				sourced(e)
+			})
+		}
+		return rendered, err
+	}
+	id = w.add(1, 1, sourced)
+	w.step()
+	if row := w.row(id); row.SHA != firstSHA(7) || len(row.Source.Pins) > 0 {
+		t.Errorf("the next generation, of %s, has %+v", row.SHA, row.Source.Pins)
+	}
+	w.change(id, func(e *previews.Environment) { e.Resolve(nil, w.clock.Now()) })
+	w.step()
+	if row := w.row(id); row.AppliedSHA != firstSHA(7) || len(row.Source.Pins) != 1 {
+		t.Errorf("committed at %s with %+v", row.AppliedSHA, row.Source.Pins)
+	}
+}
+
 // TestUnrouted: a row says whether its last commit has a route, until the next one is pushed.
 func TestUnrouted(t *testing.T) {
 	t.Parallel()

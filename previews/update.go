@@ -131,11 +131,13 @@ func editProblem(c repo.Conflict) Problem {
 	return p
 }
 
-// setOut notes what is about to be written: to files of others, from which charts, and by which
-// digests images of others run.
-func (e *Environment) setOut(r Rendered) {
+// setOut notes what is about to be written of a generation: to files of others, from which
+// charts, and by which digests images of others run. A later generation asks for those anew.
+func (e *Environment) setOut(r Rendered, generation int64) {
 	e.Charts = r.Charts
-	e.Source = e.Source.pinned(&Source{Pins: r.Pins})
+	if e.Generation == generation {
+		e.Source = e.Source.pinned(&Source{Pins: r.Pins})
+	}
 	if r.Update != nil {
 		e.Update = r.Update
 	}

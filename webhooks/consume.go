@@ -68,14 +68,34 @@ func (c *Consumer) Handle(ctx context.Context, d store.Delivery) error {
 	return nil
 }
 
-// inOrder handles a delivery, unless a later one makes it say nothing new: a
+// inOrder handles a delivery, unless one that came later makes it say nothing new: a
 // decision reads the pull request as it is, so of several pushes the last is
 // enough.
 func (c *Consumer) inOrder(ctx context.Context, d store.Delivery, later []store.Delivery) error {
-	if (coalesces(d) || opens(d)) && slices.ContainsFunc(later, coalesces) {
+	if (coalesces(d) || opens(d)) && saidBy(d, later) {
 		return c.pending.Apply(ctx, store.Outcome{Delivery: d.GUID, Result: "ignored: a later delivery says as much"})
 	}
 	return c.one(ctx, d)
+}
+
+// saidBy says whether one that came later tells of a state of the pull request that is no
+// older. What came later may be of an older one, delivered again; it may be ignored for that
+// (see bot.Event.AsOf), and would take with it what nobody decided about.
+func saidBy(d store.Delivery, later []store.Delivery) bool {
+	of, err := Decode(d.Event, d.GUID, d.Payload)
+	if err != nil {
+		return false
+	}
+	for _, l := range slices.Backward(later) { // most often the last
+		if !coalesces(l) {
+			continue
+		}
+		by, err := Decode(l.Event, l.GUID, l.Payload)
+		if err == nil && (by.AsOf.IsZero() || by.AsOf.After(of.AsOf) || by.AsOf.Equal(of.AsOf) && by.HeadSHA == of.HeadSHA) {
+			return true
+		}
+	}
+	return false
 }
 
 // coalesces says that a delivery tells no more than "look at the pull request".

@@ -74,6 +74,13 @@ func stored(guid, action string, pr int) store.Delivery {
 	}
 }
 
+// told is one that tells of a state of the pull request, seconds after the others.
+func told(guid, action string, second int, head string) store.Delivery {
+	d := stored(guid, action, 1)
+	d.Payload = fmt.Appendf(nil, `{"action":%q,"number":1,"pull_request":{"updated_at":"2026-11-24T12:00:%02dZ","head":{"sha":%q}},"repository":{"id":9,"name":"web","owner":{"login":"acme"}}}`, action, second, head)
+	return d
+}
+
 func TestConsumerKeepsOrder(t *testing.T) {
 	t.Parallel()
 	broken := stored("broken", "labeled", 1)
@@ -98,6 +105,10 @@ func TestConsumerKeepsOrder(t *testing.T) {
 		"opening folds":        {pending: []store.Delivery{stored("a", "opened", 1), stored("b", "synchronize", 1)}, handled: 0, want: []string{"skipped a"}},
 		"into no other":        {pending: []store.Delivery{stored("a", "opened", 1), stored("b", "labeled", 1)}, handled: 0, want: []string{"a"}},
 		"nor into an opening":  {pending: []store.Delivery{stored("a", "synchronize", 1), stored("b", "opened", 1)}, handled: 0, want: []string{"a"}},
+		"into a later state":   {pending: []store.Delivery{told("a", "synchronize", 5, "b0"), told("b", "edited", 6, "b0")}, handled: 0, want: []string{"skipped a"}},
+		"not into an older":    {pending: []store.Delivery{told("a", "synchronize", 5, "b0"), told("b", "edited", 3, "a0")}, handled: 1, want: []string{"a", "b"}},
+		"nor another head's":   {pending: []store.Delivery{told("a", "synchronize", 5, "b0"), told("b", "synchronize", 5, "a0")}, handled: 0, want: []string{"a"}},
+		"the latest of many":   {pending: []store.Delivery{told("a", "synchronize", 5, "b0"), told("b", "synchronize", 7, "c0"), told("c", "edited", 3, "a0")}, handled: 0, want: []string{"skipped a"}},
 		"the job's own folds":  {pending: []store.Delivery{stored("a", "synchronize", 1), stored("b", "synchronize", 1)}, handled: 0, want: []string{"skipped a"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -130,7 +130,7 @@ func (r removal) parts(ctx context.Context, s *store.Store) ([]previews.Environm
 	var parts []previews.Environment
 	var ids []string
 	for _, row := range rows {
-		if !strings.EqualFold(r.repo, row.Owner+"/"+row.Repo) || row.Ref.ID != r.id || row.Wanted == previews.Absent && row.Blocked != row.Generation {
+		if !strings.EqualFold(r.repo, row.Owner+"/"+row.Repo) || row.Ref.ID != r.id || row.Wanted == previews.Absent && (row.Generation == 0 || row.Blocked != row.Generation) {
 			continue
 		}
 		parts = append(parts, row)

@@ -219,8 +219,8 @@ func (a *adopted) add(one adopted) error {
 			objects, size = objects+1, size+len(f.Content)
 		}
 	}
-	if objects > adopt.MaxObjects || size > adopt.MaxBytes {
-		return fault.Newf(fault.Invalid, "the sources of all services render to more than %d objects or %d MiB together", adopt.MaxObjects, adopt.MaxBytes>>20)
+	if objects > adopt.MaxObjects || size > adopt.MaxTaken {
+		return fault.Newf(fault.Invalid, "what would be committed of the sources of all services is more than %d objects or %d MiB together", adopt.MaxObjects, adopt.MaxTaken>>20)
 	}
 	return nil
 }
@@ -322,11 +322,7 @@ func (s sourced) adoptedFrom(ctx context.Context, got source.Result, from spec.S
 		}
 	}
 	notes := slices.Clone(got.Notes)
-	for _, pin := range pins {
-		if pin.Digest == "" && slices.Contains(result.Unpinned, pin.Image) {
-			notes = append(notes, fmt.Sprintf("image %s keeps its tag: %s", pin.Image, pin.Why))
-		}
-	}
+	notes = append(notes, tagged(pins, result.Unpinned)...)
 	for _, n := range result.Notes {
 		notes = append(notes, n.String())
 	}

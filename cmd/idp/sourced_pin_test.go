@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -40,8 +41,10 @@ func TestPinned(t *testing.T) {
 		many = append(many, fmt.Sprintf("image:%d", i))
 	}
 	asked.Store(0)
-	if got, err := s.pinned(t.Context(), nil, many); err != nil || asked.Load() != maxPins || got[maxPins].Why == "" {
-		t.Errorf("of %d images %d were asked for: %+v, %v", len(many), asked.Load(), got[maxPins], err)
+	if got, err := s.pinned(t.Context(), nil, many); err != nil || asked.Load() != maxPins || len(got) != maxPins {
+		t.Errorf("of %d images %d were asked for: %+v, %v", len(many), asked.Load(), got, err)
+	} else if notes := tagged(got, []string{"away:1", many[maxPins]}); !slices.Equal(notes, []string{"2 more images keep their tags: no more than 50 are looked up"}) {
+		t.Errorf("it is said: %q", notes)
 	}
 	s.pin = nil
 	if got, err := s.pinned(t.Context(), nil, []string{"busybox"}); err != nil || got[0].Digest != "" || got[0].Why == "" {

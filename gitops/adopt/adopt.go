@@ -38,8 +38,13 @@ const (
 	MaxBytes   = 8 << 20
 	MaxTaken   = 4 << 20
 	MaxObject  = 512 << 10
-	// maxNotes bounds what a hostile chart can make others store and show.
-	maxNotes = 400
+	// maxNotes bounds what a hostile chart can make others store and show, maxAdditions how
+	// many of them say what was set.
+	maxNotes     = 400
+	maxAdditions = 20
+	// maxReference is the longest image reference that is looked up: a registry's host, a
+	// repository, a tag.
+	maxReference = 512
 )
 
 // Input is the environment that objects are adopted into.

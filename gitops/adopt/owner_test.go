@@ -1,6 +1,7 @@
 package adopt
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -75,5 +76,35 @@ func TestLongLived(t *testing.T) {
 	guarded.LongLived = true
 	if got, err = Objects([][]byte{[]byte(service("web", "{port: 80}"))}, guarded); err != nil || strings.Contains(together(got), "auth: url") || !strings.Contains(together(got), "kind: Ingress") {
 		t.Errorf("its Ingress is as a preview's (%v):\n%s", err, together(got))
+	}
+}
+
+// TestAdditionsAreBounded: however much a source leaves to be set, little is said of it, and
+// what no registry can have is not looked up.
+func TestAdditionsAreBounded(t *testing.T) {
+	t.Parallel()
+	ports := make([]string, 3000)
+	for i := range ports {
+		ports[i] = fmt.Sprintf("{name: p%d, port: %d}", i, i+1)
+	}
+	long := "ghcr.io/acme/" + strings.Repeat("x", maxReference)
+	got, err := Objects([][]byte{
+		[]byte(service("many", strings.Join(ports, ", "))),
+		[]byte("{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: {containers: [{name: long, image: " + long + "}, {name: web, image: ghcr.io/acme/web}]}}}}"),
+	}, input())
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	for _, n := range got.Notes {
+		if strings.HasPrefix(n.Text, "set where nothing was said: ") {
+			said++
+		}
+	}
+	if said != maxAdditions+1 {
+		t.Errorf("%d notes of what was set", said)
+	}
+	if len(got.Unpinned) > 0 {
+		t.Errorf("to be looked up: %d", len(got.Unpinned))
 	}
 }

@@ -154,7 +154,7 @@ func (a *adopting) pin(c *corev1.Container) {
 	case strings.Contains(c.Image, "@"):
 	case digest != "":
 		c.Image += "@" + digest
-	case c.Image != "":
+	case c.Image != "" && len(c.Image) <= maxReference: // no registry has a longer one
 		a.unpinned[c.Image] = true
 	}
 }

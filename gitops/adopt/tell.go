@@ -165,7 +165,9 @@ func (a *adopting) additions() []Note {
 	text := ""
 	for _, one := range slices.Sorted(maps.Keys(a.added)) {
 		if text != "" && len(head)+len(text)+len(one) > most {
-			out, text = append(out, Note{Text: head + text}), ""
+			if out, text = append(out, Note{Text: head + text}), ""; len(out) == maxAdditions {
+				return append(out, Note{Text: head + "more of the kind"})
+			}
 		}
 		if text != "" {
 			text += ", "

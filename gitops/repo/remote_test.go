@@ -202,6 +202,31 @@ func TestHistoryReplacedOrRemoved(t *testing.T) {
 	equal(t, "files on the other history", len(paths(t, remote)), 3)
 }
 
+// TestOwnHistoryTakenBack: a branch that goes back to an earlier commit of idp's own, while idp
+// is down, is as replaced as any.
+func TestOwnHistoryTakenBack(t *testing.T) {
+	t.Parallel()
+	_, remote := serve(t)
+	dir := secrettest.Dir(t)
+	in := func(o *Options) { o.Dir = dir }
+	r := open(t, remote, in)
+	first := mustCommit(t, r, deploy("pr-1", "v1")).Commit
+	mustCommit(t, r, deploy("pr-2", "v1"))
+	if _, err := r.Tip(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Point(t.Context(), "main", first); err != nil {
+		t.Fatal(err)
+	}
+	r = open(t, remote, in)
+	if _, err := r.Commit(t.Context(), Commit{Changes: []Change{deploy("pr-3", "v1")}}, nil); !errors.Is(err, ErrReplaced) {
+		t.Errorf("it went on: %v", err)
+	}
+}
+
 // TestRefusedAndOutOfReach: a push that was refused once, on a tip that cannot be read
 // again, is not refused for good.
 func TestRefusedAndOutOfReach(t *testing.T) {

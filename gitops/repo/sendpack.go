@@ -87,10 +87,18 @@ func (r *Repo) packOf(ctx context.Context, sha string) ([]byte, error) {
 	if r.tip.sha != "" {
 		revisions += "^" + r.tip.sha + "\n"
 	}
-	return r.local(ctx, gitexec.Command{
-		Args:  []string{"pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet", "--threads=1"},
-		Stdin: strings.NewReader(revisions),
-	})
+	pack := func(how ...string) ([]byte, error) {
+		return r.local(ctx, gitexec.Command{
+			Args:  append([]string{"pack-objects", "--revs", "--stdout", "--delta-base-offset", "--quiet", "--threads=1"}, how...),
+			Stdin: strings.NewReader(revisions),
+		})
+	}
+	// What a file was before makes the pack small, and is not there where it was never read:
+	// the clone has no blobs but those that were asked for.
+	if thin, err := pack("--thin"); err == nil || ctx.Err() != nil {
+		return thin, err
+	}
+	return pack("--window=0")
 }
 
 // readReport reads what the remote says of a push: packets of which the first byte is a band,

@@ -71,6 +71,28 @@ func TestSendAndTake(t *testing.T) {
 	}
 }
 
+// A clone that never read what a file was before sends its change in one request all the same.
+func TestSendWithoutBlobs(t *testing.T) {
+	t.Parallel()
+	_, remote := serve(t)
+	long := func(version string, accept ...string) Change {
+		c := deploy("pr-1", version, accept...)
+		c.Files[1].Content = []byte(strings.Repeat("so that the next is packed as a change of it\n", 50) + version + "\n")
+		return c
+	}
+	first := mustCommit(t, open(t, remote), long("v1"))
+	r := open(t, remote)
+	s := &seen{}
+	r.asker.Transport = s
+	if result := mustCommit(t, r, long("v2", first.Applied[0].Tree)); len(result.Applied) != 1 {
+		t.Fatalf("committed %+v", result)
+	}
+	equalList(t, "asked", s.all(), []string{"upload-pack", "receive-pack"})
+	if r.unsendable.Load() {
+		t.Error("it would ask git from now on")
+	}
+}
+
 // What a remote says of a push is told as git tells it.
 func TestReadReport(t *testing.T) {
 	t.Parallel()

@@ -37,7 +37,10 @@ func (r *Repo) take(ctx context.Context) (tip string, arrived []arrival, err err
 		return "", nil, errors.Join(errUntaken, err)
 	}
 	if tip == old {
-		return tip, nil, nil
+		if r.fetched() != tip { // it was pushed from here
+			err = r.keepTip(tip)
+		}
+		return tip, nil, err
 	}
 	if err := r.takePack(ctx, tip, old); err != nil {
 		return "", nil, errors.Join(errUntaken, err)

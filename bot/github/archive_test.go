@@ -198,6 +198,7 @@ func TestTreeTooMuch(t *testing.T) {
 	if _, err := w.client.Tree(t.Context(), w.ref(), sha, spec.Source{Kind: spec.Kustomize, Path: "a"}); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("kustomizations without a bound: %v", err)
 	}
+	w.app.trees.Purge()
 	w.app.downloads = deadline{next: http.DefaultTransport, within: time.Nanosecond, most: maxDownload, tooLarge: errDownload}
 	if _, err := w.client.Tree(t.Context(), w.ref(), sha, from); !errors.Is(err, context.DeadlineExceeded) || fault.CodeOf(err) != fault.Failure {
 		t.Errorf("a download that takes too long: %v", err)

@@ -141,8 +141,8 @@ func byBranch(rows []Environment) [][]Environment {
 func byEnvironment(rows []Environment) [][]Environment {
 	return grouped(rows, func(e Environment) string {
 		key := fmt.Sprintf("%d/%s ", e.Ref.RepositoryID, e.Ref.ID)
-		if p := e.Proposal; p != nil && p.Generation == e.Generation {
-			key += p.Branch
+		if e.begun() {
+			key += e.Proposal.Branch
 		}
 		return key
 	})
@@ -195,15 +195,21 @@ func (p *Proposer) propose(ctx context.Context, rows []Environment) error {
 	return p.offer(ctx, batch, branch, made)
 }
 
-// early says that a part of the environment is about to be known, so that one pull
-// request can hold all of it.
+// early says that a part of the environment is about to be known, or has come to be since the
+// rows were listed, which wakes the next step: so that one pull request can hold all of it.
 func (p *Proposer) early(ctx context.Context, rows []Environment) (bool, error) {
 	parts, err := p.Store.PartsOf(ctx, rows[0].Ref.RepositoryID, rows[0].Ref.ID)
 	if err != nil {
 		return false, fmt.Errorf("read the parts of %s: %w", rows[0].Ref.Shared(), err)
 	}
-	return slices.ContainsFunc(parts, func(e Environment) bool { return e.NeedsImages() && e.ImageAttempts == 0 }), nil
+	return slices.ContainsFunc(parts, func(e Environment) bool {
+		listed := slices.ContainsFunc(rows, func(row Environment) bool { return row.RowID == e.RowID })
+		return e.NeedsImages() && e.ImageAttempts == 0 || e.NeedsCommit() && !e.begun() && !listed
+	}), nil
 }
+
+// begun says that what it wants has a proposal that was not seen to its end.
+func (e *Environment) begun() bool { return e.Proposal != nil && e.Proposal.Generation == e.Generation }
 
 // branchOf is the branch for a batch: that of its changes alone, and of how often they
 // were proposed.

@@ -206,7 +206,7 @@ func prometheusScrapes(s *scene) {
 // TestEndToEndDevcluster starts devcluster as a person does and ends it as people do:
 // nothing is left of it.
 func TestEndToEndDevcluster(t *testing.T) {
-	program := filepath.Join(secrettest.Dir(t), "devcluster")
+	program := secrettest.Given(filepath.Join(secrettest.Dir(t), "devcluster")) // it holds what private keys begin with
 	if out, err := exec.Command("go", "build", "-o", program, "../devcluster").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

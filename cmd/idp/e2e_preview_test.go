@@ -241,7 +241,7 @@ func previewLives(s *scene) {
 
 // twoRepositories have a pull request each with the same number and the same service.
 func twoRepositories(s *scene) {
-	one, two := s.opened("shop"), s.opened("shop-admin")
+	one, two := s.opened("desk"), s.opened("desk-admin")
 	one.ready()
 	two.ready()
 	if one.name() == two.name() {

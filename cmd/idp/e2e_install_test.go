@@ -110,6 +110,7 @@ func TestEndToEndChart(t *testing.T) {
 		}
 		return string(out)
 	}
+	secrettest.Given(filepath.Join(dir, "helm")) // it holds what private keys begin with
 	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../../testdata/charts", "-o", dir, "helm.sh/helm/v3/cmd/helm")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -14,7 +14,8 @@ import (
 	"github.com/idp-bot/idp/gitops/render"
 )
 
-// types are what the kinds read back as; beside Kinds, so that neither grows alone.
+// types are what the kinds read back as; beside Kinds, so that neither grows alone. adopttest
+// has the same for tests outside: this one cannot import what imports the package itself.
 var types = map[string]func() any{
 	"ConfigMap":   func() any { return new(corev1.ConfigMap) },
 	"Service":     func() any { return new(corev1.Service) },

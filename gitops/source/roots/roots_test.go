@@ -18,13 +18,13 @@ func TestOf(t *testing.T) {
 	}{
 		"base and overlays at the root": {overlay("overlays/x"), map[string]string{
 			"overlays/x/kustomization.yaml": "resources: [../../base, own.yaml]\ncomponents: [../../components/a]",
-			"base/kustomization.yml":        "resources: [web.yaml, ../shared]",
-			"shared/Kustomization":          "bases: [../base]", // and round again
+			"base/kustomization.yml":        "resources: [web.yaml, ../zone]",
+			"zone/Kustomization":            "bases: [../base]", // and round again
 			"components/a/kustomization.yaml": "kind: Component\npatches: [{path: patch.yaml}, {patch: '- {op: remove}'}]\n" +
 				"patchesStrategicMerge: [merge.yaml, \"kind: A\\nmetadata: {name: a}\\n\"]\npatchesJson6902: [{path: six.yaml}]\nreplacements: [{path: r.yaml}]",
 		}, []string{
 			"base/kustomization.yml", "base/web.yaml", "components/a/kustomization.yaml", "components/a/merge.yaml", "components/a/patch.yaml", "components/a/r.yaml",
-			"components/a/six.yaml", "overlays/x/kustomization.yaml", "overlays/x/own.yaml", "shared/Kustomization",
+			"components/a/six.yaml", "overlays/x/kustomization.yaml", "overlays/x/own.yaml", "zone/Kustomization",
 		}},
 		"generators and the like": {overlay("a/b"), map[string]string{
 			"a/b/kustomization.yaml": "configMapGenerator: [{files: [key=../c.txt, d.txt], envs: [e.env], env: f.env}]\nsecretGenerator: [{files: [g]}]\n" +
